@@ -1,0 +1,19 @@
+//! The words of Atoll's domain: names, lossless objects, statuses, field errors, selectors, options, quantities.
+//!
+//! Floor 0: this crate does no I/O and knows neither tokio, HTTP nor storage.
+
+pub mod field;
+pub mod names;
+pub mod object;
+pub mod status;
+
+pub use field::{FieldError, FieldErrors, FieldPath};
+pub use names::{
+    ClusterScope, GroupKind, GroupResource, GroupVersion, GroupVersionKind, GroupVersionResource, LogicalClusterName,
+    NameError, ResourceVersion, Uid,
+};
+pub use object::Object;
+pub use status::{ApiError, ApiResult, Reason, Status};
+
+/// A JSON value as Kubernetes clients send and receive it; maps are sorted by key.
+pub use serde_json::Value;
