@@ -1,1 +1,7 @@
-//! stub
+//! Atoll: a multi-tenant control plane, as a library.
+//!
+//! Floors, from the ground: pure functions over values (`schema`, `patch`, `codec`), storage, who may do what,
+//! the registry, the resources, HTTP, the server. A module uses lower floors only; `tests/tidy.rs` holds the table.
+
+pub mod registry;
+pub mod schema;

@@ -1,0 +1,2 @@
+//! Kubernetes read and write semantics for any resource; one verb per file.
+pub mod descriptor;
