@@ -1,2 +1,3 @@
 //! Kubernetes read and write semantics for any resource; one verb per file.
 pub mod descriptor;
+pub mod resource;

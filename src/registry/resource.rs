@@ -1,0 +1,202 @@
+//! The one trait behind every resource, built-in or custom: a descriptor and the few hooks in which kinds differ.
+//!
+//! The registry calls the hooks in a fixed order (`create.rs`, `update.rs`); a hook never does I/O and never panics on
+//! what a client sent. Unless said otherwise objects are in the storage version, pruned, defaulted and of the right types.
+
+use atoll_api::{ApiResult, FieldErrors, GroupVersion, Object};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::descriptor::Descriptor;
+
+/// Whether a resource's types come with the server or from a CustomResourceDefinition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// A type of the server: decoded as Go decodes into structs (nulls are absent, unknown fields dropped).
+    Builtin,
+    /// A type of a tenant: nulls and unknown fields are treated by its schema.
+    Custom,
+}
+
+/// Which part of an object a write may change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// The object itself; status is kept as it was if it is a subresource.
+    Main,
+    /// The status subresource: everything else is kept as it was.
+    Status,
+}
+
+/// When `metadata.generation` is counted up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum GenerationPolicy {
+    /// The kind has no generation.
+    None,
+    /// Starts at 1, counted up when `spec` changes (workloads and most kinds with a status).
+    SpecChanges,
+    /// Starts at 1, counted up when anything but metadata and status changes (custom resources).
+    ContentChanges,
+}
+
+/// How a deletion begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Grace {
+    /// The object is removed at once (unless finalizers hold it).
+    Immediate,
+    /// The object is marked and stays for this many seconds, until somebody deletes it with grace 0 (pods on nodes).
+    Seconds(i64),
+}
+
+/// A resource: what it is called, and in what it differs from the others. Implemented once for each built-in kind and
+/// once for all custom ones.
+pub trait Resource: Send + Sync + 'static {
+    /// Names, scope, versions, verbs: all that is told by data alone.
+    fn descriptor(&self) -> &Descriptor;
+
+    /// Where the type comes from.
+    fn origin(&self) -> Origin {
+        Origin::Builtin
+    }
+
+    /// Turns an object of one version of this resource into another. The default renames `apiVersion` only.
+    fn convert(&self, object: &mut Object, to: &GroupVersion) -> ApiResult<()> {
+        object.0.insert("apiVersion".into(), to.to_string().into());
+        Ok(())
+    }
+
+    /// Fills in defaults beyond those of the schema, in the request's version. Runs after the schema's defaults, on
+    /// every write and again after mutating admission; must be idempotent.
+    fn default(&self, version: &GroupVersion, object: &mut Object) {
+        let _ = (version, object);
+    }
+
+    /// Readies a new object: drops what clients may not set. The registry has already dropped the status (where status
+    /// is a subresource), and set name, namespace, uid, creation time and generation.
+    fn prepare_create(&self, object: &mut Object) {
+        let _ = object;
+    }
+
+    /// Readies a changed object: carries over what clients may not change. The registry has already carried over the
+    /// status, system metadata and generation.
+    fn prepare_update(&self, object: &mut Object, old: &Object) {
+        let _ = (object, old);
+    }
+
+    /// Readies a write to `status`: the registry has already carried over everything but the status and, for most
+    /// kinds, kept the old metadata.
+    fn prepare_status_update(&self, object: &mut Object, old: &Object) {
+        let _ = (object, old);
+    }
+
+    /// Checks a new object. Metadata common to all kinds is checked by the registry.
+    fn validate_create(&self, object: &Object) -> FieldErrors {
+        let _ = object;
+        FieldErrors::new()
+    }
+
+    /// Checks a changed object; the default checks it as a new one.
+    fn validate_update(&self, object: &Object, old: &Object) -> FieldErrors {
+        let _ = old;
+        self.validate_create(object)
+    }
+
+    /// Checks a changed status.
+    fn validate_status_update(&self, object: &Object, old: &Object) -> FieldErrors {
+        let _ = (object, old);
+        FieldErrors::new()
+    }
+
+    /// The shape names must have.
+    fn name_rule(&self) -> NameRule {
+        NameRule::Subdomain
+    }
+
+    /// Things worth telling the client in `Warning` headers, for an object that is accepted.
+    fn warnings(&self, object: &Object, old: Option<&Object>) -> Vec<String> {
+        let _ = (object, old);
+        Vec::new()
+    }
+
+    /// The cells of a table row after `Name`, one for each of the version's columns but the first, in the request's version.
+    fn cells(&self, version: &GroupVersion, object: &Object, now: Timestamp) -> Vec<Value> {
+        let _ = (version, object, now);
+        Vec::new()
+    }
+
+    /// The value a field selector compares for `field`, one of the version's selectable fields; `None` reads as empty.
+    /// The default walks the dotted path.
+    fn selectable(&self, object: &Object, field: &str) -> Option<String> {
+        let path: Vec<&str> = field.split('.').collect();
+        match object.at(&path)? {
+            Value::String(text) => Some(text.clone()),
+            Value::Null => None,
+            other => Some(other.to_string()),
+        }
+    }
+
+    /// When the generation is counted up.
+    fn generation_policy(&self) -> GenerationPolicy {
+        if self.descriptor().storage_version().has_status() {
+            GenerationPolicy::SpecChanges
+        } else {
+            GenerationPolicy::None
+        }
+    }
+
+    /// Whether a PUT of a name that does not exist creates it.
+    fn create_on_update(&self) -> bool {
+        false
+    }
+
+    /// Whether a PUT may leave `metadata.resourceVersion` out.
+    fn unconditional_update(&self) -> bool {
+        true
+    }
+
+    /// How a deletion with this (or no) `gracePeriodSeconds` begins.
+    fn grace(&self, object: &Object, requested: Option<i64>) -> Grace {
+        let _ = (object, requested);
+        Grace::Immediate
+    }
+
+    /// Whether deleting answers with the object that was deleted rather than with a `Status`.
+    fn returns_deleted_object(&self) -> bool {
+        false
+    }
+
+    /// Whether objects of the system cluster that are marked as bootstrap policy are seen in every cluster.
+    fn has_underlay(&self) -> bool {
+        false
+    }
+
+    /// Whether dependents are orphaned when a deletion names no propagation policy.
+    fn orphans_by_default(&self) -> bool {
+        false
+    }
+
+    /// Fields, as paths, that writes to this part never own in `managedFields` (`GetResetFields`).
+    fn reset_fields(&self, part: Part) -> Vec<&'static str> {
+        if !self.descriptor().storage_version().has_status() {
+            return Vec::new();
+        }
+        match part {
+            Part::Main => vec!["status"],
+            Part::Status => vec!["spec", "metadata.labels", "metadata.annotations"],
+        }
+    }
+}
+
+/// The shape a kind's names must have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum NameRule {
+    /// A DNS subdomain (RFC 1123): most kinds.
+    Subdomain,
+    /// A DNS label (RFC 1123): namespaces.
+    Label,
+    /// A DNS label that begins with a letter (RFC 1035): services.
+    Rfc1035Label,
+    /// Anything that can stand in a URL path segment: RBAC's kinds.
+    PathSegment,
+    /// Checked by the kind's own validation.
+    Own,
+}
