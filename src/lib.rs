@@ -4,4 +4,5 @@
 //! the registry, the resources, HTTP, the server. A module uses lower floors only; `tests/tidy.rs` holds the table.
 
 pub mod registry;
+pub mod request;
 pub mod schema;

@@ -6,6 +6,7 @@ pub mod field;
 pub mod names;
 pub mod object;
 pub mod status;
+pub mod user;
 
 pub use field::{FieldError, FieldErrors, FieldPath};
 pub use names::{
@@ -14,6 +15,7 @@ pub use names::{
 };
 pub use object::Object;
 pub use status::{ApiError, ApiResult, Reason, Status};
+pub use user::UserInfo;
 
 /// A JSON value as Kubernetes clients send and receive it; maps are sorted by key.
 pub use serde_json::Value;
