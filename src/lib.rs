@@ -5,4 +5,5 @@
 
 pub mod registry;
 pub mod request;
+pub mod resources;
 pub mod schema;
