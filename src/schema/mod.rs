@@ -2,11 +2,17 @@
 //!
 //! Pure data and functions; publishing (OpenAPI) works from the documents a schema was read from, not from this form.
 
+pub mod default;
+pub mod pattern;
+pub mod prune;
+
 use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
 use serde_json::Value;
+
+pub use pattern::Pattern;
 
 /// The JSON type a schema asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -59,7 +65,8 @@ pub enum Additional {
     /// Nothing: other fields are unknown, and pruned.
     #[default]
     Nothing,
-    /// Anything (`additionalProperties: true` or an object without any schema).
+    /// Anything, down to any depth: nothing is known of the values. For raw values of built-in types; custom types say
+    /// it with `preserve_unknown` (their `additionalProperties: true` are `Values` of an empty schema).
     Anything,
     /// Values of one schema: the object is a map.
     Values(Link),
@@ -93,7 +100,7 @@ pub struct ValueRules {
     pub exclusive_minimum: bool,
     pub max_length: Option<u64>,
     pub min_length: Option<u64>,
-    pub pattern: Option<Arc<str>>,
+    pub pattern: Option<Pattern>,
     pub max_items: Option<u64>,
     pub min_items: Option<u64>,
     pub unique_items: bool,
@@ -101,6 +108,8 @@ pub struct ValueRules {
     pub max_properties: Option<u64>,
     pub min_properties: Option<u64>,
     pub required: Vec<Arc<str>>,
+    /// Only the named properties are allowed (`additionalProperties: false`).
+    pub no_additional: bool,
     pub all_of: Vec<Schema>,
     pub any_of: Vec<Schema>,
     pub one_of: Vec<Schema>,
@@ -114,6 +123,9 @@ pub struct Schema {
     pub kind: Option<SchemaType>,
     /// OpenAPI's `format`, such as `int32`, `int64`, `byte`, `date-time`; also `quantity`, `time`, `micro-time` for built-in types.
     pub format: Option<Arc<str>>,
+    /// What Go calls the type of the value, such as `v1.PodSpec` or `v1.PullPolicy`, for the texts of decoding faults;
+    /// `None` where it follows from the schema (`string`, `int32`, `[]v1.Container`, `map[string]string`).
+    pub go_type: Option<Arc<str>>,
     /// The named fields of an object.
     pub properties: BTreeMap<Arc<str>, Link>,
     /// What else an object may hold.
