@@ -5,8 +5,10 @@
 pub mod field;
 pub mod names;
 pub mod object;
+pub mod quantity;
 pub mod status;
 pub mod user;
+pub mod time;
 
 pub use field::{FieldError, FieldErrors, FieldPath};
 pub use names::{
