@@ -9,6 +9,7 @@ pub mod quantity;
 pub mod status;
 pub mod user;
 pub mod time;
+pub mod validation;
 
 pub use field::{FieldError, FieldErrors, FieldPath};
 pub use names::{
