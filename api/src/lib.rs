@@ -5,7 +5,10 @@
 pub mod field;
 pub mod names;
 pub mod object;
+pub mod options;
 pub mod quantity;
+pub mod query;
+pub mod selector;
 pub mod status;
 pub mod user;
 pub mod time;
@@ -17,6 +20,7 @@ pub use names::{
     NameError, ResourceVersion, Uid,
 };
 pub use object::Object;
+pub use query::Query;
 pub use status::{ApiError, ApiResult, Reason, Status};
 pub use user::UserInfo;
 
