@@ -10,8 +10,8 @@ pub mod quantity;
 pub mod query;
 pub mod selector;
 pub mod status;
-pub mod user;
 pub mod time;
+pub mod user;
 pub mod validation;
 
 pub use field::{FieldError, FieldErrors, FieldPath};
