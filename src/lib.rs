@@ -3,7 +3,9 @@
 //! Floors, from the ground: pure functions over values (`schema`, `patch`, `codec`), storage, who may do what,
 //! the registry, the resources, HTTP, the server. A module uses lower floors only; `tests/tidy.rs` holds the table.
 
+pub mod authn;
 pub mod registry;
 pub mod request;
 pub mod resources;
 pub mod schema;
+pub mod server;
