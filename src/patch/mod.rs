@@ -1,0 +1,37 @@
+//! The four patch formats of Kubernetes as pure functions over JSON values: JSON patch, merge patch, strategic merge patch and server-side apply.
+//!
+//! Nothing here decodes bytes, defaults, validates or converts objects, and the time is always an argument. Values are expected
+//! to come from a decoder that bounds their nesting; what these functions make out of them is bounded likewise.
+
+pub mod json;
+pub mod merge;
+#[cfg(test)]
+pub(crate) mod sample;
+mod shown;
+pub mod strategic;
+
+/// Why a patch could not be applied; each variant is one sort of answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The patch is malformed: 400 `BadRequest` with this message.
+    #[error("{0}")]
+    BadRequest(String),
+    /// The patch asks for too much: 413 `RequestEntityTooLarge` with this message.
+    #[error("Request entity is too large: {0}")]
+    TooLarge(String),
+    /// The patch does not fit the object: 422 `Invalid` with the message [`Error::UNPROCESSABLE`] and empty details.
+    /// Kubernetes keeps the reason to itself, so this text is for the log.
+    #[error("{0}")]
+    Unprocessable(String),
+    /// A fault that Kubernetes does not classify: 500 without a reason, and with this message as it stands.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl Error {
+    /// What the client reads when the error is [`Error::Unprocessable`].
+    pub const UNPROCESSABLE: &'static str = "the server rejected our request due to an error in our request";
+}
+
+/// How deep the result of a patch may be nested: as deep as what can be decoded again (`serde_json` stops at 128).
+const MAX_DEPTH: usize = 127;
