@@ -10,3 +10,4 @@ pub mod request;
 pub mod resources;
 pub mod schema;
 pub mod server;
+pub mod storage;

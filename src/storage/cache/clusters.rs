@@ -1,0 +1,92 @@
+//! What each logical cluster holds: how many objects and bytes, of which resources.
+//!
+//! A cluster that holds nothing has no record.
+
+use std::collections::HashMap;
+
+use atoll_api::LogicalClusterName;
+use parking_lot::RwLock;
+
+use super::resource::UsageChange;
+
+/// What a logical cluster holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ClusterUsage {
+    /// How many objects.
+    pub objects: u64,
+    /// The bytes of their stored JSON.
+    pub bytes: u64,
+}
+
+/// The records of all clusters.
+#[derive(Default)]
+pub(super) struct Clusters {
+    records: RwLock<HashMap<LogicalClusterName, Record>>,
+}
+
+#[derive(Default)]
+struct Record {
+    usage: ClusterUsage,
+    /// The numbers of the resources of which it holds objects, and how many.
+    resources: Vec<(u32, u64)>,
+}
+
+// === impl Clusters ===
+
+impl Clusters {
+    /// The one copy of a cluster's name that all its entries share.
+    pub(super) fn intern(&self, cluster: &LogicalClusterName) -> LogicalClusterName {
+        self.records.read().get_key_value(cluster).map_or_else(|| cluster.clone(), |(name, _)| name.clone())
+    }
+
+    pub(super) fn account(&self, changes: &[UsageChange]) {
+        let mut records = self.records.write();
+        for change in changes {
+            let record = match records.get_mut(&change.cluster) {
+                Some(record) => record,
+                None => records.entry(change.cluster.clone()).or_default(),
+            };
+            record.account(change);
+            if record.usage.objects == 0 {
+                records.remove(&change.cluster);
+            }
+        }
+    }
+
+    pub(super) fn usage(&self, cluster: &LogicalClusterName) -> ClusterUsage {
+        self.records.read().get(cluster).map_or_else(ClusterUsage::default, |record| record.usage)
+    }
+
+    /// The numbers of the resources of which a cluster holds objects.
+    pub(super) fn resources(&self, cluster: &LogicalClusterName) -> Vec<u32> {
+        let records = self.records.read();
+        records.get(cluster).map_or_else(Vec::new, |record| record.resources.iter().map(|(id, _)| *id).collect())
+    }
+
+    /// How many clusters hold something.
+    pub(super) fn len(&self) -> usize {
+        self.records.read().len()
+    }
+}
+
+// === impl Record ===
+
+impl Record {
+    fn account(&mut self, change: &UsageChange) {
+        self.usage.objects = self.usage.objects.saturating_add_signed(change.objects);
+        self.usage.bytes = self.usage.bytes.saturating_add_signed(change.bytes);
+        match self.resources.binary_search_by_key(&change.resource, |(id, _)| *id) {
+            Ok(index) => {
+                let count = &mut self.resources[index].1;
+                *count = count.saturating_add_signed(change.objects);
+                if *count == 0 {
+                    self.resources.remove(index);
+                }
+            }
+            Err(index) if change.objects > 0 => {
+                self.resources.insert(index, (change.resource, change.objects.unsigned_abs()));
+            }
+            Err(_) => {}
+        }
+    }
+}

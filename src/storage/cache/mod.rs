@@ -1,0 +1,433 @@
+//! The watch cache: every object of the store in memory, and the only way to read and write it.
+//!
+//! It applies the engine's changes in order and answers reads, lists of the past, and watches. It knows neither kinds nor users.
+//!
+//! Nothing exists per logical cluster but its objects and one small record of what it holds; an idle one has no task, timer,
+//! channel or ring.
+
+mod clusters;
+mod entry;
+mod event;
+mod groups;
+mod list;
+mod resource;
+mod ring;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod watch;
+mod watched;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use atoll_api::{GroupResource, LogicalClusterName};
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch as latest;
+
+use self::clusters::Clusters;
+use self::resource::{Effects, Resource, Step, UsageChange};
+use self::ring::Limits;
+use self::watched::Watched;
+use super::{
+    Action, Backend, BackendError, Change, ChangeBatch, ChangeSink, CommitError, KeyRange, StopCause, SubscribeError,
+    Txn,
+};
+
+pub use clusters::ClusterUsage;
+pub use entry::{Entry, Labels, VALUE_PREFIX};
+pub use event::{Event, EventKind};
+pub use groups::CloseReason;
+pub use list::{ListQuery, Page, ReadError};
+pub use watch::{WatchItem, WatchQuery, Watcher};
+
+/// How many keys one transaction of a cluster's deletion deletes.
+const DELETE_CHUNK: usize = 500;
+
+/// How long and how large the history is that watches resume from and lists of the past read.
+#[derive(Debug, Clone, Copy)]
+pub struct StoreOptions {
+    /// Events older than this are let go.
+    pub history_age: Duration,
+    /// The most events kept of one resource.
+    pub history_events: usize,
+    /// About the most bytes that events of all resources keep alive; who uses most gives way first.
+    pub history_bytes: usize,
+}
+
+/// The cache over one engine.
+pub struct Store {
+    backend: Arc<dyn Backend>,
+    options: StoreOptions,
+    resources: RwLock<Resources>,
+    clusters: Clusters,
+    watched: Watched,
+    /// Everything up to this revision is applied.
+    revision: AtomicU64,
+    /// The same, for those who wait for it.
+    reached: latest::Sender<u64>,
+    stopped: latest::Sender<Option<StopCause>>,
+    /// The revision at which the cache was loaded; of resources that have no entry in the table, nothing older is known.
+    loaded: AtomicU64,
+    history: AtomicI64,
+    sweeper: Mutex<Option<tokio::task::JoinHandle<()>>>,
+}
+
+#[derive(Default)]
+struct Resources {
+    by_name: HashMap<GroupResource, Arc<Resource>>,
+    by_id: Vec<Arc<Resource>>,
+}
+
+/// Why the cache could not be filled.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The engine could not be read.
+    #[error("load the store")]
+    Load(#[source] BackendError),
+    /// The engine could not be followed.
+    #[error("follow the store's changes")]
+    Subscribe(#[source] SubscribeError),
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self { history_age: Duration::from_secs(90), history_events: 500_000, history_bytes: 256 << 20 }
+    }
+}
+
+// === impl Store ===
+
+impl Store {
+    /// Loads everything from an engine and follows it from there.
+    pub async fn open(backend: Arc<dyn Backend>) -> Result<Arc<Self>, LoadError> {
+        Self::open_with(backend, StoreOptions::default()).await
+    }
+
+    /// Like [`open`](Self::open), with limits of history other than the usual.
+    pub async fn open_with(backend: Arc<dyn Backend>, options: StoreOptions) -> Result<Arc<Self>, LoadError> {
+        let store = Arc::new(Self {
+            backend,
+            options,
+            resources: RwLock::default(),
+            clusters: Clusters::default(),
+            watched: Watched::default(),
+            revision: AtomicU64::new(0),
+            reached: latest::Sender::new(0),
+            stopped: latest::Sender::new(None),
+            loaded: AtomicU64::new(0),
+            history: AtomicI64::new(0),
+            sweeper: Mutex::new(None),
+        });
+        store.load().await?;
+        let sink: Weak<Self> = Arc::downgrade(&store);
+        let after = store.revision();
+        store.backend.subscribe(after, sink).await.map_err(LoadError::Subscribe)?;
+        *store.sweeper.lock() = Some(tokio::spawn(sweep(Arc::downgrade(&store), options.history_age)));
+        Ok(store)
+    }
+
+    /// The revision up to which everything is applied.
+    pub fn revision(&self) -> u64 {
+        self.revision.load(Ordering::Acquire)
+    }
+
+    /// Waits until everything up to `revision` is applied, and gives the revision reached; an error when it takes longer than `timeout`.
+    pub async fn wait_for(&self, revision: u64, timeout: Duration) -> Result<u64, ReadError> {
+        let current = self.revision();
+        if current >= revision {
+            return Ok(current);
+        }
+        let mut reached = self.reached.subscribe();
+        match tokio::time::timeout(timeout, reached.wait_for(|reached| *reached >= revision)).await {
+            Ok(Ok(reached)) => Ok(*reached),
+            Ok(Err(_)) | Err(_) => Err(ReadError::Future { current: self.revision() }),
+        }
+    }
+
+    /// Commits a transaction; when it returns, reads see it.
+    ///
+    /// Values must begin with [`VALUE_PREFIX`].
+    pub async fn commit(&self, txn: Txn) -> Result<u64, CommitError> {
+        let malformed = |action: &Action| matches!(action, Action::Put(value) if !value.starts_with(VALUE_PREFIX));
+        if let Some(index) = txn.ops.iter().position(|op| malformed(&op.action)) {
+            return Err(CommitError::Malformed { index, why: "its value does not begin with metadata" });
+        }
+        let revision = self.backend.commit(txn).await?;
+        self.applied(revision).await?;
+        Ok(revision)
+    }
+
+    /// The resources of which a cluster holds objects.
+    pub fn resources_of(&self, cluster: &LogicalClusterName) -> Vec<GroupResource> {
+        let ids = self.clusters.resources(cluster);
+        let resources = self.resources.read();
+        ids.into_iter().filter_map(|id| resources.by_id.get(id as usize)).map(|found| found.name.clone()).collect()
+    }
+
+    /// What a cluster holds.
+    pub fn cluster_usage(&self, cluster: &LogicalClusterName) -> ClusterUsage {
+        self.clusters.usage(cluster)
+    }
+
+    /// How many clusters hold something.
+    pub fn cluster_count(&self) -> usize {
+        self.clusters.len()
+    }
+
+    /// Deletes all that a cluster holds and ends its watches; watchers of all clusters see the deletions.
+    ///
+    /// The caller keeps others from writing to the cluster meanwhile. May be called again after an error, and goes on.
+    pub async fn delete_cluster(&self, cluster: &LogicalClusterName) -> Result<(), CommitError> {
+        self.end_watches_of(cluster);
+        let mut deleted = usize::MAX;
+        // Again until nothing is left, since a write may have been under way when this began.
+        while deleted > 0 {
+            deleted = 0;
+            for resource in self.resources_of(cluster) {
+                deleted += self.delete_range(&KeyRange::cluster(&resource, cluster)).await?;
+            }
+        }
+        // Those that came while the deletion was under way.
+        self.end_watches_of(cluster);
+        Ok(())
+    }
+
+    /// Stops: ends all watches and closes the engine.
+    pub async fn close(&self) {
+        let sweeper = self.sweeper.lock().take();
+        if let Some(sweeper) = sweeper {
+            sweeper.abort();
+            // Aborted or done, either will do.
+            let _ = sweeper.await;
+        }
+        self.backend.close().await;
+        self.stop(&StopCause::Closed);
+    }
+
+    /// Waits until the store has stopped, and tells why: a server stops when its store does.
+    pub async fn stopped(&self) -> StopCause {
+        let mut stopped = self.stopped.subscribe();
+        match stopped.wait_for(Option::is_some).await.map(|cause| cause.clone()) {
+            Ok(Some(cause)) => cause,
+            Ok(None) | Err(_) => StopCause::Closed,
+        }
+    }
+
+    async fn load(self: &Arc<Self>) -> Result<(), LoadError> {
+        let store = self.clone();
+        let visit = move |record: super::Record| {
+            let resource = store.resource_or_new(&record.key.resource);
+            let cluster = store.clusters.intern(&record.key.cluster);
+            let entry = Arc::new(Entry::new(&record.key, cluster.clone(), record.value, record.revision));
+            let bytes = entry.bytes.len() as i64;
+            resource.load(entry);
+            store.clusters.account(&[UsageChange { cluster, resource: resource.id, objects: 1, bytes }]);
+        };
+        let revision = self.backend.load(Box::new(visit)).await.map_err(LoadError::Load)?;
+        for resource in &self.resources.read().by_id {
+            let mut state = resource.state.write();
+            state.revision = revision;
+            state.ring = ring::Ring::new(revision);
+        }
+        self.loaded.store(revision, Ordering::Release);
+        self.reach(revision);
+        Ok(())
+    }
+
+    /// Deletes a range in steps, so that other writers need not wait for all of it.
+    async fn delete_range(&self, range: &KeyRange) -> Result<usize, CommitError> {
+        let mut deleted = 0;
+        loop {
+            let step = self.backend.delete_range(range.clone(), DELETE_CHUNK).await?;
+            self.applied(step.revision).await?;
+            deleted += step.deleted;
+            if !step.more {
+                return Ok(deleted);
+            }
+        }
+    }
+
+    /// Waits until a commit's changes came back as changes; with an engine in this process they have.
+    async fn applied(&self, revision: u64) -> Result<(), CommitError> {
+        if self.revision() >= revision {
+            return Ok(());
+        }
+        let mut reached = self.reached.subscribe();
+        tokio::select! {
+            _ = reached.wait_for(|reached| *reached >= revision) => Ok(()),
+            cause = self.stopped() => Err(CommitError::Fatal { reason: cause.reason() }),
+        }
+    }
+
+    fn end_watches_of(&self, cluster: &LogicalClusterName) {
+        let watched = self.watched.resources(cluster);
+        for resource in watched.into_iter().filter_map(|id| self.resource_by_id(id)) {
+            resource.state.write().groups.end_cluster(cluster, CloseReason::ClusterDeleted);
+        }
+    }
+
+    fn resource(&self, name: &GroupResource) -> Option<Arc<Resource>> {
+        self.resources.read().by_name.get(name).cloned()
+    }
+
+    fn resource_by_id(&self, id: u32) -> Option<Arc<Resource>> {
+        self.resources.read().by_id.get(id as usize).cloned()
+    }
+
+    fn resource_or_new(&self, name: &GroupResource) -> Arc<Resource> {
+        if let Some(resource) = self.resource(name) {
+            return resource;
+        }
+        let mut resources = self.resources.write();
+        if let Some(resource) = resources.by_name.get(name) {
+            return resource.clone();
+        }
+        let id = u32::try_from(resources.by_id.len()).expect("four billion resources do not fit into memory");
+        let resource = Arc::new(Resource::new(id, name.clone(), self.loaded.load(Ordering::Acquire)));
+        if self.stopped.borrow().is_some() {
+            resource.state.write().groups.end_all(CloseReason::Shutdown);
+        }
+        resources.by_name.insert(name.clone(), resource.clone());
+        resources.by_id.push(resource.clone());
+        resource
+    }
+
+    /// Whether a resource without objects and events can be read at a revision.
+    fn check_readable(&self, revision: u64, current: u64) -> Result<(), ReadError> {
+        let oldest = self.loaded.load(Ordering::Acquire);
+        if revision < oldest {
+            return Err(ReadError::Expired { oldest });
+        }
+        if revision > current { Err(ReadError::Future { current }) } else { Ok(()) }
+    }
+
+    fn limits(&self) -> Limits {
+        Limits { age: self.options.history_age, events: self.options.history_events }
+    }
+
+    fn reach(&self, revision: u64) {
+        self.revision.fetch_max(revision, Ordering::AcqRel);
+        self.reached.send_if_modified(|reached| {
+            let further = *reached < revision;
+            *reached = revision.max(*reached);
+            further
+        });
+    }
+
+    /// What is new in a batch, by resource. Within a resource the order stays.
+    fn steps<'a>(&self, batch: &'a ChangeBatch) -> Vec<(Arc<Resource>, Vec<Step<'a>>)> {
+        let current = self.revision();
+        let mut by_resource: Vec<(Arc<Resource>, Vec<Step<'a>>)> = Vec::new();
+        let mut places: HashMap<u32, usize> = HashMap::new();
+        for change in batch.changes.iter().filter(|change| change.revision > current) {
+            let place = match by_resource.last() {
+                Some((resource, _)) if resource.name == change.key.resource => by_resource.len() - 1,
+                _ => {
+                    let resource = self.resource_or_new(&change.key.resource);
+                    *places.entry(resource.id).or_insert_with(|| {
+                        by_resource.push((resource, Vec::new()));
+                        by_resource.len() - 1
+                    })
+                }
+            };
+            by_resource[place].1.push(self.step(change));
+        }
+        by_resource
+    }
+
+    fn step<'a>(&self, change: &'a Change) -> Step<'a> {
+        match &change.value {
+            None => Step::Delete { key: &change.key, revision: change.revision },
+            Some(value) => {
+                let cluster = self.clusters.intern(&change.key.cluster);
+                Step::Put(Arc::new(Entry::new(&change.key, cluster, value.clone(), change.revision)))
+            }
+        }
+    }
+
+    /// Lets the resource with the longest history give way while all histories together are too large.
+    fn give_way(&self) {
+        let limit = self.options.history_bytes as i64;
+        while self.history.load(Ordering::Relaxed) > limit {
+            let resources = self.resources.read().by_id.clone();
+            let largest = resources.iter().max_by_key(|resource| resource.state.read().ring.bytes());
+            let Some(largest) = largest else { return };
+            let mut state = largest.state.write();
+            let before = state.ring.bytes();
+            // A good step at once, so that the largest is not looked for again after every event.
+            state.ring.trim_to_bytes(before.saturating_sub(self.options.history_bytes / 16 + 1));
+            let freed = before - state.ring.bytes();
+            self.history.fetch_sub(freed as i64, Ordering::Relaxed);
+            if freed == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Lets go of history that is too old, also where nothing happens any more.
+    fn sweep(&self, now: Instant) {
+        let resources = self.resources.read().by_id.clone();
+        for resource in resources {
+            if resource.state.read().ring.len() == 0 {
+                continue;
+            }
+            let mut state = resource.state.write();
+            let before = state.ring.bytes();
+            state.ring.trim(self.limits(), now);
+            self.history.fetch_sub((before - state.ring.bytes()) as i64, Ordering::Relaxed);
+        }
+    }
+
+    fn stop(&self, cause: &StopCause) {
+        self.stopped.send_if_modified(|stopped| {
+            let first = stopped.is_none();
+            stopped.get_or_insert_with(|| cause.clone());
+            first
+        });
+        let resources = self.resources.read().by_id.clone();
+        resources.iter().for_each(|resource| resource.state.write().groups.end_all(CloseReason::Shutdown));
+    }
+}
+
+impl ChangeSink for Store {
+    fn apply(&self, batch: &ChangeBatch) {
+        let now = Instant::now();
+        let mut effects = Effects::default();
+        for (resource, steps) in self.steps(batch) {
+            resource.apply(steps, self.limits(), now, &mut effects);
+        }
+        self.clusters.account(&effects.usage);
+        self.reach(batch.revision);
+        effects.wake();
+        self.history.fetch_add(effects.history, Ordering::Relaxed);
+        self.give_way();
+    }
+
+    fn closed(&self, cause: &StopCause) {
+        self.stop(cause);
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        if let Some(sweeper) = self.sweeper.get_mut().take() {
+            sweeper.abort();
+        }
+    }
+}
+
+/// Sweeps old history every now and then, as long as the store is there.
+async fn sweep(store: Weak<Store>, age: Duration) {
+    let mut ticks = tokio::time::interval((age / 8).max(Duration::from_millis(100)));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        match store.upgrade() {
+            Some(store) => store.sweep(Instant::now()),
+            None => return,
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! The embedded engine: one file on the local disk, written by one thread, many transactions to a flush.
+//!
+//! The file is a redb database in a directory of its own (`atoll.redb`). It is opened by one process at a time; a second one is
+//! told so. Reads in steady state do not come here: the cache above holds every value, so redb's own cache is kept small.
+//!
+//! What happens when the disk fails: the batch being written is not acknowledged, and nothing is from then on.
+
+mod layout;
+mod writer;
+
+use std::path::Path;
+use std::sync::{Arc, Weak, mpsc};
+use std::thread::JoinHandle;
+
+use futures::future::{self, BoxFuture, FutureExt};
+use parking_lot::Mutex;
+use redb::{Database, DatabaseError, StorageBackend};
+use tokio::sync::{Semaphore, oneshot};
+
+use self::writer::{Task, Work, Writer};
+use super::feed::Feed;
+use super::{
+    Backend, BackendError, ChangeSink, CommitError, KeyRange, LoadVisitor, OpenError, Options, RangeDeleted, StopCause,
+    SubscribeError, Txn,
+};
+
+/// The database's file within its directory.
+const FILE: &str = "atoll.redb";
+
+/// redb's cache: enough for the inner pages of the tables.
+const CACHE_BYTES: usize = 64 << 20;
+
+/// How many KiB of transactions may wait for the writer.
+const QUEUE_KIB: usize = 64 << 10;
+
+/// The embedded engine.
+pub struct Embedded {
+    database: Arc<Database>,
+    feed: Arc<Feed>,
+    queue: mpsc::Sender<Work>,
+    room: Arc<Semaphore>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+// === impl Embedded ===
+
+impl Embedded {
+    /// Opens the store in a directory, and makes both if they are not there. Blocks.
+    pub fn open(directory: &Path, options: Options) -> Result<Arc<Self>, OpenError> {
+        make_directory(directory).map_err(|source| OpenError::Io { path: directory.to_owned(), source })?;
+        let file = directory.join(FILE);
+        let created = redb::Builder::new().set_cache_size(CACHE_BYTES).create(&file);
+        let database = created.map_err(|error| match error {
+            DatabaseError::DatabaseAlreadyOpen => OpenError::InUse { path: file.clone() },
+            DatabaseError::Storage(redb::StorageError::Io(source)) => OpenError::Io { path: file.clone(), source },
+            other => OpenError::Engine { source: Box::new(other) },
+        })?;
+        // The file's name must survive a power loss as its content does.
+        let synced = std::fs::File::open(directory).and_then(|directory| directory.sync_all());
+        synced.map_err(|source| OpenError::Io { path: directory.to_owned(), source })?;
+        Self::start(database, options)
+    }
+
+    /// Opens the store on a storage of bytes other than a file: a faulty one in tests. Blocks.
+    pub fn open_on(storage: impl StorageBackend, options: Options) -> Result<Arc<Self>, OpenError> {
+        let created = redb::Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(storage);
+        Self::start(created.map_err(|error| OpenError::Engine { source: Box::new(error) })?, options)
+    }
+
+    fn start(database: Database, options: Options) -> Result<Arc<Self>, OpenError> {
+        let revision = layout::prepare(&database)?;
+        let (database, feed) = (Arc::new(database), Arc::new(Feed::new(revision)));
+        let (queue, work) = mpsc::channel();
+        let writer = Writer::new(database.clone(), feed.clone(), revision, options.durability);
+        let thread = std::thread::Builder::new().name("atoll-store".to_owned()).spawn(move || writer.run(&work));
+        let thread = thread.map_err(|source| OpenError::Engine { source: Box::new(source) })?;
+        let room = Arc::new(Semaphore::new(QUEUE_KIB));
+        Ok(Arc::new(Self { database, feed, queue, room, writer: Mutex::new(Some(thread)) }))
+    }
+
+    async fn submit<T>(
+        &self,
+        size: usize,
+        task: impl FnOnce(oneshot::Sender<Result<T, CommitError>>) -> Task,
+    ) -> Result<T, CommitError> {
+        let permits = u32::try_from(size / 1024 + 1).unwrap_or(u32::MAX).min(QUEUE_KIB as u32);
+        let room = self.room.clone().acquire_many_owned(permits).await.map_err(|_| self.fatal())?;
+        let (reply, answer) = oneshot::channel();
+        self.queue.send(Work { task: task(reply), _room: room }).map_err(|_| self.fatal())?;
+        // The writer drops an answer only when it dies.
+        answer.await.unwrap_or_else(|_| Err(self.fatal()))
+    }
+
+    fn fatal(&self) -> CommitError {
+        let cause = self.feed.stopped();
+        CommitError::Fatal { reason: cause.map_or_else(|| Arc::from("its writer died"), |cause| cause.reason()) }
+    }
+}
+
+impl Backend for Embedded {
+    fn load(&self, visit: LoadVisitor) -> BoxFuture<'_, Result<u64, BackendError>> {
+        let database = self.database.clone();
+        let loaded = tokio::task::spawn_blocking(move || layout::load(&database, visit));
+        loaded
+            .map(|done| done.unwrap_or_else(|died| Err(BackendError::Unavailable { reason: died.to_string().into() })))
+            .boxed()
+    }
+
+    fn subscribe(&self, after: u64, sink: Weak<dyn ChangeSink>) -> BoxFuture<'_, Result<(), SubscribeError>> {
+        future::ready(self.feed.subscribe(after, sink)).boxed()
+    }
+
+    fn commit(&self, txn: Txn) -> BoxFuture<'_, Result<u64, CommitError>> {
+        async move {
+            let keys = txn.encode_keys()?;
+            let size = txn.ops.iter().map(|op| op.action.size()).sum();
+            self.submit(size, |reply| Task::Commit { txn, keys, reply }).await
+        }
+        .boxed()
+    }
+
+    fn delete_range(&self, range: KeyRange, limit: usize) -> BoxFuture<'_, Result<RangeDeleted, CommitError>> {
+        self.submit(0, move |reply| Task::DeleteRange { range, limit, reply }).boxed()
+    }
+
+    fn revision(&self) -> BoxFuture<'_, Result<u64, BackendError>> {
+        future::ready(layout::revision(&self.database)).boxed()
+    }
+
+    fn compact(&self, revision: u64) -> BoxFuture<'_, Result<(), BackendError>> {
+        // The tables hold live values only.
+        self.feed.compact(revision);
+        future::ready(Ok(())).boxed()
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        async move {
+            // What was submitted before is finished first: the queue is in order.
+            let closed: Result<(), CommitError> = self.submit(0, |reply| Task::Close { reply }).await;
+            drop(closed);
+            let writer = self.writer.lock().take();
+            if let Some(writer) = writer {
+                // A writer that panicked has nothing more to say.
+                let _ = tokio::task::spawn_blocking(move || writer.join()).await;
+            }
+            self.feed.stop(StopCause::Closed);
+        }
+        .boxed()
+    }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        // Without senders the writer finishes by itself; waiting lets the file be opened again right after. The writer
+        // itself may be the last to let go of a sink, and so of this engine: then there is nobody to wait for.
+        let (nobody, _) = mpsc::channel();
+        self.queue = nobody;
+        if let Some(writer) = self.writer.get_mut().take()
+            && writer.thread().id() != std::thread::current().id()
+        {
+            let _ = writer.join();
+        }
+    }
+}
+
+/// Makes a directory that only this user may enter, unless it is there.
+fn make_directory(directory: &Path) -> std::io::Result<()> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(directory)
+}

@@ -1,0 +1,422 @@
+//! The storage floor: bytes under keys, revisions, changes, and the cache that serves every read.
+//!
+//! It knows no kinds, schemas, users or HTTP. This file is the contract between engines and the cache above them.
+
+pub mod cache;
+pub mod embedded;
+mod feed;
+pub mod key;
+mod memory;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+
+pub use cache::{
+    CloseReason, ClusterUsage, Entry, Event, EventKind, Labels, ListQuery, Page, ReadError, Store, StoreOptions,
+    WatchItem, WatchQuery, Watcher,
+};
+pub use embedded::Embedded;
+pub use key::{Key, KeyError, KeyRange, Position};
+pub use memory::Memory;
+
+/// The most bytes, keys and values together, that one transaction may carry.
+pub const MAX_TXN_BYTES: usize = 4 << 20;
+
+/// An engine: keeps values under keys and gives every change one place in one order.
+///
+/// # The contract
+///
+/// *Revisions.* One 64-bit counter for the whole store. An empty store is at revision 1. Each transaction that
+/// changes something takes the next revision, or a later one: revisions of commits grow strictly, in the order in which
+/// commits happen, and need not be consecutive. A value's revision is that of the transaction which last put it. One that changes nothing
+/// takes no revision and answers the current one.
+///
+/// *Atomicity.* All of a transaction's expectations are checked against one state, and either all its actions happen, at
+/// one revision, or none. Transactions behave as if they ran one after the other.
+///
+/// *Durability.* [`commit`](Self::commit) resolves with `Ok` only when the transaction survives a power loss (unless
+/// the engine was told to be lax). After a failure to write, nothing is acknowledged any more: that commit and all later
+/// ones answer [`CommitError::Fatal`], and sinks are told by [`ChangeSink::closed`]. What was not acknowledged may or may not
+/// be there after a restart, but never half of it.
+///
+/// *Changes.* Every change reaches every sink, in the order of revisions, without gaps, all changes of one revision in
+/// one batch, whoever made them, the caller's own included. An engine that lives in this process hands a
+/// transaction's changes to the sinks after it is durable and before its commit resolves; a remote one may do so later, and the
+/// cache waits.
+///
+/// *Values* are opaque. Engines never look into them.
+///
+/// Engines may batch transactions, and may keep a log in front of their tables; nothing here speaks of either.
+pub trait Backend: Send + Sync + 'static {
+    /// Visits every live value, in any order, as of one revision, and resolves with that revision.
+    ///
+    /// Called once by the cache before it subscribes. The visitor may be called on another thread.
+    fn load(&self, visit: LoadVisitor) -> BoxFuture<'_, Result<u64, BackendError>>;
+
+    /// From now on hands `sink` every change after revision `after`, until the sink is dropped or the engine stops.
+    ///
+    /// Changes between `after` and now are handed over before this resolves. Engines remember at least what
+    /// happened since the last [`load`](Self::load) unless very much happened; when they no longer reach back to `after` they say so.
+    /// The sink is held weakly: dropping it ends the subscription.
+    fn subscribe(&self, after: u64, sink: Weak<dyn ChangeSink>) -> BoxFuture<'_, Result<(), SubscribeError>>;
+
+    /// Commits a transaction and resolves with its revision.
+    ///
+    /// Dropping the future does not undo the transaction: it may happen nevertheless.
+    fn commit(&self, txn: Txn) -> BoxFuture<'_, Result<u64, CommitError>>;
+
+    /// Deletes the first `limit` keys of a range, as one transaction at one revision.
+    ///
+    /// Each deleted key is a change of its own. This is how a whole logical cluster is deleted, in steps that keep
+    /// other writers' wait short.
+    fn delete_range(&self, range: KeyRange, limit: usize) -> BoxFuture<'_, Result<RangeDeleted, CommitError>>;
+
+    /// The revision of the last commit, by whomever; a remote engine asks its server.
+    fn revision(&self) -> BoxFuture<'_, Result<u64, BackendError>>;
+
+    /// Permits the engine to forget how the state was before `revision`; live values stay.
+    fn compact(&self, revision: u64) -> BoxFuture<'_, Result<(), BackendError>>;
+
+    /// Finishes what was begun, then stops: later commits answer [`CommitError::Fatal`] and sinks are told. Idempotent.
+    fn close(&self) -> BoxFuture<'_, ()>;
+}
+
+/// Takes the changes of an engine: the cache, or a test.
+pub trait ChangeSink: Send + Sync {
+    /// Takes all changes up to `batch.revision`, in the order of their revisions. No changes means progress only.
+    ///
+    /// Called by one thread at a time, with no gaps and nothing twice. It must not block on anything that waits for a commit.
+    fn apply(&self, batch: &ChangeBatch);
+
+    /// There will be no more changes.
+    fn closed(&self, cause: &StopCause);
+}
+
+/// What [`Backend::load`] calls for each value.
+pub type LoadVisitor = Box<dyn FnMut(Record) + Send>;
+
+/// A live value, as loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Where it lives.
+    pub key: Key,
+    /// The value.
+    pub value: Bytes,
+    /// The revision that put it.
+    pub revision: u64,
+}
+
+/// Several operations that happen together or not at all. A key may appear once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Txn {
+    /// The operations.
+    pub ops: Vec<Op>,
+}
+
+/// One operation of a transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Op {
+    /// The key it is about.
+    pub key: Key,
+    /// How the key must be for the transaction to happen.
+    pub expect: Expect,
+    /// What happens to it.
+    pub action: Action,
+}
+
+/// How a key must be for a transaction to happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expect {
+    /// There is no value.
+    Absent,
+    /// The value was last put by this revision.
+    Revision(u64),
+    /// Anything will do.
+    Any,
+}
+
+/// What a transaction does to a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Puts a value.
+    Put(Bytes),
+    /// Deletes the value; without one, nothing happens.
+    Delete,
+    /// Only the expectation matters.
+    Check,
+}
+
+/// Changes in the order of their revisions, complete up to `revision`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangeBatch {
+    /// Everything up to this revision is in this batch or was in an earlier one.
+    pub revision: u64,
+    /// The changes.
+    pub changes: Vec<Change>,
+}
+
+/// What happened to one key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// When.
+    pub revision: u64,
+    /// To which key.
+    pub key: Key,
+    /// The value put, or `None` when it was deleted.
+    pub value: Option<Bytes>,
+}
+
+/// What [`Backend::delete_range`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RangeDeleted {
+    /// The revision of the deletion, or the current one when nothing was there.
+    pub revision: u64,
+    /// How many keys were deleted.
+    pub deleted: usize,
+    /// Whether the range held more than the limit.
+    pub more: bool,
+}
+
+/// Why a transaction was not acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CommitError {
+    /// A key was not as expected; nothing happened.
+    #[error("{key} is not as expected: it is at revision {current:?}")]
+    Conflict {
+        /// Which operation.
+        index: usize,
+        /// Its key.
+        key: Key,
+        /// The revision at which the key is, or `None` when there is no value.
+        current: Option<u64>,
+    },
+    /// The transaction carries too many bytes; nothing happened.
+    #[error("the transaction has {size} bytes; at most {limit} are accepted")]
+    TooLarge {
+        /// The bytes of its keys and values.
+        size: usize,
+        /// The most that is accepted.
+        limit: usize,
+    },
+    /// The transaction makes no sense; nothing happened. A fault of the caller.
+    #[error("operation {index} of the transaction: {why}")]
+    Malformed {
+        /// Which operation.
+        index: usize,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The engine cannot be reached or did not answer in time: the transaction may or may not have happened.
+    #[error("the store does not answer: {reason}")]
+    Unavailable {
+        /// What happened, for the log.
+        reason: Arc<str>,
+    },
+    /// The engine has stopped for good: the transaction may or may not be found after a restart.
+    #[error("the store has stopped: {reason}")]
+    Fatal {
+        /// What happened, for the log.
+        reason: Arc<str>,
+    },
+}
+
+/// Why an engine could not answer.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum BackendError {
+    /// What is stored is not what this program writes.
+    #[error("the store is damaged: {what}")]
+    Damaged {
+        /// What was found.
+        what: Arc<str>,
+    },
+    /// The engine has stopped or cannot be reached.
+    #[error("the store does not answer: {reason}")]
+    Unavailable {
+        /// What happened.
+        reason: Arc<str>,
+    },
+}
+
+/// Why a subscription was not made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SubscribeError {
+    /// The engine no longer knows what followed the revision.
+    #[error("changes are known from revision {oldest} on only")]
+    Compacted {
+        /// The oldest revision after which changes are known.
+        oldest: u64,
+    },
+    /// The engine has stopped or cannot be reached.
+    #[error("the store does not answer: {reason}")]
+    Unavailable {
+        /// What happened.
+        reason: Arc<str>,
+    },
+}
+
+/// Why an engine stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StopCause {
+    /// It was closed.
+    Closed,
+    /// It failed and acknowledges nothing more.
+    Failed(Arc<str>),
+}
+
+/// How an engine is opened.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// When commits are acknowledged.
+    pub durability: Durability,
+}
+
+/// When an engine acknowledges commits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// After they survive a power loss.
+    #[default]
+    Full,
+    /// At once; a power loss may take the last moments, but never half a transaction. Commits still survive the death of the process
+    /// when it is closed properly.
+    Relaxed,
+}
+
+/// Why a store could not be opened. The text tells what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The URL names no engine.
+    #[error("{url:?} is not a store: use a directory, file:///directory, or memory://")]
+    Url {
+        /// What was given.
+        url: String,
+    },
+    /// Another process has the store open.
+    #[error(
+        "{} is in use by another process; stop that process, or give this one a data directory of its own",
+        path.display()
+    )]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The store was written by a program with another format.
+    #[error(
+        "the store has format {found}, and this program reads format {expected}; use the release that wrote it, or restore a backup"
+    )]
+    Format {
+        /// The format found.
+        found: u64,
+        /// The format this program reads.
+        expected: u64,
+    },
+    /// The operating system refused.
+    #[error("cannot open {}", path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The engine refused.
+    #[error("cannot open the store")]
+    Engine {
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// Opens the engine that a URL names: `memory://`, `file:///var/lib/atoll`, or a plain path of a directory.
+pub async fn open(url: &str, options: Options) -> Result<Arc<dyn Backend>, OpenError> {
+    if url == "memory://" || url == "memory:" {
+        return Ok(Memory::new());
+    }
+    let path = match (url.strip_prefix("file://"), url.split_once("://")) {
+        (Some(path), _) if path.starts_with('/') => path,
+        (None, None) if !url.is_empty() => url,
+        _ => return Err(OpenError::Url { url: url.to_owned() }),
+    };
+    let path = PathBuf::from(path);
+    let embedded = tokio::task::spawn_blocking(move || Embedded::open(&path, options)).await;
+    match embedded {
+        Ok(opened) => Ok(opened?),
+        Err(source) => Err(OpenError::Engine { source: Box::new(source) }),
+    }
+}
+
+// === impl Txn ===
+
+impl Txn {
+    /// A transaction of one operation.
+    pub fn one(key: Key, expect: Expect, action: Action) -> Self {
+        Self { ops: vec![Op { key, expect, action }] }
+    }
+
+    /// Creates a value where none is.
+    pub fn create(key: Key, value: impl Into<Bytes>) -> Self {
+        Self::one(key, Expect::Absent, Action::Put(value.into()))
+    }
+
+    /// Replaces the value that `revision` put.
+    pub fn update(key: Key, revision: u64, value: impl Into<Bytes>) -> Self {
+        Self::one(key, Expect::Revision(revision), Action::Put(value.into()))
+    }
+
+    /// Deletes the value that `revision` put.
+    pub fn delete(key: Key, revision: u64) -> Self {
+        Self::one(key, Expect::Revision(revision), Action::Delete)
+    }
+
+    /// Adds an operation.
+    #[must_use]
+    pub fn and(mut self, key: Key, expect: Expect, action: Action) -> Self {
+        self.ops.push(Op { key, expect, action });
+        self
+    }
+
+    /// The encoded keys, in the order of the operations; fails when the transaction is malformed or too large.
+    fn encode_keys(&self) -> Result<Vec<Vec<u8>>, CommitError> {
+        let keys: Vec<Vec<u8>> = self.ops.iter().map(|op| op.key.encode()).collect();
+        let size = keys.iter().map(Vec::len).sum::<usize>() + self.ops.iter().map(|op| op.action.size()).sum::<usize>();
+        if size > MAX_TXN_BYTES {
+            return Err(CommitError::TooLarge { size, limit: MAX_TXN_BYTES });
+        }
+        if keys.len() > 1 {
+            let mut seen = std::collections::HashSet::with_capacity(keys.len());
+            if let Some(index) = keys.iter().position(|key| !seen.insert(key.as_slice())) {
+                return Err(CommitError::Malformed { index, why: "its key appears twice" });
+            }
+        }
+        Ok(keys)
+    }
+}
+
+// === impl Expect ===
+
+impl Expect {
+    /// Whether a key at `current` is as expected.
+    pub fn holds(self, current: Option<u64>) -> bool {
+        match self {
+            Self::Absent => current.is_none(),
+            Self::Revision(revision) => current == Some(revision),
+            Self::Any => true,
+        }
+    }
+}
+
+// === impl Action ===
+
+impl Action {
+    fn size(&self) -> usize {
+        match self {
+            Self::Put(value) => value.len(),
+            Self::Delete | Self::Check => 0,
+        }
+    }
+}
