@@ -8,6 +8,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::TYPES;
+
 /// What the table says of a type.
 #[derive(Debug, Default, Deserialize)]
 pub struct TypeFacts {
@@ -23,6 +25,15 @@ pub struct TypeFacts {
     /// The fields by their JSON names.
     #[serde(default)]
     pub fields: BTreeMap<String, FieldFacts>,
+    /// The fields that are always written, also when they were absent.
+    #[serde(skip)]
+    pub always: Vec<String>,
+    /// The fields with a default.
+    #[serde(skip)]
+    pub defaulted: Vec<String>,
+    /// The API package, such as `core`.
+    #[serde(skip)]
+    package: &'static str,
 }
 
 /// What the table says of a field.
@@ -101,8 +112,8 @@ pub enum TypeName {
     SchemaOrArray,
     /// A JSON schema or a list of strings.
     SchemaOrStrings,
-    /// A type of the table.
-    Struct(String),
+    /// A type of the table, by its index.
+    Struct(u16),
     List(Box<TypeName>),
     Map(Box<TypeName>),
 }
@@ -110,8 +121,22 @@ pub enum TypeName {
 // === impl TypeFacts ===
 
 impl TypeFacts {
-    pub(super) fn parse(source: &RawValue) -> Self {
-        serde_json::from_str(source.get()).expect("the tables are part of the program and tested")
+    pub(super) fn parse(name: &'static str, source: &RawValue) -> Self {
+        let facts: Self = serde_json::from_str(source.get()).expect("the tables are part of the program and tested");
+        let names = |wanted: fn(&FieldFacts) -> bool| {
+            facts.fields.iter().filter(|(_, field)| wanted(field)).map(|(name, _)| name.clone()).collect()
+        };
+        Self {
+            always: names(|field| matches!(field.presence, Presence::Zero | Presence::Null)),
+            defaulted: names(|field| field.default.is_some()),
+            package: name.split('.').next().unwrap_or_default(),
+            ..facts
+        }
+    }
+
+    /// Whether the type is of this API package, such as `core`.
+    pub fn is_of_package(&self, package: &str) -> bool {
+        self.package == package
     }
 }
 
@@ -151,7 +176,7 @@ impl From<String> for TypeName {
             "schemaOrBool" => Self::SchemaOrBool,
             "schemaOrArray" => Self::SchemaOrArray,
             "schemaOrStrings" => Self::SchemaOrStrings,
-            _ => Self::Struct(text),
+            name => Self::Struct(TYPES.index(name).expect("the tables name only types they hold, which is tested")),
         }
     }
 }

@@ -69,12 +69,17 @@ impl Types {
     /// What the table says of the type at `index`; indices come from this table.
     pub fn facts(&self, index: u16) -> &TypeFacts {
         let definition = &self.definitions()[usize::from(index)];
-        definition.facts.get_or_init(|| TypeFacts::parse(definition.source))
+        definition.facts.get_or_init(|| TypeFacts::parse(definition.name, definition.source))
     }
 
     /// What the table says of the type `name`.
     pub fn facts_of(&self, name: &str) -> Option<&TypeFacts> {
         self.index(name).map(|index| self.facts(index))
+    }
+
+    /// The name of the type at `index`.
+    pub fn name(&self, index: u16) -> &'static str {
+        self.definitions()[usize::from(index)].name
     }
 
     /// The names of all types, sorted.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::TYPES;
 use super::facts::{FieldFacts, TypeFacts, TypeName};
-use super::link;
 use crate::schema::{Additional, Catalog, Link, ListType, MapType, PatchStrategy, Schema, SchemaType};
 
 /// The schema of a type of the table.
@@ -44,7 +44,7 @@ fn of_field(field: &FieldFacts) -> Link {
 
 fn of_name(name: &TypeName) -> Link {
     let (kind, format) = match name {
-        TypeName::Struct(name) => return link(name).expect("the tables name only types they hold, which is tested"),
+        TypeName::Struct(index) => return Link::Named(&TYPES, *index),
         TypeName::List(element) => {
             return Schema { kind: Some(SchemaType::Array), items: Some(of_name(element)), ..Schema::default() }.into();
         }

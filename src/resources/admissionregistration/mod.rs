@@ -1,0 +1,58 @@
+//! The kinds of `admissionregistration.k8s.io`.
+
+use atoll_api::Object;
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::defaults::set;
+use super::printing::{UNSET, age};
+use super::read::{field, is_set, size, text};
+
+pub(super) mod mutatingadmissionpolicy;
+pub(super) mod mutatingadmissionpolicybinding;
+pub(super) mod mutatingwebhookconfiguration;
+pub(super) mod validatingadmissionpolicy;
+pub(super) mod validatingadmissionpolicybinding;
+pub(super) mod validatingwebhookconfiguration;
+
+/// What webhooks of both kinds do if they do not say.
+fn webhook_defaults(webhook: &mut Map<String, Value>) {
+    set(webhook, "failurePolicy", "Fail");
+    match_defaults(webhook);
+    set(webhook, "timeoutSeconds", 10);
+}
+
+/// What is matched by webhooks and policies if they do not say.
+fn match_defaults(matcher: &mut Map<String, Value>) {
+    set(matcher, "matchPolicy", "Equivalent");
+    set(matcher, "namespaceSelector", json!({}));
+    set(matcher, "objectSelector", json!({}));
+}
+
+/// The cells of a webhook configuration.
+fn configuration_cells(object: &Object, now: Timestamp) -> Vec<Value> {
+    vec![size(field(object, "webhooks")).into(), age(object, now)]
+}
+
+/// The cells of a policy, with the number of its rules.
+fn policy_cells(object: &Object, rules: &str, now: Timestamp) -> Vec<Value> {
+    let spec = field(object, "spec");
+    let kind = &spec["paramKind"];
+    let param = match is_set(kind) {
+        true => format!("{}/{}", text(&kind["apiVersion"]), text(&kind["kind"])),
+        false => UNSET.to_owned(),
+    };
+    vec![size(&spec[rules]).into(), param.into(), age(object, now)]
+}
+
+/// The cells of a policy's binding.
+fn binding_cells(object: &Object, now: Timestamp) -> Vec<Value> {
+    let spec = field(object, "spec");
+    let param = &spec["paramRef"];
+    let shown = match (text(&param["namespace"]), text(&param["name"])) {
+        (_, "") => UNSET.to_owned(),
+        ("", name) => format!("*/{name}"),
+        (namespace, name) => format!("{namespace}/{name}"),
+    };
+    vec![text(&spec["policyName"]).into(), shown.into(), age(object, now)]
+}

@@ -1,0 +1,30 @@
+//! MutatingWebhookConfigurations: webhooks that change what is written.
+
+use serde_json::{Map, Value};
+
+use super::{configuration_cells, webhook_defaults};
+use crate::registry::resource::GenerationPolicy;
+use crate::resources::defaults::set;
+use crate::resources::kind::{AGE, Kind, Manners, Version, column};
+
+pub(in crate::resources) static KIND: Kind = Kind {
+    resource: "mutatingwebhookconfigurations",
+    kind: "MutatingWebhookConfiguration",
+    categories: &["api-extensions"],
+    versions: &[Version {
+        api_version: "admissionregistration.k8s.io/v1",
+        type_name: "admissionregistration.v1.MutatingWebhookConfiguration",
+        columns: &[column("Webhooks", "integer", "The number of webhooks."), AGE],
+        ..Version::BARE
+    }],
+    generation: GenerationPolicy::ContentChanges,
+    manners: Manners::CONDITIONAL,
+    cells: configuration_cells,
+    type_defaults: &[("admissionregistration.v1.MutatingWebhook", mutating_defaults)],
+    ..Kind::CLUSTER
+};
+
+fn mutating_defaults(webhook: &mut Map<String, Value>) {
+    webhook_defaults(webhook);
+    set(webhook, "reinvocationPolicy", "Never");
+}

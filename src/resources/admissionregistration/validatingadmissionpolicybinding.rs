@@ -1,0 +1,25 @@
+//! ValidatingAdmissionPolicyBindings: where a policy applies, and with which parameters.
+
+use super::binding_cells;
+use crate::registry::resource::GenerationPolicy;
+use crate::resources::kind::{AGE, Kind, Manners, Version, column};
+
+pub(in crate::resources) static KIND: Kind = Kind {
+    resource: "validatingadmissionpolicybindings",
+    kind: "ValidatingAdmissionPolicyBinding",
+    categories: &["api-extensions"],
+    versions: &[Version {
+        api_version: "admissionregistration.k8s.io/v1",
+        type_name: "admissionregistration.v1.ValidatingAdmissionPolicyBinding",
+        columns: &[
+            column("PolicyName", "string", "The policy."),
+            column("ParamRef", "string", "The object with the parameters."),
+            AGE,
+        ],
+        ..Version::BARE
+    }],
+    generation: GenerationPolicy::SpecChanges,
+    manners: Manners::CONDITIONAL,
+    cells: binding_cells,
+    ..Kind::CLUSTER
+};

@@ -1,0 +1,33 @@
+//! ValidatingWebhookConfigurations: webhooks that check what is written.
+
+use serde_json::{Map, Value};
+
+use super::{configuration_cells, webhook_defaults};
+use crate::registry::resource::GenerationPolicy;
+use crate::resources::defaults::set;
+use crate::resources::kind::{AGE, Kind, Manners, Version, column};
+
+pub(in crate::resources) static KIND: Kind = Kind {
+    resource: "validatingwebhookconfigurations",
+    kind: "ValidatingWebhookConfiguration",
+    categories: &["api-extensions"],
+    versions: &[Version {
+        api_version: "admissionregistration.k8s.io/v1",
+        type_name: "admissionregistration.v1.ValidatingWebhookConfiguration",
+        columns: &[column("Webhooks", "integer", "The number of webhooks."), AGE],
+        ..Version::BARE
+    }],
+    generation: GenerationPolicy::ContentChanges,
+    manners: Manners::CONDITIONAL,
+    cells: configuration_cells,
+    type_defaults: &[
+        ("admissionregistration.v1.ValidatingWebhook", validating_defaults),
+        ("admissionregistration.v1.RuleWithOperations", |rule| set(rule, "scope", "*")),
+        ("admissionregistration.v1.ServiceReference", |service| set(service, "port", 443)),
+    ],
+    ..Kind::CLUSTER
+};
+
+fn validating_defaults(webhook: &mut Map<String, Value>) {
+    webhook_defaults(webhook);
+}

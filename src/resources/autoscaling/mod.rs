@@ -1,0 +1,4 @@
+//! The kinds of `autoscaling`.
+
+pub(super) mod horizontalpodautoscaler;
+mod v1;

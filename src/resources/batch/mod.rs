@@ -1,0 +1,4 @@
+//! The kinds of `batch`.
+
+pub(super) mod cronjob;
+pub(super) mod job;

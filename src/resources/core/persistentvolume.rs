@@ -1,0 +1,79 @@
+//! PersistentVolumes: storage that a cluster has.
+
+use atoll_api::Object;
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use crate::resources::defaults::{child, made, set};
+use crate::resources::kind::{AGE, Kind, Manners, SubresourceSpec, Version, column, wide};
+use crate::resources::printing::{UNSET, age, text_or};
+use crate::resources::read::{field, quantity, strings, text};
+
+/// The annotation that named a storage class before there was a field for it.
+pub(super) const BETA_CLASS: &str = "volume.beta.kubernetes.io/storage-class";
+
+pub(in crate::resources) static KIND: Kind = Kind {
+    resource: "persistentvolumes",
+    kind: "PersistentVolume",
+    short_names: &["pv"],
+    versions: &[Version {
+        api_version: "v1",
+        type_name: "core.v1.PersistentVolume",
+        columns: &[
+            column("Capacity", "string", "@core.v1.PersistentVolumeSpec.capacity"),
+            column("Access Modes", "string", "@core.v1.PersistentVolumeSpec.accessModes"),
+            column("Reclaim Policy", "string", "@core.v1.PersistentVolumeSpec.persistentVolumeReclaimPolicy"),
+            column("Status", "string", "@core.v1.PersistentVolumeStatus.phase"),
+            column("Claim", "string", "@core.v1.PersistentVolumeSpec.claimRef"),
+            column("StorageClass", "string", "The storage class of the volume."),
+            column("VolumeAttributesClass", "string", "The attributes class of the volume."),
+            column("Reason", "string", "@core.v1.PersistentVolumeStatus.reason"),
+            AGE,
+            wide("VolumeMode", "string", "@core.v1.PersistentVolumeSpec.volumeMode"),
+        ],
+        subresources: &[SubresourceSpec::Status],
+        ..Version::BARE
+    }],
+    manners: Manners::RETURNS_DELETED,
+    cells,
+    type_defaults: &[("core.v1.PersistentVolume", volume_defaults)],
+    ..Kind::CLUSTER
+};
+
+fn volume_defaults(volume: &mut Map<String, Value>) {
+    set(made(volume, "status"), "phase", "Pending");
+    if let Some(spec) = child(volume, "spec") {
+        set(spec, "persistentVolumeReclaimPolicy", "Retain");
+        set(spec, "volumeMode", "Filesystem");
+    }
+}
+
+fn cells(object: &Object, now: Timestamp) -> Vec<Value> {
+    let (spec, status) = (field(object, "spec"), field(object, "status"));
+    let phase = if object.deletion_timestamp().is_some() { "Terminating" } else { text(&status["phase"]) };
+    let claim = match &spec["claimRef"] {
+        Value::Object(_) => format!("{}/{}", text(&spec["claimRef"]["namespace"]), text(&spec["claimRef"]["name"])),
+        _ => String::new(),
+    };
+    vec![
+        quantity(&spec["capacity"]["storage"]).to_string().into(),
+        access_modes(&spec["accessModes"]).into(),
+        text(&spec["persistentVolumeReclaimPolicy"]).into(),
+        phase.into(),
+        claim.into(),
+        object.annotation(BETA_CLASS).unwrap_or(text(&spec["storageClassName"])).into(),
+        text_or(&spec["volumeAttributesClassName"], UNSET),
+        text(&status["reason"]).into(),
+        age(object, now),
+        text_or(&spec["volumeMode"], UNSET),
+    ]
+}
+
+/// Access modes by their abbreviations, each once.
+pub(super) fn access_modes(modes: &Value) -> String {
+    const SHORT: [(&str, &str); 4] =
+        [("ReadWriteOnce", "RWO"), ("ReadOnlyMany", "ROX"), ("ReadWriteMany", "RWX"), ("ReadWriteOncePod", "RWOP")];
+    let modes = strings(modes);
+    let named = SHORT.iter().filter(|(mode, _)| modes.contains(mode)).map(|(_, short)| *short);
+    named.collect::<Vec<_>>().join(",")
+}

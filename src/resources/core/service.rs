@@ -1,0 +1,140 @@
+//! Services: a stable address for pods.
+
+use std::collections::BTreeSet;
+
+use atoll_api::Object;
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::node::PROXY_VERBS;
+use crate::registry::resource::NameRule;
+use crate::resources::defaults::{child, each, set};
+use crate::resources::kind::{AGE, Kind, Manners, SubresourceSpec, Version, column, wide};
+use crate::resources::printing::{NONE, age, labels, text_or};
+use crate::resources::read::{entry, field, int, list, strings, text};
+
+/// How long a client stays with the same pod, if it is to.
+const AFFINITY_SECONDS: i64 = 10_800;
+
+pub(in crate::resources) static KIND: Kind = Kind {
+    resource: "services",
+    kind: "Service",
+    short_names: &["svc"],
+    categories: &["all"],
+    versions: &[Version {
+        api_version: "v1",
+        type_name: "core.v1.Service",
+        columns: &[
+            column("Type", "string", "@core.v1.ServiceSpec.type"),
+            column("Cluster-IP", "string", "@core.v1.ServiceSpec.clusterIP"),
+            column("External-IP", "string", "@core.v1.ServiceSpec.externalIPs"),
+            column("Port(s)", "string", "@core.v1.ServiceSpec.ports"),
+            AGE,
+            wide("Selector", "string", "@core.v1.ServiceSpec.selector"),
+        ],
+        subresources: &[
+            SubresourceSpec::Other("proxy", "", "ServiceProxyOptions", PROXY_VERBS),
+            SubresourceSpec::Status,
+        ],
+        selectable_fields: &["spec.clusterIP", "spec.type"],
+    }],
+    name_rule: NameRule::Rfc1035Label,
+    manners: Manners { create_on_update: true, ..Manners::RETURNS_DELETED },
+    cells,
+    type_defaults: &[("core.v1.Service", service_defaults)],
+    ..Kind::NAMESPACED
+};
+
+fn service_defaults(service: &mut Map<String, Value>) {
+    let Some(spec) = child(service, "spec") else { return };
+    set(spec, "sessionAffinity", "None");
+    set(spec, "type", "ClusterIP");
+    match text(entry(spec, "sessionAffinity")) {
+        "None" => {
+            spec.remove("sessionAffinityConfig");
+        }
+        "ClientIP" if entry(spec, "sessionAffinityConfig")["clientIP"]["timeoutSeconds"].is_null() => {
+            let config = json!({"clientIP": {"timeoutSeconds": AFFINITY_SECONDS}});
+            spec.insert("sessionAffinityConfig".into(), config);
+        }
+        _ => {}
+    }
+    for port in each(spec, "ports") {
+        set(port, "protocol", "TCP");
+        let target = entry(port, "targetPort");
+        if target.is_null() || *target == json!(0) || *target == json!("") {
+            let number = int(entry(port, "port"));
+            port.insert("targetPort".into(), number.into());
+        }
+    }
+    let kind = text(entry(spec, "type")).to_owned();
+    if is_externally_accessible(spec) {
+        set(spec, "externalTrafficPolicy", "Cluster");
+    }
+    if matches!(kind.as_str(), "NodePort" | "LoadBalancer" | "ClusterIP") {
+        set(spec, "internalTrafficPolicy", "Cluster");
+    }
+    if kind == "LoadBalancer" {
+        set(spec, "allocateLoadBalancerNodePorts", true);
+        let balancer = child(service, "status").and_then(|status| child(status, "loadBalancer"));
+        for ingress in balancer.into_iter().flat_map(|balancer| each(balancer, "ingress")) {
+            if !text(entry(ingress, "ip")).is_empty() {
+                set(ingress, "ipMode", "VIP");
+            }
+        }
+    }
+}
+
+/// Whether traffic from outside of the cluster reaches a service.
+pub(super) fn is_externally_accessible(spec: &Map<String, Value>) -> bool {
+    match text(entry(spec, "type")) {
+        "NodePort" | "LoadBalancer" => true,
+        "ClusterIP" => !list(entry(spec, "externalIPs")).is_empty(),
+        _ => false,
+    }
+}
+
+fn cells(object: &Object, now: Timestamp) -> Vec<Value> {
+    let (spec, status) = (field(object, "spec"), field(object, "status"));
+    vec![
+        text(&spec["type"]).into(),
+        text_or(&spec["clusterIPs"][0], NONE),
+        external_ip(spec, status).into(),
+        ports(spec).into(),
+        age(object, now),
+        labels(&spec["selector"]),
+    ]
+}
+
+fn external_ip(spec: &Value, status: &Value) -> String {
+    let external = strings(&spec["externalIPs"]);
+    let or = |list: Vec<&str>, instead: &str| if list.is_empty() { instead.to_owned() } else { list.join(",") };
+    match text(&spec["type"]) {
+        "ClusterIP" | "NodePort" => or(external, NONE),
+        "LoadBalancer" => {
+            let mut all: Vec<&str> = load_balancer_addresses(&status["loadBalancer"]).into_iter().collect();
+            all.extend(external);
+            or(all, "<pending>")
+        }
+        "ExternalName" => text(&spec["externalName"]).to_owned(),
+        _ => "<unknown>".to_owned(),
+    }
+}
+
+/// The addresses and names of a load balancer, sorted.
+pub(in crate::resources) fn load_balancer_addresses(balancer: &Value) -> BTreeSet<&str> {
+    list(&balancer["ingress"])
+        .iter()
+        .map(|ingress| if text(&ingress["ip"]).is_empty() { text(&ingress["hostname"]) } else { text(&ingress["ip"]) })
+        .filter(|address| !address.is_empty())
+        .collect()
+}
+
+fn ports(spec: &Value) -> String {
+    let ports = list(&spec["ports"]).iter().map(|port| match (int(&port["port"]), int(&port["nodePort"])) {
+        (number, node) if node > 0 => format!("{number}:{node}/{}", text(&port["protocol"])),
+        (number, _) => format!("{number}/{}", text(&port["protocol"])),
+    });
+    let ports: Vec<String> = ports.collect();
+    if ports.is_empty() { NONE.to_owned() } else { ports.join(",") }
+}

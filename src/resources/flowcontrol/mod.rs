@@ -1,0 +1,4 @@
+//! The kinds of `flowcontrol.apiserver.k8s.io`.
+
+pub(super) mod flowschema;
+pub(super) mod prioritylevelconfiguration;

@@ -1,0 +1,445 @@
+//! The declaration of a built-in kind, and the one implementation of `Resource` behind all of them.
+//!
+//! A kind's file says what is particular to it as data and small functions; what all share is done here.
+
+use std::sync::Arc;
+
+use atoll_api::{ApiResult, FieldErrors, GroupResource, GroupVersion, GroupVersionKind, Object};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::canonical;
+use super::catalog::{self, TYPES};
+use super::defaults::TypeDefaults;
+use crate::registry::descriptor::{
+    ALL_VERBS, Column, Descriptor, ResourceVersionInfo, ScalePaths, Scope, Subresource, Verb,
+};
+use crate::registry::resource::{GenerationPolicy, Grace, NameRule, Resource};
+
+/// A built-in kind: its names and what is particular about it.
+pub struct Kind {
+    /// The plural name.
+    pub resource: &'static str,
+    /// The singular name; empty for the kind in lower case.
+    pub singular: &'static str,
+    /// The kind.
+    pub kind: &'static str,
+    /// Abbreviations.
+    pub short_names: &'static [&'static str],
+    /// Such as `all`.
+    pub categories: &'static [&'static str],
+    /// Whether objects live in namespaces.
+    pub scope: Scope,
+    /// What can be done.
+    pub verbs: &'static [Verb],
+    /// The versions, the preferred one first.
+    pub versions: &'static [Version],
+    /// The index in `versions` of the one objects are stored in.
+    pub storage: usize,
+    /// The shape of names.
+    pub name_rule: NameRule,
+    /// When the generation is counted up.
+    pub generation: GenerationPolicy,
+    /// What kinds differ in when objects are written and deleted.
+    pub manners: Manners,
+    /// Turns an object of one version into another; called only if there are several.
+    pub convert: fn(&mut Object, &GroupVersion) -> ApiResult<()>,
+    /// Readies a new object.
+    pub prepare_create: fn(&mut Object),
+    /// Readies a changed object.
+    pub prepare_update: fn(&mut Object, &Object),
+    /// Readies a changed status.
+    pub prepare_status_update: fn(&mut Object, &Object),
+    /// Checks a new object.
+    pub validate_create: fn(&Object, &mut FieldErrors),
+    /// Checks a changed object; `None` to check it as a new one.
+    pub validate_update: Option<fn(&Object, &Object, &mut FieldErrors)>,
+    /// Checks a changed status.
+    pub validate_status_update: fn(&Object, &Object, &mut FieldErrors),
+    /// Warnings for an object that is accepted.
+    pub warnings: fn(&Object, Option<&Object>) -> Vec<String>,
+    /// The cells of a table row, one for each column.
+    pub cells: fn(&Object, Timestamp) -> Vec<Value>,
+    /// The value of a selectable field, which is not empty text for numbers and booleans that are absent.
+    pub selectable: fn(&Object, &str) -> Option<String>,
+    /// How a deletion begins.
+    pub grace: fn(&Object, Option<i64>) -> Grace,
+    /// The defaults of types that are this kind's alone.
+    pub(super) type_defaults: TypeDefaults,
+}
+
+/// What kinds differ in when objects are written and deleted.
+#[derive(Debug, Clone, Copy)]
+pub struct Manners {
+    /// A PUT of a name that does not exist creates it.
+    pub create_on_update: bool,
+    /// A PUT may leave the resource version out.
+    pub unconditional_update: bool,
+    /// Deleting answers with the object.
+    pub returns_deleted: bool,
+    /// Dependents are orphaned if a deletion says nothing.
+    pub orphans_by_default: bool,
+    /// Objects may be part of the bootstrap policy.
+    pub underlay: bool,
+}
+
+/// One version of a kind.
+#[derive(Clone, Copy)]
+pub struct Version {
+    /// The group and version, such as `apps/v1`.
+    pub api_version: &'static str,
+    /// The type in the catalog, such as `apps.v1.Deployment`.
+    pub type_name: &'static str,
+    /// The columns after `Name`. If one of them is called `Name` itself, they are all the columns, and so are the cells.
+    pub columns: &'static [ColumnSpec],
+    /// The subresources, in the order of discovery.
+    pub subresources: &'static [SubresourceSpec],
+    /// Field paths that selectors may use, besides name and namespace.
+    pub selectable_fields: &'static [&'static str],
+}
+
+/// A column of a table.
+pub struct ColumnSpec {
+    name: &'static str,
+    kind: &'static str,
+    format: &'static str,
+    priority: i32,
+    /// A sentence, or `@` and the field of a type whose description it is, such as `@core.v1.PodSpec.nodeName`.
+    description: &'static str,
+}
+
+/// A subresource of a kind.
+pub enum SubresourceSpec {
+    /// `status`.
+    Status,
+    /// `scale`: where it finds the wanted and actual replicas and the selector (empty for none).
+    Scale(&'static str, &'static str, &'static str),
+    /// Another one: its name, `apiVersion` (empty for the parent's) and kind, and verbs.
+    Other(&'static str, &'static str, &'static str, &'static [Verb]),
+}
+
+/// A column that is always shown.
+pub const fn column(name: &'static str, kind: &'static str, description: &'static str) -> ColumnSpec {
+    ColumnSpec { name, kind, format: "", priority: 0, description }
+}
+
+/// A column that is shown with `-o wide`.
+pub const fn wide(name: &'static str, kind: &'static str, description: &'static str) -> ColumnSpec {
+    ColumnSpec { name, kind, format: "", priority: 1, description }
+}
+
+/// A column with a format.
+pub const fn formatted(name: &'static str, format: &'static str, description: &'static str) -> ColumnSpec {
+    ColumnSpec { name, kind: "string", format, priority: 0, description }
+}
+
+/// The name of an object as the last column, for tables that do not begin with it.
+pub const NAME_LAST: ColumnSpec =
+    ColumnSpec { name: "Name", kind: "string", format: "name", priority: 1, description: "@meta.v1.ObjectMeta.name" };
+
+/// The name of an object as the first column, for kinds that print more than the name there.
+pub const NAME: ColumnSpec =
+    ColumnSpec { name: "Name", kind: "string", format: "name", priority: 0, description: "@meta.v1.ObjectMeta.name" };
+
+/// The age of an object.
+pub const AGE: ColumnSpec = column("Age", "string", "@meta.v1.ObjectMeta.creationTimestamp");
+
+/// The one column, after the name, of kinds without a printer of their own.
+pub const CREATED_AT: &[ColumnSpec] = &[column("Created At", "date", "@meta.v1.ObjectMeta.creationTimestamp")];
+
+/// The columns of kinds that show their age only.
+pub const AGE_ONLY: &[ColumnSpec] = &[AGE];
+
+const MANNERS: Manners = Manners {
+    create_on_update: false,
+    unconditional_update: true,
+    returns_deleted: false,
+    orphans_by_default: false,
+    underlay: false,
+};
+
+// === impl Kind ===
+
+impl Kind {
+    /// What most kinds in namespaces have in common.
+    pub const NAMESPACED: Self = Self {
+        resource: "",
+        singular: "",
+        kind: "",
+        short_names: &[],
+        categories: &[],
+        scope: Scope::Namespaced,
+        verbs: ALL_VERBS,
+        versions: &[],
+        storage: 0,
+        name_rule: NameRule::Subdomain,
+        generation: GenerationPolicy::None,
+        manners: MANNERS,
+        convert: rename_version,
+        prepare_create: |_| {},
+        prepare_update: |_, _| {},
+        prepare_status_update: |_, _| {},
+        validate_create: |_, _| {},
+        validate_update: None,
+        validate_status_update: |_, _, _| {},
+        warnings: |_, _| Vec::new(),
+        cells: super::printing::created_at,
+        selectable: by_path,
+        grace: |_, _| Grace::Immediate,
+        type_defaults: &[],
+    };
+
+    /// What most cluster-scoped kinds have in common.
+    pub const CLUSTER: Self = Self { scope: Scope::Cluster, ..Self::NAMESPACED };
+
+    /// The group objects are stored under.
+    pub fn group(&self) -> &'static str {
+        self.versions[self.storage].api_version.rsplit_once('/').map_or("", |(group, _)| group)
+    }
+
+    /// What reviews have in common: they are answered, not stored.
+    pub const REVIEW: Self = Self { scope: Scope::Cluster, verbs: &[Verb::Create], ..Self::NAMESPACED };
+}
+
+// === impl Version ===
+
+impl Version {
+    /// A version with nothing but a name.
+    pub const BARE: Self =
+        Self { api_version: "", type_name: "", columns: CREATED_AT, subresources: &[], selectable_fields: &[] };
+}
+
+// === impl Manners ===
+
+impl Manners {
+    /// The manners of most kinds.
+    pub const USUAL: Self = MANNERS;
+    /// Deleting answers with the object.
+    pub const RETURNS_DELETED: Self = Self { returns_deleted: true, ..MANNERS };
+    /// A PUT creates what does not exist.
+    pub const CREATE_ON_UPDATE: Self = Self { create_on_update: true, ..MANNERS };
+    /// A PUT must name the resource version.
+    pub const CONDITIONAL: Self = Self { unconditional_update: false, ..MANNERS };
+    /// A PUT must name the resource version; deleting answers with the object.
+    pub const CONDITIONAL_RETURNS_DELETED: Self = Self { returns_deleted: true, ..Self::CONDITIONAL };
+}
+
+/// A built-in resource: a declaration, and what is derived from it once.
+pub struct Builtin {
+    kind: &'static Kind,
+    descriptor: Descriptor,
+    /// The types of the versions, by their index in the descriptor.
+    types: Vec<u16>,
+}
+
+// === impl Builtin ===
+
+impl Builtin {
+    /// Makes a resource of a declaration.
+    pub fn new(kind: &'static Kind) -> Self {
+        let types = kind.versions.iter().map(type_index).collect();
+        Self { kind, descriptor: descriptor(kind), types }
+    }
+
+    /// The declaration.
+    pub fn kind(&self) -> &'static Kind {
+        self.kind
+    }
+
+    fn type_of(&self, version: &GroupVersion) -> u16 {
+        let found = self.descriptor.versions.iter().position(|info| info.version == *version);
+        self.types[found.unwrap_or(self.kind.storage)]
+    }
+
+    /// Writes the stored form as Go would after the hook has changed it.
+    fn settle(&self, object: &mut Object) {
+        canonical::settle(self.types[self.kind.storage], object);
+    }
+}
+
+impl Resource for Builtin {
+    fn descriptor(&self) -> &Descriptor {
+        &self.descriptor
+    }
+
+    fn convert(&self, object: &mut Object, to: &GroupVersion) -> ApiResult<()> {
+        if self.kind.versions.len() > 1 && object.api_version() != to.to_string() {
+            (self.kind.convert)(object, to)?;
+            canonical::settle(self.type_of(to), object);
+        }
+        rename_version(object, to)
+    }
+
+    fn default(&self, version: &GroupVersion, object: &mut Object) {
+        canonical::settle(self.type_of(version), object);
+    }
+
+    fn prepare_create(&self, object: &mut Object) {
+        (self.kind.prepare_create)(object);
+        self.settle(object);
+    }
+
+    fn prepare_update(&self, object: &mut Object, old: &Object) {
+        (self.kind.prepare_update)(object, old);
+        self.settle(object);
+    }
+
+    fn prepare_status_update(&self, object: &mut Object, old: &Object) {
+        (self.kind.prepare_status_update)(object, old);
+        self.settle(object);
+    }
+
+    fn validate_create(&self, object: &Object) -> FieldErrors {
+        let mut errors = FieldErrors::new();
+        (self.kind.validate_create)(object, &mut errors);
+        errors
+    }
+
+    fn validate_update(&self, object: &Object, old: &Object) -> FieldErrors {
+        let mut errors = FieldErrors::new();
+        match self.kind.validate_update {
+            Some(validate) => validate(object, old, &mut errors),
+            None => (self.kind.validate_create)(object, &mut errors),
+        }
+        errors
+    }
+
+    fn validate_status_update(&self, object: &Object, old: &Object) -> FieldErrors {
+        let mut errors = FieldErrors::new();
+        (self.kind.validate_status_update)(object, old, &mut errors);
+        errors
+    }
+
+    fn name_rule(&self) -> NameRule {
+        self.kind.name_rule
+    }
+
+    fn warnings(&self, object: &Object, old: Option<&Object>) -> Vec<String> {
+        (self.kind.warnings)(object, old)
+    }
+
+    fn cells(&self, _: &GroupVersion, object: &Object, now: Timestamp) -> Vec<Value> {
+        (self.kind.cells)(object, now)
+    }
+
+    fn selectable(&self, object: &Object, field: &str) -> Option<String> {
+        (self.kind.selectable)(object, field)
+    }
+
+    fn generation_policy(&self) -> GenerationPolicy {
+        self.kind.generation
+    }
+
+    fn create_on_update(&self) -> bool {
+        self.kind.manners.create_on_update
+    }
+
+    fn unconditional_update(&self) -> bool {
+        self.kind.manners.unconditional_update
+    }
+
+    fn grace(&self, object: &Object, requested: Option<i64>) -> Grace {
+        (self.kind.grace)(object, requested)
+    }
+
+    fn returns_deleted_object(&self) -> bool {
+        self.kind.manners.returns_deleted
+    }
+
+    fn has_underlay(&self) -> bool {
+        self.kind.manners.underlay
+    }
+
+    fn orphans_by_default(&self) -> bool {
+        self.kind.manners.orphans_by_default
+    }
+}
+
+/// The scalar at a dotted path, as text.
+pub fn by_path(object: &Object, field: &str) -> Option<String> {
+    let path: Vec<&str> = field.split('.').collect();
+    match object.at(&path)? {
+        Value::String(text) => Some(text.clone()),
+        Value::Null => None,
+        other => Some(other.to_string()),
+    }
+}
+
+fn rename_version(object: &mut Object, to: &GroupVersion) -> ApiResult<()> {
+    object.0.insert("apiVersion".into(), to.to_string().into());
+    Ok(())
+}
+
+fn type_index(version: &Version) -> u16 {
+    TYPES.index(version.type_name).expect("every declared type is in the catalog, which is tested")
+}
+
+fn descriptor(kind: &'static Kind) -> Descriptor {
+    let versions: Vec<ResourceVersionInfo> = kind.versions.iter().map(version_info).collect();
+    let group = versions[kind.storage].version.group.clone();
+    let singular = if kind.singular.is_empty() { kind.kind.to_lowercase() } else { kind.singular.to_owned() };
+    Descriptor {
+        resource: GroupResource::new(group, kind.resource),
+        singular: singular.into(),
+        kind: kind.kind.into(),
+        list_kind: format!("{}List", kind.kind).into(),
+        short_names: texts(kind.short_names),
+        categories: texts(kind.categories),
+        scope: kind.scope,
+        verbs: kind.verbs,
+        versions,
+        storage: kind.storage,
+    }
+}
+
+fn version_info(version: &'static Version) -> ResourceVersionInfo {
+    ResourceVersionInfo {
+        version: group_version(version.api_version),
+        served: true,
+        schema: catalog::link(version.type_name).expect("every declared type is in the catalog, which is tested"),
+        columns: version.columns.iter().map(column_of).collect(),
+        subresources: version.subresources.iter().map(subresource_of).collect(),
+        selectable_fields: texts(version.selectable_fields),
+        deprecation_warning: None,
+    }
+}
+
+fn group_version(text: &str) -> GroupVersion {
+    GroupVersion::parse(text).expect("declared versions have at most one slash")
+}
+
+fn column_of(column: &ColumnSpec) -> Column {
+    Column {
+        name: column.name.into(),
+        kind: column.kind.into(),
+        format: column.format.into(),
+        description: column.description.into(),
+        priority: column.priority,
+    }
+}
+
+fn subresource_of(spec: &SubresourceSpec) -> Subresource {
+    match spec {
+        SubresourceSpec::Status => Subresource::Status,
+        SubresourceSpec::Scale(wanted, actual, selector) => Subresource::Scale(ScalePaths {
+            spec_replicas: (*wanted).into(),
+            status_replicas: (*actual).into(),
+            selector: (!selector.is_empty()).then(|| (*selector).into()),
+        }),
+        SubresourceSpec::Other(name, api_version, kind, verbs) => {
+            let version = match *api_version {
+                "" => GroupVersion::new("", ""),
+                text => group_version(text),
+            };
+            Subresource::Other {
+                name: (*name).into(),
+                kind: GroupVersionKind::new(version.group, version.version, *kind),
+                verbs,
+            }
+        }
+    }
+}
+
+fn texts(list: &[&'static str]) -> Arc<[Arc<str>]> {
+    list.iter().map(|text| Arc::from(*text)).collect()
+}

@@ -1,0 +1,7 @@
+//! The kinds of `networking.k8s.io`.
+
+pub(super) mod ingress;
+pub(super) mod ingressclass;
+pub(super) mod ipaddress;
+pub(super) mod networkpolicy;
+pub(super) mod servicecidr;

@@ -1,0 +1,17 @@
+//! ClusterRoles: what may be done anywhere, or in any namespace.
+
+use crate::registry::resource::NameRule;
+use crate::resources::kind::{Kind, Manners, Version};
+
+pub(in crate::resources) static KIND: Kind = Kind {
+    resource: "clusterroles",
+    kind: "ClusterRole",
+    versions: &[Version {
+        api_version: "rbac.authorization.k8s.io/v1",
+        type_name: "rbac.v1.ClusterRole",
+        ..Version::BARE
+    }],
+    name_rule: NameRule::PathSegment,
+    manners: Manners { underlay: true, ..Manners::CREATE_ON_UPDATE },
+    ..Kind::CLUSTER
+};

@@ -1,0 +1,13 @@
+//! Roles: what may be done in a namespace.
+
+use crate::registry::resource::NameRule;
+use crate::resources::kind::{Kind, Manners, Version};
+
+pub(in crate::resources) static KIND: Kind = Kind {
+    resource: "roles",
+    kind: "Role",
+    versions: &[Version { api_version: "rbac.authorization.k8s.io/v1", type_name: "rbac.v1.Role", ..Version::BARE }],
+    name_rule: NameRule::PathSegment,
+    manners: Manners { underlay: true, ..Manners::CREATE_ON_UPDATE },
+    ..Kind::NAMESPACED
+};

@@ -1,0 +1,3 @@
+//! The kinds of `scheduling.k8s.io`.
+
+pub(super) mod priorityclass;

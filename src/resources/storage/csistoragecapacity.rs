@@ -1,0 +1,32 @@
+//! CSIStorageCapacities: how much room a storage class has in some place.
+
+use atoll_api::Object;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::resources::kind::{Kind, Manners, Version, column};
+use crate::resources::printing::UNSET;
+use crate::resources::read::{field, is_set, quantity, text};
+
+pub(in crate::resources) static KIND: Kind = Kind {
+    resource: "csistoragecapacities",
+    kind: "CSIStorageCapacity",
+    versions: &[Version {
+        api_version: "storage.k8s.io/v1",
+        type_name: "storage.v1.CSIStorageCapacity",
+        columns: &[
+            column("StorageClassName", "string", "@storage.v1.CSIStorageCapacity.storageClassName"),
+            column("Capacity", "string", "@storage.v1.CSIStorageCapacity.capacity"),
+        ],
+        ..Version::BARE
+    }],
+    manners: Manners::CONDITIONAL,
+    cells,
+    ..Kind::NAMESPACED
+};
+
+fn cells(object: &Object, _: Timestamp) -> Vec<Value> {
+    let capacity = field(object, "capacity");
+    let shown = if is_set(capacity) { quantity(capacity).to_string() } else { UNSET.to_owned() };
+    vec![text(field(object, "storageClassName")).into(), shown.into()]
+}
