@@ -4,6 +4,7 @@
 //! the registry, the resources, HTTP, the server. A module uses lower floors only; `tests/tidy.rs` holds the table.
 
 pub mod authn;
+pub mod authz;
 pub mod patch;
 pub mod registry;
 pub mod request;

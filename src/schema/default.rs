@@ -2,6 +2,9 @@
 //!
 //! Defaults that are more than data are the work of the resources; dropping nulls without a default is that of `prune`.
 
+#[cfg(test)]
+mod tests;
+
 use serde_json::Value;
 
 use super::{Additional, Schema};

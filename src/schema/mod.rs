@@ -3,8 +3,11 @@
 //! Pure data and functions; publishing (OpenAPI) works from the documents a schema was read from, not from this form.
 
 pub mod default;
+pub mod format;
 pub mod pattern;
+pub(crate) mod place;
 pub mod prune;
+pub mod structural;
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -195,6 +198,27 @@ impl std::fmt::Debug for Link {
     }
 }
 
+impl SchemaType {
+    /// The type by its name in schemas.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Object, Self::Array, Self::String, Self::Integer, Self::Number, Self::Boolean]
+            .into_iter()
+            .find(|kind| kind.as_str() == name)
+    }
+
+    /// The name of the type in schemas.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Object => "object",
+            Self::Array => "array",
+            Self::String => "string",
+            Self::Integer => "integer",
+            Self::Number => "number",
+            Self::Boolean => "boolean",
+        }
+    }
+}
+
 impl Schema {
     /// The schema of the field `name` of an object: the named property, or that of a map's values.
     pub fn field(&self, name: &str) -> Option<&Schema> {
@@ -203,5 +227,15 @@ impl Schema {
             (None, Additional::Values(link)) => Some(link),
             (None, _) => None,
         }
+    }
+}
+
+/// Whether a value nests more than `limit` levels deep. What comes from outside is checked with this before anything
+/// follows it down, so that no recursion is deeper than the stack.
+pub fn is_deeper_than(value: &Value, limit: usize) -> bool {
+    match value {
+        Value::Array(list) => limit == 0 || list.iter().any(|value| is_deeper_than(value, limit - 1)),
+        Value::Object(map) => limit == 0 || map.values().any(|value| is_deeper_than(value, limit - 1)),
+        _ => false,
     }
 }

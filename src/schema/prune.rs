@@ -2,6 +2,9 @@
 //!
 //! Decides nothing about types or values; the metadata of whole objects is left to `metadata`.
 
+#[cfg(test)]
+mod tests;
+
 use serde_json::Value;
 
 use super::{Additional, Schema};

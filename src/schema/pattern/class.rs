@@ -101,7 +101,7 @@ pub(super) fn unicode<'a>(rest: &'a str, out: &mut Weighed) -> Result<Option<&'a
     } else {
         return bad(length);
     };
-    if Regex::new(&class).is_err() {
+    if !CATEGORIES.contains(&name) && !out.knows_class(name, || Regex::new(&class).is_ok()) {
         return bad(length);
     }
     out.push(&class, UNICODE_CLASS_SIZE);

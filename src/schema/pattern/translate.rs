@@ -3,6 +3,8 @@
 //! The two differ: what `\d`, `\w`, `\s` and `\b` know (ASCII only in Go), where braces and brackets are literal, which
 //! operators may follow each other, which flags and escapes there are.
 
+use std::collections::BTreeSet;
+
 use super::{class, fault};
 
 /// How deep groups may nest, as in Go.
@@ -24,12 +26,19 @@ pub(super) struct Translated {
 pub(super) struct Weighed {
     text: String,
     size: usize,
+    /// The scripts of Unicode named so far; each is looked up once, because looking up is slow.
+    scripts: BTreeSet<String>,
 }
 
 impl Weighed {
     pub(super) fn push(&mut self, text: &str, size: usize) {
         self.text.push_str(text);
         self.size = self.size.saturating_add(size);
+    }
+
+    /// Whether a script of Unicode is one; `look_up` says it of a script not named before.
+    pub(super) fn knows_class(&mut self, name: &str, look_up: impl FnOnce() -> bool) -> bool {
+        self.scripts.contains(name) || (look_up() && self.scripts.insert(name.to_owned()))
     }
 }
 

@@ -1,0 +1,194 @@
+//! Role-based access control: what a logical cluster's roles and bindings, and those all clusters share, allow.
+//!
+//! Keeps nothing for a cluster: policy is read from its source at every decision.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use atoll_api::{LogicalClusterName, UserInfo};
+
+use super::{Attributes, Authorizer, Decision, Reason, RuleList, join_errors};
+
+mod aggregation;
+#[cfg(test)]
+pub(crate) mod fake;
+mod policy;
+mod rule;
+mod underlay;
+
+pub use aggregation::gather_rules;
+pub use policy::{Binding, GROUP, PolicySource, Role, RoleRef, Subject};
+pub use rule::Rule;
+pub use underlay::{Key, Underlay, bootstrap_objects};
+
+/// Decides by roles and bindings.
+pub struct Rbac {
+    source: Arc<dyn PolicySource>,
+    /// Read from the shipped manifests at the first decision, unless the server has set another before.
+    underlay: ArcSwapOption<Underlay>,
+}
+
+/// A role a binding refers to, with the roles of its cluster that extend it.
+struct Granted {
+    role: Arc<Role>,
+    extensions: Vec<Arc<Role>>,
+}
+
+// === impl Rbac ===
+
+impl Rbac {
+    /// Decides by what `source` tells of each cluster, over the bootstrap policy.
+    pub fn new(source: Arc<dyn PolicySource>) -> Self {
+        Self { source, underlay: ArcSwapOption::empty() }
+    }
+
+    /// The shared roles and bindings.
+    pub fn underlay(&self) -> Arc<Underlay> {
+        if let Some(underlay) = self.underlay.load_full() {
+            return underlay;
+        }
+        // Should two threads come here at once, both read the same manifests.
+        let underlay = Arc::new(Underlay::bootstrap());
+        self.underlay.store(Some(Arc::clone(&underlay)));
+        underlay
+    }
+
+    /// Replaces the shared roles and bindings, after the system cluster changed them.
+    pub fn set_underlay(&self, underlay: Arc<Underlay>) {
+        self.underlay.store(Some(underlay));
+    }
+
+    /// The rules of the role that a binding in `namespace` (empty: a `ClusterRoleBinding`) refers to; the error says in
+    /// Kubernetes' words that there is no such role.
+    pub fn rules_of(
+        &self,
+        cluster: &LogicalClusterName,
+        namespace: &str,
+        role_ref: &RoleRef,
+    ) -> Result<Vec<Rule>, String> {
+        let granted = self.granted(&self.underlay(), cluster, namespace, role_ref)?;
+        let roles = std::iter::once(&granted.role).chain(&granted.extensions);
+        Ok(roles.flat_map(|role| role.rules.iter().cloned()).collect())
+    }
+
+    /// Shows `rule` every rule that applies to the user, until it breaks off; gives back what could not be resolved.
+    fn each_rule(
+        &self,
+        cluster: &LogicalClusterName,
+        user: &UserInfo,
+        namespace: &str,
+        mut rule: impl FnMut(&Arc<Binding>, usize, &Rule) -> ControlFlow<()>,
+    ) -> Vec<String> {
+        let underlay = self.underlay();
+        let mut errors = Vec::new();
+        let mut visit = |binding: &Arc<Binding>, subject: usize| -> ControlFlow<()> {
+            let granted = match self.granted(&underlay, cluster, &binding.namespace, &binding.role_ref) {
+                Ok(granted) => granted,
+                Err(error) => {
+                    errors.push(error);
+                    return ControlFlow::Continue(());
+                }
+            };
+            for role in std::iter::once(&granted.role).chain(&granted.extensions) {
+                role.rules.iter().try_for_each(|one| rule(binding, subject, one))?;
+            }
+            ControlFlow::Continue(())
+        };
+        let mut all = || -> ControlFlow<()> {
+            for (binding, subject) in underlay.cluster_role_bindings_of(user) {
+                visit(binding, subject)?;
+            }
+            let mut of_user = |bindings: &[Arc<Binding>]| -> ControlFlow<()> {
+                for binding in bindings {
+                    if let Some(subject) = binding.subject_of(user) {
+                        visit(binding, subject)?;
+                    }
+                }
+                ControlFlow::Continue(())
+            };
+            of_user(&self.source.cluster_role_bindings(cluster))?;
+            if !namespace.is_empty() {
+                of_user(underlay.role_bindings(namespace))?;
+                of_user(&self.source.role_bindings(cluster, namespace))?;
+            }
+            ControlFlow::Continue(())
+        };
+        let _ = all();
+        errors
+    }
+
+    fn granted(
+        &self,
+        underlay: &Underlay,
+        cluster: &LogicalClusterName,
+        namespace: &str,
+        role_ref: &RoleRef,
+    ) -> Result<Granted, String> {
+        let name = role_ref.name.as_str();
+        match role_ref.kind.as_str() {
+            // Shared roles come first, so that no cluster can put another meaning on their names.
+            "ClusterRole" => match underlay.cluster_role(name) {
+                Some(shared) => {
+                    let mut extensions = Vec::new();
+                    if !shared.extended_by.is_empty() {
+                        extensions = self.source.gathered_cluster_roles(cluster);
+                        extensions.retain(|role| role.is_gathered_by(&shared.extended_by));
+                    }
+                    Ok(Granted { role: Arc::clone(&shared.role), extensions })
+                }
+                None => self
+                    .source
+                    .cluster_role(cluster, name)
+                    .map(Granted::alone)
+                    .ok_or_else(|| format!("clusterrole.{GROUP} {} not found", atoll_api::field::go_quote(name))),
+            },
+            "Role" => underlay
+                .role(namespace, name)
+                .cloned()
+                .or_else(|| self.source.role(cluster, namespace, name))
+                .map(Granted::alone)
+                .ok_or_else(|| format!("role.{GROUP} {} not found", atoll_api::field::go_quote(name))),
+            kind => Err(format!("unsupported role reference kind: {}", atoll_api::field::go_quote(kind))),
+        }
+    }
+}
+
+impl Granted {
+    fn alone(role: Arc<Role>) -> Self {
+        Self { role, extensions: Vec::new() }
+    }
+}
+
+impl Authorizer for Rbac {
+    fn authorize(&self, attributes: &Attributes<'_>) -> Decision {
+        let mut grant = None;
+        let errors =
+            self.each_rule(attributes.cluster, attributes.user, attributes.namespace, |binding, subject, rule| {
+                if rule.allows(attributes) {
+                    grant = Some((Arc::clone(binding), subject));
+                    return ControlFlow::Break(());
+                }
+                ControlFlow::Continue(())
+            });
+        if let Some((binding, subject)) = grant {
+            return Decision::allow(Reason::granted(binding, subject));
+        }
+        Decision::no_opinion(match join_errors(&errors) {
+            Some(errors) => Reason::text(format!("RBAC: {errors}")),
+            None => Reason::none(),
+        })
+    }
+
+    fn rules_for(&self, cluster: &LogicalClusterName, user: &UserInfo, namespace: &str) -> RuleList {
+        let mut rules = Vec::new();
+        let errors = self.each_rule(cluster, user, namespace, |_, _, rule| {
+            rules.push(rule.clone());
+            ControlFlow::Continue(())
+        });
+        RuleList { rules, incomplete: false, errors }
+    }
+}
+
+#[cfg(test)]
+mod tests;
