@@ -1,15 +1,15 @@
 use serde_json::{Value, json};
 
-use super::fill;
+use super::{TooLarge, fill};
 use crate::schema::prune::drop_nulls;
 use crate::schema::structural::compile;
 
 fn check(schema: Value, input: Value, expected: Value) {
     let schema = compile(&schema).expect("a schema");
     let mut value = input;
-    fill(&schema, &mut value);
+    assert_eq!(fill(&schema, &mut value), Ok(()));
     assert_eq!(value, expected);
-    fill(&schema, &mut value);
+    assert_eq!(fill(&schema, &mut value), Ok(()));
     assert_eq!(value, expected, "filling in again changes nothing");
 }
 
@@ -52,6 +52,15 @@ fn nulls_take_a_default_unless_they_are_values() {
     let compiled = compile(&schema).expect("a schema");
     let mut value = json!({"p": null});
     drop_nulls(&compiled, &mut value);
-    fill(&compiled, &mut value);
+    assert_eq!(fill(&compiled, &mut value), Ok(()));
     assert_eq!(value, json!({"d": "y", "nd": "x"}));
+}
+
+#[test]
+fn defaults_do_not_turn_a_small_object_into_a_huge_one() {
+    let schema = compile(&json!({"type": "array", "items": {"type": "object", "properties": {
+        "x": {"type": "string", "default": "x".repeat(100_000)}}}}))
+    .expect("a schema");
+    let mut value = Value::Array(vec![json!({}); 100_000]);
+    assert_eq!(fill(&schema, &mut value), Err(TooLarge));
 }
