@@ -5,6 +5,7 @@
 
 pub mod authn;
 pub mod authz;
+pub mod codec;
 pub mod patch;
 pub mod registry;
 pub mod request;
