@@ -4,6 +4,9 @@
 //! kube-apiserver 1.36 has it behind a feature gate that is off by default.
 
 pub mod json;
+pub mod negotiate;
+pub mod partial;
 mod strict;
+pub mod table;
 
 pub use strict::{StrictFault, strict_error, strict_warnings};
