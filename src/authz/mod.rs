@@ -10,6 +10,7 @@ use atoll_api::{LogicalClusterName, UserInfo};
 use crate::request::RequestInfo;
 
 pub mod forbidden;
+pub mod impersonation;
 pub mod rbac;
 
 use rbac::{Binding, Rule};

@@ -26,6 +26,22 @@ pub(crate) fn object(value: Value) -> Object {
     Object::from_value(value).expect("an object")
 }
 
+/// Rules written `verbs groups resources [names]` or `verbs paths`, words joined by commas, `-` for the core group.
+pub(crate) fn rules(texts: &[&str]) -> Value {
+    let list = |word: &str| -> Value { word.split(',').map(|text| if text == "-" { "" } else { text }).collect() };
+    let rule = |text: &&str| match text.split(' ').collect::<Vec<_>>().as_slice() {
+        [verbs, paths] => json!({"verbs": list(verbs), "nonResourceURLs": list(paths)}),
+        [verbs, groups, resources] => {
+            json!({"apiGroups": list(groups), "resources": list(resources), "verbs": list(verbs)})
+        }
+        [verbs, groups, resources, names] => json!({
+            "apiGroups": list(groups), "resources": list(resources), "verbs": list(verbs), "resourceNames": list(names),
+        }),
+        _ => panic!("{text}"),
+    };
+    texts.iter().map(rule).collect()
+}
+
 /// A role; `place` is a namespace, empty for a `ClusterRole`.
 pub(crate) fn role(place: &str, name: &str, rules: Value) -> Object {
     let kind = if place.is_empty() { "ClusterRole" } else { "Role" };

@@ -6,11 +6,14 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
+use atoll_api::field::go_quote;
 use atoll_api::{LogicalClusterName, UserInfo};
 
 use super::{Attributes, Authorizer, Decision, Reason, RuleList, join_errors};
 
 mod aggregation;
+mod cover;
+mod escalation;
 #[cfg(test)]
 pub(crate) mod fake;
 mod policy;
@@ -18,6 +21,7 @@ mod rule;
 mod underlay;
 
 pub use aggregation::gather_rules;
+pub use escalation::Write;
 pub use policy::{Binding, GROUP, PolicySource, Role, RoleRef, Subject};
 pub use rule::Rule;
 pub use underlay::{Key, Underlay, bootstrap_objects};
@@ -27,6 +31,25 @@ pub struct Rbac {
     source: Arc<dyn PolicySource>,
     /// Read from the shipped manifests at the first decision, unless the server has set another before.
     underlay: ArcSwapOption<Underlay>,
+}
+
+/// Why the role a binding refers to cannot be resolved, in Kubernetes' words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Missing {
+    /// There is no such role.
+    #[error("{resource}.{GROUP} {} not found", go_quote(name))]
+    Role {
+        /// `role` or `clusterrole`.
+        resource: &'static str,
+        /// The name in the binding.
+        name: String,
+    },
+    /// The binding names a kind that is no role.
+    #[error("unsupported role reference kind: {}", go_quote(kind))]
+    Kind {
+        /// The kind.
+        kind: String,
+    },
 }
 
 /// A role a binding refers to, with the roles of its cluster that extend it.
@@ -59,14 +82,13 @@ impl Rbac {
         self.underlay.store(Some(underlay));
     }
 
-    /// The rules of the role that a binding in `namespace` (empty: a `ClusterRoleBinding`) refers to; the error says in
-    /// Kubernetes' words that there is no such role.
+    /// The rules of the role that a binding in `namespace` (empty: a `ClusterRoleBinding`) refers to.
     pub fn rules_of(
         &self,
         cluster: &LogicalClusterName,
         namespace: &str,
         role_ref: &RoleRef,
-    ) -> Result<Vec<Rule>, String> {
+    ) -> Result<Vec<Rule>, Missing> {
         let granted = self.granted(&self.underlay(), cluster, namespace, role_ref)?;
         let roles = std::iter::once(&granted.role).chain(&granted.extensions);
         Ok(roles.flat_map(|role| role.rules.iter().cloned()).collect())
@@ -86,7 +108,7 @@ impl Rbac {
             let granted = match self.granted(&underlay, cluster, &binding.namespace, &binding.role_ref) {
                 Ok(granted) => granted,
                 Err(error) => {
-                    errors.push(error);
+                    errors.push(error.to_string());
                     return ControlFlow::Continue(());
                 }
             };
@@ -124,8 +146,9 @@ impl Rbac {
         cluster: &LogicalClusterName,
         namespace: &str,
         role_ref: &RoleRef,
-    ) -> Result<Granted, String> {
+    ) -> Result<Granted, Missing> {
         let name = role_ref.name.as_str();
+        let missing = |resource| move || Missing::Role { resource, name: name.to_owned() };
         match role_ref.kind.as_str() {
             // Shared roles come first, so that no cluster can put another meaning on their names.
             "ClusterRole" => match underlay.cluster_role(name) {
@@ -137,19 +160,14 @@ impl Rbac {
                     }
                     Ok(Granted { role: Arc::clone(&shared.role), extensions })
                 }
-                None => self
-                    .source
-                    .cluster_role(cluster, name)
-                    .map(Granted::alone)
-                    .ok_or_else(|| format!("clusterrole.{GROUP} {} not found", atoll_api::field::go_quote(name))),
+                None => self.source.cluster_role(cluster, name).map(Granted::alone).ok_or_else(missing("clusterrole")),
             },
-            "Role" => underlay
-                .role(namespace, name)
-                .cloned()
-                .or_else(|| self.source.role(cluster, namespace, name))
-                .map(Granted::alone)
-                .ok_or_else(|| format!("role.{GROUP} {} not found", atoll_api::field::go_quote(name))),
-            kind => Err(format!("unsupported role reference kind: {}", atoll_api::field::go_quote(kind))),
+            "Role" => {
+                let shared = underlay.role(namespace, name).cloned();
+                let role = shared.or_else(|| self.source.role(cluster, namespace, name));
+                role.map(Granted::alone).ok_or_else(missing("role"))
+            }
+            kind => Err(Missing::Kind { kind: kind.to_owned() }),
         }
     }
 }
