@@ -2,12 +2,16 @@
 //!
 //! Pure data and functions; publishing (OpenAPI) works from the documents a schema was read from, not from this form.
 
+pub mod correlate;
 pub mod default;
 pub mod format;
+pub mod lists;
 pub mod pattern;
 pub(crate) mod place;
 pub mod prune;
+pub(crate) mod shown;
 pub mod structural;
+pub mod validate;
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
