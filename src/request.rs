@@ -27,6 +27,8 @@ pub struct RequestInfo {
     pub subresource: String,
     /// The object's name, empty if none is named.
     pub name: String,
+    /// Whether the name is that of a field selector, for a list or watch of one object, and not of the path.
+    pub name_is_selected: bool,
     /// What follows the subresource, as path segments (`proxy` has them).
     pub rest: Vec<String>,
     /// The path below the cluster's prefix.
@@ -155,6 +157,7 @@ fn collection_read(query: &str, info: &mut RequestInfo) -> &'static str {
                 let named = selector.split(',').find_map(|term| term.strip_prefix("metadata.name="));
                 if let Some(name) = named.map(|n| n.trim_start_matches('=')).filter(|n| is_plain_name(n)) {
                     info.name = name.to_owned();
+                    info.name_is_selected = true;
                 }
             }
             _ => {}

@@ -139,6 +139,8 @@ pub struct Status {
     pub message: String,
     /// What the request was about, if the answer says so.
     pub details: Option<Details>,
+    /// Where a list can go on though not consistently (`metadata.continue`); empty for all other answers.
+    pub continue_token: String,
 }
 
 impl Status {
@@ -150,6 +152,9 @@ impl Status {
         });
         if self.reason != Reason::Unknown {
             value["reason"] = self.reason.as_str().into();
+        }
+        if !self.continue_token.is_empty() {
+            value["metadata"]["continue"] = self.continue_token.as_str().into();
         }
         if let Some(details) = &self.details {
             value["details"] = serde_json::to_value(details).expect("details are plain strings and numbers");
@@ -177,7 +182,8 @@ impl ApiError {
 
     /// An error with a reason's own code and details.
     pub fn with_details(reason: Reason, message: impl Into<String>, details: Option<Details>) -> Self {
-        let status = Status { code: reason.code(), reason, message: message.into(), details };
+        let status =
+            Status { code: reason.code(), reason, message: message.into(), details, continue_token: String::new() };
         Self { status: Box::new(status), source: None }
     }
 

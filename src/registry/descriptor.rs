@@ -192,3 +192,43 @@ impl ResourceVersionInfo {
         self.subresource("status").is_some()
     }
 }
+
+/// Orders versions as Kubernetes does: GA over beta over alpha, greater numbers first within each, and all other names
+/// below, by name (`version.CompareKubeAwareVersionStrings`). `Greater` means preferred.
+pub fn compare_versions(a: &str, b: &str) -> std::cmp::Ordering {
+    match (kube_version(a), kube_version(b)) {
+        (Some(a), Some(b)) => a.cmp(&b),
+        (Some(_), None) => std::cmp::Ordering::Greater,
+        (None, Some(_)) => std::cmp::Ordering::Less,
+        (None, None) => b.cmp(a),
+    }
+}
+
+/// `v2beta3` as (stability, 2, 3), stability growing towards GA.
+fn kube_version(text: &str) -> Option<(u8, u64, u64)> {
+    let rest = text.strip_prefix('v')?;
+    let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (major, rest) = rest.split_at(digits);
+    let number = |text: &str| match text.as_bytes() {
+        [b'1'..=b'9', more @ ..] if more.iter().all(u8::is_ascii_digit) => text.parse::<u64>().ok(),
+        _ => None,
+    };
+    let major = number(major)?;
+    match rest.strip_prefix("beta").map(|n| (1, n)).or_else(|| rest.strip_prefix("alpha").map(|n| (0, n))) {
+        None if rest.is_empty() => Some((2, major, 0)),
+        None => None,
+        Some((stability, minor)) => Some((stability, major, number(minor)?)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::compare_versions;
+
+    #[test]
+    fn versions_are_preferred_by_stability_then_number_then_name() {
+        let mut versions = vec!["foo", "v1alpha1", "v1", "v10", "bar", "v2beta1", "v2", "v01"];
+        versions.sort_by(|a, b| compare_versions(b, a));
+        assert_eq!(versions, ["v10", "v2", "v1", "v2beta1", "v1alpha1", "bar", "foo", "v01"]);
+    }
+}

@@ -1,3 +1,169 @@
 //! Kubernetes read and write semantics for any resource; one verb per file.
+//!
+//! Knows no concrete kind and nothing of HTTP: what it is asked for is a [`Target`], what it answers is JSON bytes.
+
 pub mod descriptor;
+pub mod encode;
 pub mod resource;
+
+pub mod computed;
+mod create;
+mod decode;
+mod delete;
+mod delete_collection;
+mod get;
+mod list;
+mod meta;
+mod modify;
+mod patch;
+mod scale;
+mod tracking;
+mod update;
+mod watch;
+
+use std::sync::Arc;
+
+use atoll_api::{GroupVersionKind, GroupVersionResource, LogicalClusterName, Object};
+use bytes::Bytes;
+
+pub use self::decode::{Body, cannot_be_handled};
+pub use self::delete::Deleted;
+use self::descriptor::{Descriptor, ResourceVersionInfo};
+pub use self::list::{ListAnswer, ListRequest};
+pub use self::patch::{Patch, PatchKind};
+use self::resource::{Part, Resource};
+pub use self::watch::{Happened, Watch, WatchRequest, WatchStep};
+use crate::admission::{self, Attributes, Operation};
+use crate::storage::{Key, Store};
+
+/// The registry: every read and write of every resource goes through it.
+pub struct Registry {
+    store: Arc<Store>,
+    admission: admission::Chain,
+}
+
+/// A resource in one of its versions, as a request names it.
+#[derive(Clone)]
+pub struct Target {
+    /// The resource.
+    pub resource: Arc<dyn Resource>,
+    version: usize,
+}
+
+/// The name of an object within a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectName<'a> {
+    /// The namespace, empty for objects of the cluster.
+    pub namespace: &'a str,
+    /// The name.
+    pub name: &'a str,
+}
+
+/// An object that was written (or would have been), as the client gets it.
+#[derive(Debug, Clone)]
+pub struct Written {
+    /// The object as JSON in the request's version.
+    pub json: Bytes,
+    /// Whether it did not exist before.
+    pub created: bool,
+}
+
+// === impl Target ===
+
+impl Target {
+    /// The resource in the version at `version` of its descriptor's list.
+    pub fn new(resource: Arc<dyn Resource>, version: usize) -> Self {
+        Self { resource, version }
+    }
+
+    /// The version.
+    pub fn version(&self) -> &ResourceVersionInfo {
+        &self.resource.descriptor().versions[self.version]
+    }
+
+    /// What the resource is called and what it can do.
+    pub fn descriptor(&self) -> &Descriptor {
+        self.resource.descriptor()
+    }
+
+    /// Group, version and kind, as the client names them.
+    pub fn kind(&self) -> GroupVersionKind {
+        let version = &self.version().version;
+        GroupVersionKind {
+            group: version.group.clone(),
+            version: version.version.clone(),
+            kind: self.descriptor().kind.clone(),
+        }
+    }
+
+    /// Group, version and resource, as the client names them.
+    pub fn gvr(&self) -> GroupVersionResource {
+        let version = &self.version().version;
+        GroupVersionResource {
+            group: version.group.clone(),
+            version: version.version.clone(),
+            resource: self.descriptor().resource.resource.clone(),
+        }
+    }
+
+    /// The resource as messages name it: in the group the client used.
+    pub fn shown(&self) -> atoll_api::GroupResource {
+        self.gvr().group_resource()
+    }
+}
+
+impl Target {
+    /// An object of which nothing is said but its type: what a bookmark shows.
+    pub fn empty_object(&self) -> Object {
+        let mut object = Object::default();
+        object.set_type(&self.version().version.to_string(), &self.kind().kind);
+        object.metadata_mut();
+        if self.resource.origin() == resource::Origin::Builtin {
+            self.resource.default(&self.version().version, &mut object);
+        }
+        object
+    }
+
+    /// The same resource in the version objects are stored in.
+    pub fn at_storage(&self) -> Self {
+        Self { resource: self.resource.clone(), version: self.resource.descriptor().storage }
+    }
+
+    fn subresource_of(&self, part: Part) -> &'static str {
+        match part {
+            Part::Main => "",
+            Part::Status => "status",
+        }
+    }
+
+    /// What a write is about, for admission.
+    fn attributes(&self, operation: Operation, subresource: &str, object: &Object, dry_run: bool) -> Attributes {
+        Attributes {
+            operation,
+            kind: self.kind(),
+            resource: self.gvr(),
+            subresource: subresource.to_owned(),
+            namespace: object.namespace().to_owned(),
+            name: object.name().to_owned(),
+            dry_run,
+        }
+    }
+}
+
+// === impl Registry ===
+
+impl Registry {
+    /// A registry over a store, with its admission chain.
+    pub fn new(store: Arc<Store>, admission: admission::Chain) -> Self {
+        Self { store, admission }
+    }
+
+    /// The store below.
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    fn key(&self, cluster: &LogicalClusterName, target: &Target, name: &ObjectName<'_>) -> Key {
+        Key::new(target.descriptor().resource.clone(), cluster.clone(), name.namespace, name.name)
+    }
+}

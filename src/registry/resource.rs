@@ -3,7 +3,7 @@
 //! The registry calls the hooks in a fixed order (`create.rs`, `update.rs`); a hook never does I/O and never panics on
 //! what a client sent. Unless said otherwise objects are in the storage version, pruned, defaulted and of the right types.
 
-use atoll_api::{ApiResult, FieldErrors, GroupVersion, Object};
+use atoll_api::{ApiResult, FieldErrors, GroupResource, GroupVersion, LogicalClusterName, Object};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -62,6 +62,13 @@ pub trait Resource: Send + Sync + 'static {
     fn convert(&self, object: &mut Object, to: &GroupVersion) -> ApiResult<()> {
         object.0.insert("apiVersion".into(), to.to_string().into());
         Ok(())
+    }
+
+    /// Whether an object written at `revision` was pruned and defaulted by today's schema, so that its stored bytes can
+    /// be shown as they are. Only custom types change their schema while the server runs.
+    fn is_current(&self, revision: u64) -> bool {
+        let _ = revision;
+        true
     }
 
     /// Fills in defaults beyond those of the schema, in the request's version. Runs after the schema's defaults, on
@@ -159,6 +166,24 @@ pub trait Resource: Send + Sync + 'static {
         Grace::Immediate
     }
 
+    /// What is created together with an object, in one transaction: a workspace's cluster begins with a namespace.
+    /// The objects are complete: name, uid, times, type of the storage version.
+    fn companions(&self, object: &Object) -> Vec<Companion> {
+        let _ = object;
+        Vec::new()
+    }
+
+    /// Whether something besides `metadata.finalizers` keeps a deleted object, as `spec.finalizers` keeps a namespace.
+    fn holds_deleted(&self, object: &Object) -> bool {
+        let _ = object;
+        false
+    }
+
+    /// Readies an object whose deletion begins but cannot end yet (a namespace becomes `Terminating`).
+    fn prepare_deletion(&self, object: &mut Object) {
+        let _ = object;
+    }
+
     /// Whether deleting answers with the object that was deleted rather than with a `Status`.
     fn returns_deleted_object(&self) -> bool {
         false
@@ -184,6 +209,17 @@ pub trait Resource: Send + Sync + 'static {
             Part::Status => vec!["spec", "metadata.labels", "metadata.annotations"],
         }
     }
+}
+
+/// An object that is created together with another.
+#[derive(Debug, Clone)]
+pub struct Companion {
+    /// Its resource.
+    pub resource: GroupResource,
+    /// Its cluster.
+    pub cluster: LogicalClusterName,
+    /// The object.
+    pub object: Object,
 }
 
 /// The shape a kind's names must have.

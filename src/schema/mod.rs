@@ -5,6 +5,7 @@
 pub mod correlate;
 pub mod default;
 pub mod format;
+pub mod json_path;
 pub mod lists;
 pub mod pattern;
 pub(crate) mod place;

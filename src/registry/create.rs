@@ -1,0 +1,138 @@
+//! CREATE: the order in which a new object is decoded, defaulted, admitted, readied, checked and stored.
+
+use atoll_api::options::WriteOptions;
+use atoll_api::{ApiError, ApiResult, Object};
+
+use super::decode::Body;
+use super::resource::Part;
+use super::tracking::Tracked;
+use super::{ObjectName, Registry, Target, Written, decode, encode, meta};
+use crate::admission::Operation;
+use crate::request::RequestContext;
+use crate::storage::{Action, CommitError, Expect, Key, Op, Txn};
+
+/// How often a generated name may be taken before the client is told.
+const NAME_ATTEMPTS: usize = 8;
+
+impl Registry {
+    /// Creates an object. `name.name` is empty where the URL names none (a plain POST).
+    pub async fn create(
+        &self,
+        cx: &RequestContext,
+        target: &Target,
+        name: &ObjectName<'_>,
+        body: Body,
+        options: &WriteOptions,
+    ) -> ApiResult<Written> {
+        let mut object = decode::decode(cx, target, body, options.field_validation)?;
+        meta::settle_namespace(target, &mut object, name)?;
+        decode::default(target, &mut object);
+        self.track_creation(cx, target, &mut object, options)?;
+        self.create_decoded(cx, target, object, options).await
+    }
+
+    /// Records who owns the fields of a new object.
+    pub(super) fn track_creation(
+        &self,
+        cx: &RequestContext,
+        target: &Target,
+        object: &mut Object,
+        options: &WriteOptions,
+    ) -> ApiResult<()> {
+        Tracked { cx, target, part: Part::Main, subresource: "", options }.created(object)
+    }
+
+    /// Creates an object that is decoded, pruned, defaulted and tracked, in the request's version.
+    pub(super) async fn create_decoded(
+        &self,
+        cx: &RequestContext,
+        target: &Target,
+        mut object: Object,
+        options: &WriteOptions,
+    ) -> ApiResult<Written> {
+        let resource = &*target.resource;
+        let storage_version = resource.descriptor().storage_version().version.clone();
+        resource.convert(&mut object, &storage_version)?;
+        let attributes = target.attributes(Operation::Create, "", &object, options.dry_run);
+        self.admission.mutate(cx, &attributes, &mut object, None).await?;
+        decode::default_stored(target, &mut object);
+        meta::drop_repeated_owners(cx, &mut object);
+        self.ready(cx, target, &mut object);
+        let generated = object.name().is_empty() && !object.generate_name().is_empty();
+        let attempts = if generated { NAME_ATTEMPTS } else { 1 };
+        for attempt in 1..=attempts {
+            if generated {
+                let name = meta::generate(object.generate_name());
+                object.set_meta("name", &name);
+            }
+            let attributes = target.attributes(Operation::Create, "", &object, options.dry_run);
+            self.check_new(cx, target, &object)?;
+            self.admission.validate(cx, &attributes, Some(&object), None).await?;
+            match self.store_new(cx, target, &object, options).await {
+                Err(error) if error.reason() == atoll_api::Reason::AlreadyExists && attempt < attempts => {}
+                other => return other,
+            }
+        }
+        Err(ApiError::internal("no free name was found"))
+    }
+
+    /// What the server sets and drops in a new object before it is checked.
+    fn ready(&self, cx: &RequestContext, target: &Target, object: &mut Object) {
+        let resource = &*target.resource;
+        if target.descriptor().storage_version().has_status() {
+            object.0.remove("status");
+        }
+        meta::make_new(cx, resource, object);
+        resource.prepare_create(object);
+    }
+
+    fn check_new(&self, cx: &RequestContext, target: &Target, object: &Object) -> ApiResult<()> {
+        let resource = &*target.resource;
+        let mut errors = decode::check_metadata(target, object);
+        errors.extend(resource.validate_create(object));
+        if !errors.is_empty() {
+            return Err(ApiError::invalid(&target.kind().group_kind(), shown_name(object), &errors));
+        }
+        for warning in resource.warnings(object, None) {
+            cx.warn(warning);
+        }
+        Ok(())
+    }
+
+    async fn store_new(
+        &self,
+        cx: &RequestContext,
+        target: &Target,
+        object: &Object,
+        options: &WriteOptions,
+    ) -> ApiResult<Written> {
+        let name = ObjectName { namespace: object.namespace(), name: object.name() };
+        let key = self.key(&cx.cluster, target, &name);
+        if self.store.get(&key).is_some() || self.underlay_entry(cx, target, &name).is_some() {
+            return Err(ApiError::already_exists(&target.shown(), name.name));
+        }
+        if options.dry_run {
+            let mut shown = object.clone();
+            target.bring_up_to_date(&mut shown)?;
+            return Ok(Written { json: super::get::json(&shown)?, created: true });
+        }
+        let bytes = encode::encode(object)?;
+        let mut ops = vec![Op { key: key.clone(), expect: Expect::Absent, action: Action::Put(bytes) }];
+        for companion in target.resource.companions(object) {
+            let (namespace, name) = (companion.object.namespace(), companion.object.name());
+            let key = Key::new(companion.resource, companion.cluster, namespace, name);
+            let bytes = encode::encode(&companion.object)?;
+            ops.push(Op { key, expect: Expect::Absent, action: Action::Put(bytes) });
+        }
+        match self.store.commit(Txn { ops }).await {
+            Ok(revision) => Ok(Written { json: self.shown_after(target, &key, revision, object)?, created: true }),
+            Err(CommitError::Conflict { .. }) => Err(ApiError::already_exists(&target.shown(), name.name)),
+            Err(error) => Err(super::get::store_failed(error)),
+        }
+    }
+}
+
+/// The name a fault is reported under: that of the object, or the prefix of the generated one.
+fn shown_name(object: &Object) -> &str {
+    if object.name().is_empty() { object.generate_name() } else { object.name() }
+}

@@ -1,0 +1,209 @@
+//! From a request's body to an object of the request's version: right type, known fields, defaults.
+//!
+//! Parsing bytes is the codec's work; what a value may be is the schema's.
+
+use atoll_api::validation::{self, Namespacing, validate_object_meta};
+use atoll_api::{ApiError, ApiResult, FieldErrors, FieldPath, GroupVersion, Object};
+use serde_json::Value;
+
+use super::Target;
+use super::resource::{NameRule, Origin};
+use crate::codec::{StrictFault, strict_error, strict_warnings};
+use crate::request::RequestContext;
+use crate::schema::prune::Extent;
+use crate::schema::{self, Schema};
+use atoll_api::options::FieldValidation;
+
+/// A parsed body, and what a strict reading of its text found.
+#[derive(Debug, Clone, Default)]
+pub struct Body {
+    /// The value.
+    pub value: Value,
+    /// Faults that only the text shows, such as duplicate fields.
+    pub faults: Vec<StrictFault>,
+}
+
+impl From<Value> for Body {
+    fn from(value: Value) -> Self {
+        Self { value, faults: Vec::new() }
+    }
+}
+
+/// Decodes a body into an object of the target's version: checked for type, pruned, not yet defaulted.
+pub(super) fn decode(
+    cx: &RequestContext,
+    target: &Target,
+    body: Body,
+    validation: FieldValidation,
+) -> ApiResult<Object> {
+    let Body { value, mut faults } = body;
+    let mut object = as_object(target, value)?;
+    check_type(target, &mut object)?;
+    faults.extend(match target.resource.origin() {
+        Origin::Builtin => decode_builtin(target, &mut object)?,
+        Origin::Custom => decode_custom(target, &mut object)?,
+    });
+    report(cx, target, &faults, validation)?;
+    Ok(object)
+}
+
+/// Tells the client of strict faults in the way it asked for.
+pub(super) fn report(
+    cx: &RequestContext,
+    target: &Target,
+    faults: &[StrictFault],
+    validation: FieldValidation,
+) -> ApiResult<()> {
+    match validation {
+        FieldValidation::Ignore => {}
+        FieldValidation::Warn => strict_warnings(faults).into_iter().for_each(|fault| cx.warn(fault)),
+        FieldValidation::Strict if faults.is_empty() => {}
+        FieldValidation::Strict => {
+            return Err(cannot_be_handled(target, &strict_error(faults)));
+        }
+    }
+    Ok(())
+}
+
+fn as_object(target: &Target, value: Value) -> ApiResult<Object> {
+    Object::from_value(value).map_err(|other| {
+        let kind = match other {
+            Value::Array(_) => "array",
+            Value::String(_) => "string",
+            Value::Number(_) => "number",
+            Value::Bool(_) => "bool",
+            _ => "null",
+        };
+        cannot_be_handled(
+            target,
+            &format!("json: cannot unmarshal {kind} into Go value of type {}", target.kind().kind),
+        )
+    })
+}
+
+/// The error for a body that cannot be read as the kind the URL names.
+pub fn cannot_be_handled(target: &Target, why: &str) -> ApiError {
+    let kind = target.kind();
+    ApiError::bad_request(format!("{0} in version {1:?} cannot be handled as a {0}: {why}", kind.kind, kind.version))
+}
+
+/// Checks `apiVersion` and `kind` of a body against the URL. Built-in types may leave both out; custom ones may not.
+fn check_type(target: &Target, object: &mut Object) -> ApiResult<()> {
+    let expected = target.kind();
+    let version = expected.group_version().to_string();
+    match target.resource.origin() {
+        Origin::Builtin => {
+            let given_version =
+                if object.api_version().is_empty() { version.clone() } else { object.api_version().into() };
+            let given_kind = if object.kind().is_empty() { expected.kind.to_string() } else { object.kind().into() };
+            if given_version != version || given_kind != *expected.kind {
+                let short = GroupVersion::parse(&given_version).map(|v| v.version.to_string()).unwrap_or_default();
+                return Err(ApiError::bad_request(format!(
+                    "{given_kind} in version {short:?} cannot be handled as a {}: no kind {given_kind:?} is registered for version {given_version:?} in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
+                    expected.kind
+                )));
+            }
+        }
+        Origin::Custom => {
+            if object.kind().is_empty() {
+                let text = serde_json::to_string(&object.0).unwrap_or_default();
+                let start: String = text.chars().take(22).collect();
+                return Err(ApiError::bad_request(format!(
+                    "the object provided is unrecognized (must be of type {}): Object 'Kind' is missing in '{text}' ({start} ...)",
+                    expected.kind
+                )));
+            }
+            if object.api_version() != version {
+                return Err(ApiError::bad_request(format!(
+                    "the API version in the data ({}) does not match the expected API version ({version})",
+                    object.api_version()
+                )));
+            }
+        }
+    }
+    let kind = if object.kind().is_empty() { expected.kind.to_string() } else { object.kind().to_owned() };
+    object.set_type(&version, &kind);
+    Ok(())
+}
+
+/// Reads as Go reads into a struct: types are checked, nulls dropped, unknown fields dropped and told.
+fn decode_builtin(target: &Target, object: &mut Object) -> ApiResult<Vec<StrictFault>> {
+    Ok(prune(&target.version().schema, object, Extent::Part))
+}
+
+/// Reads metadata as Go reads it, and prunes the rest by the custom type's schema.
+fn decode_custom(target: &Target, object: &mut Object) -> ApiResult<Vec<StrictFault>> {
+    let mut faults = prune(&target.version().schema, object, Extent::Object);
+    if let Some(schema) = target.version().schema.field("metadata")
+        && let Some(metadata) = object.0.get_mut("metadata")
+    {
+        let unknown = schema::prune::prune_reporting(schema, metadata, Extent::Part);
+        faults.extend(unknown.into_iter().map(|path| StrictFault::Unknown(format!("metadata.{path}"))));
+    }
+    Ok(faults)
+}
+
+/// Drops what a schema does not know; tells what it was.
+fn prune(schema: &Schema, object: &mut Object, extent: Extent) -> Vec<StrictFault> {
+    let mut value = Value::Object(std::mem::take(&mut object.0));
+    let unknown = schema::prune::prune_reporting(schema, &mut value, extent);
+    if let Value::Object(map) = value {
+        object.0 = map;
+    }
+    unknown.into_iter().map(StrictFault::Unknown).collect()
+}
+
+/// Brings an object of a custom type, read from the store, up to today's schema of the target's version.
+pub(super) fn prune_and_default(target: &Target, object: &mut Object) {
+    let mut value = Value::Object(std::mem::take(&mut object.0));
+    schema::prune::prune(&target.version().schema, &mut value, Extent::Object);
+    if let Value::Object(map) = value {
+        object.0 = map;
+    }
+    default(target, object);
+}
+
+/// Fills in the defaults of the target's version.
+pub(super) fn default(target: &Target, object: &mut Object) {
+    let version = target.version();
+    default_as(target, version.version.clone(), object);
+}
+
+/// Fills in the defaults of the storage version.
+pub(super) fn default_stored(target: &Target, object: &mut Object) {
+    let version = target.descriptor().storage_version().version.clone();
+    default_as(target, version, object);
+}
+
+fn default_as(target: &Target, version: GroupVersion, object: &mut Object) {
+    let Some(info) = target.descriptor().versions.iter().find(|v| v.version == version) else { return };
+    // The defaults of built-in types depend on each other in ways of their own: their hook does all of them.
+    if target.resource.origin() == Origin::Custom {
+        let mut value = Value::Object(std::mem::take(&mut object.0));
+        schema::prune::drop_nulls(&info.schema, &mut value);
+        schema::default::fill(&info.schema, &mut value);
+        if let Value::Object(map) = value {
+            object.0 = map;
+        }
+    }
+    target.resource.default(&version, object);
+}
+
+/// The faults in the metadata of a new object.
+pub(super) fn check_metadata(target: &Target, object: &Object) -> FieldErrors {
+    let name_rule = target.resource.name_rule();
+    let namespaced = target.descriptor().is_namespaced();
+    let namespacing = if namespaced { Namespacing::Required } else { Namespacing::Forbidden };
+    validate_object_meta(object, namespacing, api_rule(name_rule), &FieldPath::new("metadata"))
+}
+
+/// The rule of names in the words of validation.
+fn api_rule(rule: NameRule) -> validation::NameRule {
+    match rule {
+        NameRule::Subdomain => validation::NameRule::Subdomain,
+        NameRule::Label => validation::NameRule::Label,
+        NameRule::Rfc1035Label => validation::NameRule::Dns1035Label,
+        NameRule::PathSegment => validation::NameRule::PathSegment,
+        NameRule::Own => validation::NameRule::Custom(|_| Vec::new()),
+    }
+}

@@ -1,0 +1,198 @@
+//! DELETE: preconditions, propagation, finalizers and grace, and what the client is answered.
+
+use atoll_api::options::{DeleteOptions, Propagation};
+use atoll_api::{ApiError, ApiResult, GroupResource, Object};
+use bytes::Bytes;
+
+use super::encode::TypeMeta;
+use super::modify::underlay_is_read_only;
+use super::resource::Grace;
+use super::{ObjectName, Registry, Target, encode, get, meta};
+use crate::admission::Operation;
+use crate::request::RequestContext;
+use crate::storage::{Action, CommitError, Entry, Expect, Key, Op, Txn};
+
+const ATTEMPTS: usize = 32;
+/// The finalizer by which the garbage collector deletes dependents first.
+pub(super) const FOREGROUND_FINALIZER: &str = "foregroundDeletion";
+/// The finalizer by which the garbage collector frees dependents first.
+pub(super) const ORPHAN_FINALIZER: &str = "orphan";
+
+/// What became of an object whose deletion was asked for.
+#[derive(Debug, Clone)]
+pub enum Deleted {
+    /// It is gone.
+    Gone {
+        /// Its uid.
+        uid: String,
+        /// Its last state, for kinds that answer with it.
+        object: Option<Bytes>,
+    },
+    /// It stays until its finalizers or its grace period let it go.
+    Pending {
+        /// Its state now.
+        object: Bytes,
+    },
+}
+
+/// What is to be done to one stored object.
+enum Plan {
+    Remove,
+    Keep(Box<Object>),
+    Nothing,
+}
+
+impl Registry {
+    /// Deletes an object, or begins to.
+    pub async fn delete(
+        &self,
+        cx: &RequestContext,
+        target: &Target,
+        name: &ObjectName<'_>,
+        options: &DeleteOptions,
+    ) -> ApiResult<Deleted> {
+        let key = self.key(&cx.cluster, target, name);
+        for _ in 0..ATTEMPTS {
+            let Some(entry) = self.store.get(&key) else {
+                return Err(match self.underlay_entry(cx, target, name) {
+                    Some(_) => underlay_is_read_only(target, name.name),
+                    None => ApiError::not_found(&target.shown(), name.name),
+                });
+            };
+            check_preconditions(target, name.name, &entry, options)?;
+            let old = target.at_storage().read(&entry)?;
+            let attributes = target.attributes(Operation::Delete, "", &old, options.dry_run);
+            self.admission.validate(cx, &attributes, None, Some(&old)).await?;
+            if let Some(deleted) = self.carry_out(cx, target, &key, &entry, old, options).await? {
+                return Ok(deleted);
+            }
+            if options.preconditions.as_ref().is_some_and(|p| p.resource_version.is_some()) {
+                return Err(ApiError::modified(&target.shown(), name.name));
+            }
+        }
+        Err(ApiError::modified(&target.shown(), name.name))
+    }
+
+    /// Does what the plan says; `None` if somebody else was faster.
+    async fn carry_out(
+        &self,
+        cx: &RequestContext,
+        target: &Target,
+        key: &Key,
+        entry: &Entry,
+        old: Object,
+        options: &DeleteOptions,
+    ) -> ApiResult<Option<Deleted>> {
+        let uid = old.uid().to_owned();
+        let (action, kept) = match plan(cx, target, old, options) {
+            Plan::Nothing => {
+                return Ok(Some(Deleted::Pending { object: shown(target, entry, entry.revision)? }));
+            }
+            Plan::Remove => (Action::Delete, None),
+            Plan::Keep(object) => (Action::Put(encode::encode(&object)?), Some(object)),
+        };
+        let revision = if options.dry_run {
+            entry.revision
+        } else {
+            let op = Op { key: key.clone(), expect: Expect::Revision(entry.revision), action };
+            match self.store.commit(Txn { ops: vec![op] }).await {
+                Ok(revision) => revision,
+                Err(CommitError::Conflict { .. }) => return Ok(None),
+                Err(error) => return Err(get::store_failed(error)),
+            }
+        };
+        Ok(Some(match kept {
+            Some(object) => {
+                let mut object = *object;
+                object.set_meta("resourceVersion", &revision.to_string());
+                target.bring_up_to_date(&mut object)?;
+                Deleted::Pending { object: get::json(&object)? }
+            }
+            None if target.resource.returns_deleted_object() => {
+                Deleted::Gone { uid, object: Some(shown(target, entry, revision)?) }
+            }
+            None => Deleted::Gone { uid, object: None },
+        }))
+    }
+}
+
+fn shown(target: &Target, entry: &Entry, revision: u64) -> ApiResult<Bytes> {
+    let mut out = Vec::with_capacity(entry.bytes.len() + 64);
+    target.writer(TypeMeta::Shown).write_at(entry, revision, &mut out)?;
+    Ok(out.into())
+}
+
+fn check_preconditions(target: &Target, name: &str, entry: &Entry, options: &DeleteOptions) -> ApiResult<()> {
+    // Kubernetes names the kind here, where it names the resource elsewhere (storage/interfaces.go).
+    let subject = GroupResource::new(target.kind().group, target.kind().kind);
+    if let Some(uid) = options.preconditions.as_ref().and_then(|p| p.uid.as_deref()).filter(|uid| *uid != entry.uid()) {
+        let why = format!(
+            "the UID in the precondition ({uid}) does not match the UID in record ({}). The object might have been deleted and then recreated",
+            entry.uid()
+        );
+        return Err(ApiError::conflict(&subject, name, &why));
+    }
+    let revision = entry.revision.to_string();
+    if let Some(version) = options
+        .preconditions
+        .as_ref()
+        .and_then(|p| p.resource_version.as_deref())
+        .filter(|version| **version != *revision)
+    {
+        let why = format!(
+            "the ResourceVersion in the precondition ({version}) does not match the ResourceVersion in record ({revision}). The object might have been modified"
+        );
+        return Err(ApiError::conflict(&subject, name, &why));
+    }
+    Ok(())
+}
+
+/// Decides what a deletion does to the object as it stands.
+fn plan(cx: &RequestContext, target: &Target, old: Object, options: &DeleteOptions) -> Plan {
+    let resource = &*target.resource;
+    let mut object = old.clone();
+    let finalizers = finalizers_after(target, &old, options);
+    object.set_finalizers(finalizers);
+    let grace = resource.grace(&old, options.grace_period_seconds);
+    let held = !object.finalizers().is_empty() || resource.holds_deleted(&object);
+    let seconds = match grace {
+        Grace::Seconds(seconds) if seconds > 0 => seconds,
+        _ if held => 0,
+        _ => return Plan::Remove,
+    };
+    match old.deletion_timestamp() {
+        None => meta::mark_deleted(&mut object, cx.now, seconds),
+        // A deletion under way can be hastened, never delayed.
+        Some(_) if old.deletion_grace_period_seconds().is_some_and(|left| seconds < left) => {
+            let generation = object.generation();
+            meta::mark_deleted(&mut object, cx.now, seconds);
+            object.set_generation(generation);
+        }
+        Some(_) => {}
+    }
+    resource.prepare_deletion(&mut object);
+    if object == old { Plan::Nothing } else { Plan::Keep(Box::new(object)) }
+}
+
+/// The finalizers after the propagation policy has been heard (`deletionFinalizersForGarbageCollection`).
+fn finalizers_after(target: &Target, object: &Object, options: &DeleteOptions) -> Vec<String> {
+    let has = |name: &str| object.finalizers().contains(&name);
+    let (orphan, foreground) = match options.propagation() {
+        Some(Propagation::Orphan) => (true, false),
+        Some(Propagation::Foreground) => (false, true),
+        Some(Propagation::Background) => (false, false),
+        None => {
+            let orphan = has(ORPHAN_FINALIZER) || (target.resource.orphans_by_default() && !has(FOREGROUND_FINALIZER));
+            (orphan, has(FOREGROUND_FINALIZER))
+        }
+    };
+    let kept = object.finalizers().into_iter().filter(|f| *f != ORPHAN_FINALIZER && *f != FOREGROUND_FINALIZER);
+    let mut finalizers: Vec<String> = kept.map(str::to_owned).collect();
+    if orphan {
+        finalizers.push(ORPHAN_FINALIZER.to_owned());
+    }
+    if foreground {
+        finalizers.push(FOREGROUND_FINALIZER.to_owned());
+    }
+    finalizers
+}

@@ -1,0 +1,33 @@
+//! DELETECOLLECTION: deletes, one after the other, what a list finds.
+
+use atoll_api::options::DeleteOptions;
+use atoll_api::{ApiResult, Reason};
+
+use super::list::{ListAnswer, ListRequest};
+use super::{ObjectName, Registry, Target};
+use crate::request::RequestContext;
+
+impl Registry {
+    /// Deletes what the request lists; answers with the list as it was.
+    pub async fn delete_collection(
+        &self,
+        cx: &RequestContext,
+        target: &Target,
+        request: &ListRequest,
+        options: &DeleteOptions,
+    ) -> ApiResult<ListAnswer> {
+        let mut answer = self.list(cx, target, request).await?;
+        // Bootstrap policy is seen in the list but is not the cluster's to delete.
+        answer.entries.retain(|entry| *entry.cluster() == cx.cluster);
+        for entry in &answer.entries {
+            let name = ObjectName { namespace: entry.namespace(), name: entry.name() };
+            match self.delete(cx, target, &name, options).await {
+                Ok(_) => {}
+                // Somebody else deleted it in between, which is what was asked for.
+                Err(error) if error.reason() == Reason::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(answer)
+    }
+}

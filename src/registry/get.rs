@@ -1,0 +1,104 @@
+//! GET: one object, and what other verbs share in showing one.
+
+use std::sync::Arc;
+
+use atoll_api::{ApiError, ApiResult, LogicalClusterName, Object, Reason};
+use bytes::Bytes;
+
+use super::encode::TypeMeta;
+use super::{ObjectName, Registry, Target};
+use crate::request::RequestContext;
+use crate::storage::{CommitError, Entry, Key};
+
+/// The label of bootstrap policy: objects of the system cluster that every cluster sees.
+pub(super) const BOOTSTRAP_LABEL: &str = "kubernetes.io/bootstrapping";
+
+impl Registry {
+    /// Reads one object as JSON.
+    pub fn get(&self, cx: &RequestContext, target: &Target, name: &ObjectName<'_>) -> ApiResult<Bytes> {
+        let entry = self.find(cx, target, name)?;
+        let mut json = Vec::with_capacity(entry.bytes.len() + 64);
+        target.writer(TypeMeta::Shown).write(&entry, &mut json)?;
+        Ok(Bytes::from(json))
+    }
+
+    /// Checks the `resourceVersion` of a read, and waits for it if it is still to come.
+    pub async fn check_version(&self, text: &str) -> ApiResult<()> {
+        match super::list::parse_version(text)? {
+            version if version.0 > self.store.revision() => self.wait_for(version).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads one object.
+    pub fn get_object(&self, cx: &RequestContext, target: &Target, name: &ObjectName<'_>) -> ApiResult<Object> {
+        target.read(&*self.find(cx, target, name)?)
+    }
+
+    /// The stored object of that name, in the cluster or in the underlay.
+    pub fn find(&self, cx: &RequestContext, target: &Target, name: &ObjectName<'_>) -> ApiResult<Arc<Entry>> {
+        let key = self.key(&cx.cluster, target, name);
+        self.store
+            .get(&key)
+            .or_else(|| self.underlay_entry(cx, target, name))
+            .ok_or_else(|| ApiError::not_found(&target.shown(), name.name))
+    }
+
+    /// The bootstrap object of that name which the cluster sees though it is not its own.
+    pub(super) fn underlay_entry(
+        &self,
+        cx: &RequestContext,
+        target: &Target,
+        name: &ObjectName<'_>,
+    ) -> Option<Arc<Entry>> {
+        if !target.resource.has_underlay() || cx.cluster.is_root() {
+            return None;
+        }
+        let key = self.key(&LogicalClusterName::root(), target, name);
+        self.store.get(&key).filter(|entry| is_underlay(entry))
+    }
+
+    /// The object just stored, as the client gets it.
+    pub(super) fn shown_after(&self, target: &Target, key: &Key, revision: u64, object: &Object) -> ApiResult<Bytes> {
+        let written = self.store.get(key).filter(|entry| entry.revision == revision);
+        match written {
+            Some(entry) => {
+                let mut out = Vec::with_capacity(entry.bytes.len() + 64);
+                target.writer(TypeMeta::Shown).write(&entry, &mut out)?;
+                Ok(Bytes::from(out))
+            }
+            // Somebody has changed it again already: the client gets what it wrote.
+            None => {
+                let mut shown = object.clone();
+                shown.set_meta("resourceVersion", &revision.to_string());
+                target.bring_up_to_date(&mut shown)?;
+                json(&shown)
+            }
+        }
+    }
+}
+
+/// Whether an object of the system cluster is seen in every cluster.
+pub(super) fn is_underlay(entry: &Entry) -> bool {
+    entry.labels().get(BOOTSTRAP_LABEL).is_some()
+}
+
+/// An object as JSON.
+pub(super) fn json(object: &Object) -> ApiResult<Bytes> {
+    serde_json::to_vec(&object.0)
+        .map(Bytes::from)
+        .map_err(|error| ApiError::internal("the object cannot be written as JSON").caused_by(error))
+}
+
+/// What a client is told when the store did not take a write.
+pub(super) fn store_failed(error: CommitError) -> ApiError {
+    match error {
+        CommitError::TooLarge { .. } => {
+            ApiError::new(Reason::RequestEntityTooLarge, "the object is too large to be stored")
+        }
+        CommitError::Unavailable { .. } => {
+            ApiError::new(Reason::ServiceUnavailable, "the store cannot take writes just now; try again")
+        }
+        other => ApiError::internal("the store failed").caused_by(other),
+    }
+}

@@ -1,0 +1,228 @@
+//! LIST: consistent pages of a collection, filtered, as stored entries.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use atoll_api::options::VersionMatch;
+use atoll_api::selector::{FieldSelector, LabelSelector};
+use atoll_api::{ApiError, ApiResult, ClusterScope, LogicalClusterName, Reason, ResourceVersion};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+
+use super::get::is_underlay;
+use super::{Registry, Target, encode};
+use crate::request::RequestContext;
+use crate::storage::{Entry, ListQuery, Page, Position, ReadError};
+
+/// How long a list waits for a version that is still to come.
+const WAIT_FOR_VERSION: Duration = Duration::from_secs(3);
+
+/// What is listed.
+#[derive(Debug, Clone, Default)]
+pub struct ListRequest {
+    /// The namespace; empty for all, and for resources of the cluster.
+    pub namespace: String,
+    /// Which labels objects must have.
+    pub labels: LabelSelector,
+    /// Which field values objects must have.
+    pub fields: FieldSelector,
+    /// How many objects at most.
+    pub limit: Option<usize>,
+    /// Where to go on, from an earlier answer; empty for the start.
+    pub continue_token: String,
+    /// As the client sent it; empty for the newest.
+    pub resource_version: String,
+    /// How it is meant; `None` if not said.
+    pub version_match: Option<VersionMatch>,
+}
+
+/// A page of a collection.
+#[derive(Debug, Clone)]
+pub struct ListAnswer {
+    /// The objects, in order.
+    pub entries: Vec<Arc<Entry>>,
+    /// The version of the whole list.
+    pub revision: u64,
+    /// Where to go on; empty at the end.
+    pub continue_token: String,
+    /// How many follow, where that is known.
+    pub remaining: Option<usize>,
+}
+
+/// What a continue token holds: as Kubernetes', and the cluster it was given for.
+#[derive(Debug, Serialize, Deserialize)]
+struct Continue {
+    v: String,
+    rv: i64,
+    start: [String; 3],
+    cluster: String,
+}
+
+impl Registry {
+    /// Lists a collection.
+    pub async fn list(&self, cx: &RequestContext, target: &Target, request: &ListRequest) -> ApiResult<ListAnswer> {
+        let (after, at) = self.starting_point(cx, request).await?;
+        let selective = !request.labels.is_everything() || !request.fields.is_everything();
+        let matches = |entry: &Entry| matches(target, request, entry);
+        let query = ListQuery {
+            resource: &target.descriptor().resource,
+            scope: &cx.scope,
+            namespace: Some(request.namespace.as_str()).filter(|ns| !ns.is_empty()),
+            name: request.fields.requires_exact("metadata.name"),
+            after: after.as_ref(),
+            at,
+            limit: request.limit,
+            filter: if selective { Some(&matches) } else { None },
+        };
+        let first = request.continue_token.is_empty();
+        let mut page = self.store.list(query).map_err(|error| expired(error, request, first, cx))?;
+        if first && target.resource.has_underlay() {
+            self.add_underlay(cx, target, request, &mut page);
+        }
+        let token = |start: Position| Continue {
+            v: "meta.k8s.io/v1".into(),
+            rv: page.revision as i64,
+            start: [start.cluster.to_string(), start.namespace.to_string(), start.name.to_string()],
+            cluster: cx.cluster.to_string(),
+        };
+        let continue_token = page.next.take().map(|start| encode_continue(&token(start))).unwrap_or_default();
+        let remaining = page.remaining.filter(|_| !selective && !continue_token.is_empty());
+        Ok(ListAnswer { entries: page.entries, revision: page.revision, continue_token, remaining })
+    }
+
+    /// Where a list begins and which state it shows.
+    async fn starting_point(
+        &self,
+        cx: &RequestContext,
+        request: &ListRequest,
+    ) -> ApiResult<(Option<Position>, Option<u64>)> {
+        if !request.continue_token.is_empty() {
+            let token = decode_continue(&request.continue_token, cx)?;
+            // A negative version: the client chose to go on with the newest state.
+            let at = u64::try_from(token.rv).ok();
+            let [cluster, namespace, name] = token.start;
+            let cluster =
+                LogicalClusterName::parse(&cluster).map_err(|error| ApiError::bad_request(error.to_string()))?;
+            return Ok((Some(Position::new(cluster, namespace, name)), at));
+        }
+        let asked = parse_version(&request.resource_version)?;
+        if asked.0 > 0 {
+            self.wait_for(asked).await?;
+        }
+        let exact = match request.version_match {
+            Some(VersionMatch::Exact) => true,
+            // Kubernetes' legacy: a limit makes the version exact (storage/etcd3/store.go).
+            None => request.limit.is_some() && asked.0 > 0,
+            Some(VersionMatch::NotOlderThan) => false,
+        };
+        Ok((None, exact.then_some(asked.0)))
+    }
+
+    /// Waits until the store has reached a version a client has seen elsewhere.
+    pub(super) async fn wait_for(&self, asked: ResourceVersion) -> ApiResult<()> {
+        if self.store.wait_for(asked.0, WAIT_FOR_VERSION).await.is_ok() {
+            return Ok(());
+        }
+        let message = format!("Too large resource version: {asked}, current: {}", self.store.revision());
+        let mut error = ApiError::timeout(&message, 1);
+        if let Some(details) = &mut error.status.details {
+            details.causes.push(atoll_api::status::Cause {
+                reason: "ResourceVersionTooLarge".into(),
+                message: "Too large resource version".into(),
+                ..Default::default()
+            });
+        }
+        Err(error)
+    }
+
+    /// Puts the bootstrap objects that every cluster sees among the cluster's own, in order of their names.
+    fn add_underlay(&self, cx: &RequestContext, target: &Target, request: &ListRequest, page: &mut Page) {
+        if cx.cluster.is_root() || cx.scope == ClusterScope::All {
+            return;
+        }
+        let own: Vec<String> = page.entries.iter().map(|entry| entry.name().to_owned()).collect();
+        let shared = |entry: &Entry| {
+            is_underlay(entry)
+                && matches(target, request, entry)
+                && own.binary_search_by(|name| name.as_str().cmp(entry.name())).is_err()
+        };
+        let root = ClusterScope::One(LogicalClusterName::root());
+        let query = ListQuery { filter: Some(&shared), ..ListQuery::new(&target.descriptor().resource, &root) };
+        if let Ok(underlay) = self.store.list(query) {
+            page.entries.extend(underlay.entries);
+            page.entries.sort_by(|a, b| a.name().cmp(b.name()));
+        }
+    }
+}
+
+/// Whether an entry has the labels and fields a request asks for.
+pub(super) fn matches(target: &Target, request: &ListRequest, entry: &Entry) -> bool {
+    if !request.labels.matches(|key| entry.labels().get(key)) {
+        return false;
+    }
+    if request.fields.is_everything() {
+        return true;
+    }
+    let parsed = std::cell::OnceCell::new();
+    request.fields.matches(|field| match field {
+        "metadata.name" => Cow::Borrowed(entry.name()),
+        "metadata.namespace" => Cow::Borrowed(entry.namespace()),
+        other => {
+            let object = parsed.get_or_init(|| encode::decode(entry).unwrap_or_default());
+            Cow::Owned(target.resource.selectable(object, other).unwrap_or_default())
+        }
+    })
+}
+
+/// Parses a `resourceVersion` parameter.
+pub(super) fn parse_version(text: &str) -> ApiResult<ResourceVersion> {
+    ResourceVersion::parse(text).ok_or_else(|| {
+        let shown = atoll_api::field::go_quote(text);
+        // Kubernetes answers 500 here (storage/cacher: the fault is not wrapped in a Status).
+        ApiError::new(
+            Reason::Unknown,
+            format!("resourceVersion: Invalid value: {shown}: strconv.ParseUint: parsing {shown}: invalid syntax"),
+        )
+    })
+}
+
+fn encode_continue(token: &Continue) -> String {
+    URL_SAFE_NO_PAD.encode(serde_json::to_vec(token).expect("a token is plain strings and numbers"))
+}
+
+fn decode_continue(text: &str, cx: &RequestContext) -> ApiResult<Continue> {
+    let bad = |why: &str| ApiError::bad_request(format!("continue key is not valid: {why}"));
+    let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|error| bad(&error.to_string()))?;
+    let token: Continue = serde_json::from_slice(&bytes).map_err(|error| bad(&error.to_string()))?;
+    if token.v != "meta.k8s.io/v1" {
+        return Err(bad(&format!("server does not recognize this encoded version {:?}", token.v)));
+    }
+    if token.cluster != cx.cluster.as_str() {
+        return Err(bad("it was given for another logical cluster"));
+    }
+    Ok(token)
+}
+
+/// What a client is told when the state it asked for is gone.
+fn expired(error: ReadError, request: &ListRequest, first: bool, cx: &RequestContext) -> ApiError {
+    match error {
+        ReadError::Expired { .. } if first => ApiError::expired(format!(
+            "The resourceVersion for the provided list is too old: {}",
+            request.resource_version
+        )),
+        ReadError::Expired { .. } => {
+            let mut error = ApiError::expired(
+                "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.",
+            );
+            if let Ok(token) = decode_continue(&request.continue_token, cx) {
+                error.status.continue_token = encode_continue(&Continue { rv: -1, ..token });
+            }
+            error
+        }
+        ReadError::Future { current } => {
+            ApiError::timeout(&format!("Too large resource version, current: {current}"), 1)
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The metadata the server itself writes: names, identities, times, generations, deletion marks.
+
+use atoll_api::{ApiError, ApiResult, FieldError, FieldErrors, FieldPath, Object};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::resource::{GenerationPolicy, Resource};
+use super::{ObjectName, Target};
+use crate::request::RequestContext;
+
+/// The letters of generated suffixes: no vowels and nothing that looks like another, as in Kubernetes.
+const SUFFIX_LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+const SUFFIX_LENGTH: usize = 5;
+/// What may precede the suffix, so that the name stays within 63 bytes.
+const MAX_GENERATED_PREFIX: usize = 63 - SUFFIX_LENGTH;
+
+/// A time as metadata shows it: RFC 3339 in whole seconds.
+pub(super) fn seconds(now: Timestamp) -> String {
+    now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// A name from `generateName`.
+pub(super) fn generate(prefix: &str) -> String {
+    let mut end = prefix.len().min(MAX_GENERATED_PREFIX);
+    while !prefix.is_char_boundary(end) {
+        end -= 1;
+    }
+    let random = uuid::Uuid::new_v4();
+    let letters = random.as_bytes().iter().rev().take(SUFFIX_LENGTH);
+    let suffix: String = letters.map(|b| SUFFIX_LETTERS[*b as usize % SUFFIX_LETTERS.len()] as char).collect();
+    format!("{}{suffix}", &prefix[..end])
+}
+
+/// Checks that the namespace in the body is the one in the URL, and fills it in.
+pub(super) fn settle_namespace(target: &Target, object: &mut Object, name: &ObjectName<'_>) -> ApiResult<()> {
+    if !target.descriptor().is_namespaced() {
+        // A namespace in the body of a cluster-scoped object is refused by validation, not here.
+        return Ok(());
+    }
+    match object.namespace() {
+        "" => object.set_meta("namespace", name.namespace),
+        given if given == name.namespace => {}
+        _ => {
+            return Err(ApiError::bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Checks that the name in the body is the one in the URL.
+pub(super) fn check_name(object: &Object, name: &str) -> ApiResult<()> {
+    match object.name() {
+        "" => Err(ApiError::bad_request(format!(
+            "the name of the object ({name} based on URL) was undeterminable: name must be provided"
+        ))),
+        given if given == name => Ok(()),
+        given => Err(ApiError::bad_request(format!(
+            "the name of the object ({given}) does not match the name on the URL ({name})"
+        ))),
+    }
+}
+
+/// Gives a new object its identity. Whatever the client said of these fields is dropped.
+pub(super) fn make_new(cx: &RequestContext, resource: &dyn Resource, object: &mut Object) {
+    let generation = match resource.generation_policy() {
+        GenerationPolicy::None => 0,
+        GenerationPolicy::SpecChanges | GenerationPolicy::ContentChanges => 1,
+    };
+    object.set_generation(generation);
+    let metadata = object.metadata_mut();
+    for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion"] {
+        metadata.remove(field);
+    }
+    metadata.insert("uid".into(), uuid::Uuid::new_v4().to_string().into());
+    metadata.insert("creationTimestamp".into(), seconds(cx.now).into());
+}
+
+/// Keeps in a changed object what a client cannot change or may leave out.
+pub(super) fn keep_system_fields(object: &mut Object, old: &Object) {
+    object.set_generation(old.generation());
+    let was = old.metadata().cloned().unwrap_or_default();
+    let metadata = object.metadata_mut();
+    metadata.remove("selfLink");
+    for field in ["creationTimestamp", "resourceVersion"] {
+        match was.get(field) {
+            Some(value) => metadata.insert(field.into(), value.clone()),
+            None => metadata.remove(field),
+        };
+    }
+    if let Some(deleted) = was.get("deletionTimestamp") {
+        metadata.insert("deletionTimestamp".into(), deleted.clone());
+    }
+    for field in ["uid", "deletionGracePeriodSeconds"] {
+        if let (None, Some(value)) = (metadata.get(field), was.get(field)) {
+            metadata.insert(field.into(), value.clone());
+        }
+    }
+}
+
+/// Counts the generation up if what it speaks of has changed.
+pub(super) fn count_generation(resource: &dyn Resource, object: &mut Object, old: &Object) {
+    let changed = match resource.generation_policy() {
+        GenerationPolicy::None => return,
+        GenerationPolicy::SpecChanges => object.get("spec") != old.get("spec"),
+        GenerationPolicy::ContentChanges => {
+            let has_status = resource.descriptor().storage_version().has_status();
+            let content = |o: &Object| {
+                let mut fields = o.0.clone();
+                fields.retain(|k, _| k != "metadata" && !(has_status && k == "status"));
+                fields
+            };
+            content(object) != content(old)
+        }
+    };
+    if changed {
+        object.set_generation(old.generation() + 1);
+    }
+}
+
+/// Marks an object as being deleted, from `now` on with a grace period.
+pub(super) fn mark_deleted(object: &mut Object, now: Timestamp, grace_seconds: i64) {
+    let at = now.checked_add(jiff::SignedDuration::from_secs(grace_seconds)).unwrap_or(now);
+    let metadata = object.metadata_mut();
+    metadata.insert("deletionTimestamp".into(), seconds(at).into());
+    metadata.insert("deletionGracePeriodSeconds".into(), grace_seconds.into());
+    // A deletion is a change of what is wanted, so those that follow the generation learn of it.
+    if object.generation() > 0 {
+        let next = object.generation() + 1;
+        object.set_generation(next);
+    }
+}
+
+/// Owner references that stand twice are kept once.
+pub(super) fn drop_repeated_owners(cx: &RequestContext, object: &mut Object) {
+    let Some(Value::Array(owners)) = object.metadata_mut().get_mut("ownerReferences") else { return };
+    let before = owners.len();
+    let mut seen: Vec<Value> = Vec::with_capacity(before);
+    owners.retain(|owner| {
+        let new = !seen.contains(owner);
+        if new {
+            seen.push(owner.clone());
+        }
+        new
+    });
+    if owners.len() != before {
+        cx.warn(
+            ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject such requests as early as 1.24; please fix your requests",
+        );
+    }
+}
+
+/// The fault of a replacement that names no version where one must be named.
+pub(super) fn version_must_be_named() -> FieldErrors {
+    let path = FieldPath::new("metadata.resourceVersion");
+    vec![FieldError::invalid_shown(&path, "0", "must be specified for an update")]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn generated_names_keep_the_prefix_and_fit_in_a_label() {
+        let name = generate("web-");
+        assert!(name.starts_with("web-") && name.len() == 9, "{name}");
+        assert_eq!(generate(&"x".repeat(80)).len(), 63);
+        assert_ne!(generate("a"), generate("a"));
+    }
+}

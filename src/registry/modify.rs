@@ -1,0 +1,341 @@
+//! The one way an existing object is changed: read, change, admit, ready, check, and commit against what was read.
+//!
+//! Update, patch, apply, scale and status writes differ only in the function that makes the new object from the old.
+//! The whole chain is inside the conflict retry, so everything here must be repeatable.
+
+use atoll_api::options::WriteOptions;
+use atoll_api::{ApiError, ApiResult, FieldErrors, Object, ResourceVersion};
+
+use super::encode::TypeMeta;
+use super::resource::Part;
+use super::tracking::Tracked;
+use super::{ObjectName, Registry, Target, Written, decode, encode, get, meta};
+use crate::admission::Operation;
+use crate::request::RequestContext;
+use crate::storage::{Action, CommitError, Entry, Expect, Key, Op, Txn};
+
+/// How often a change is made anew because somebody else was faster.
+const ATTEMPTS: usize = 32;
+
+/// What is said of the object that a change is meant for.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Precondition {
+    uid: String,
+    resource_version: String,
+}
+
+/// How `managedFields` learn of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tracking {
+    /// Old and new are compared; what differs is owned by the client from now on.
+    Compare,
+    /// The change has seen to it itself (server-side apply).
+    Done,
+}
+
+/// What kind of change is made.
+#[derive(Debug, Clone)]
+pub(super) struct Change {
+    /// What the change may touch.
+    pub part: Part,
+    /// How `managedFields` learn of it.
+    pub tracking: Tracking,
+    /// What the client said of the object it means.
+    pub precondition: Precondition,
+    /// Whether an object that does not exist is created.
+    pub may_create: bool,
+    /// The name of the subresource the change came through, for admission and managed fields.
+    pub subresource: &'static str,
+    /// Whether the new object may leave its version out, whatever the kind says: patches may.
+    pub unconditional: bool,
+}
+
+/// An object in the storage version before and after a change.
+struct Revised {
+    new: Object,
+    old: Object,
+}
+
+impl Precondition {
+    /// What an object a client sent says of the one it means.
+    pub(super) fn of(object: &Object) -> Self {
+        Self { uid: object.uid().to_owned(), resource_version: object.resource_version().to_owned() }
+    }
+}
+
+impl Registry {
+    /// Changes an object: `make` gets the live object (`None` if there is none and creating is allowed) in the
+    /// request's version and gives the new one, decoded, pruned and defaulted.
+    pub(super) async fn modify(
+        &self,
+        cx: &RequestContext,
+        target: &Target,
+        name: &ObjectName<'_>,
+        change: Change,
+        options: &WriteOptions,
+        mut make: impl FnMut(Option<&Object>) -> ApiResult<(Object, Precondition)> + Send,
+    ) -> ApiResult<Written> {
+        let key = self.key(&cx.cluster, target, name);
+        for _ in 0..ATTEMPTS {
+            let Some(entry) = self.store.get(&key) else {
+                return self.create_instead(cx, target, name, &change, options, &mut make).await;
+            };
+            let live = target.read(&entry)?;
+            let (new, precondition) = make(Some(&live))?;
+            let precondition = change.precondition.clone().or(precondition);
+            self.check_precondition(target, name, &entry, &change, &precondition)?;
+            let Revised { new, old } = self.revise(cx, target, &change, options, &entry, &live, new).await?;
+            match self.store_changed(target, &key, &entry, &new, &old, options).await? {
+                Some(written) => return Ok(written),
+                None if precondition.resource_version.is_empty() => {}
+                None => return Err(ApiError::modified(&target.shown(), name.name)),
+            }
+        }
+        Err(ApiError::modified(&target.shown(), name.name))
+    }
+
+    async fn create_instead(
+        &self,
+        cx: &RequestContext,
+        target: &Target,
+        name: &ObjectName<'_>,
+        change: &Change,
+        options: &WriteOptions,
+        make: &mut (impl FnMut(Option<&Object>) -> ApiResult<(Object, Precondition)> + Send),
+    ) -> ApiResult<Written> {
+        if self.underlay_entry(cx, target, name).is_some() {
+            return Err(underlay_is_read_only(target, name.name));
+        }
+        if !change.may_create {
+            return Err(ApiError::not_found(&target.shown(), name.name));
+        }
+        let (mut object, precondition) = make(None)?;
+        let precondition = change.precondition.clone().or(precondition);
+        if !precondition.uid.is_empty() {
+            let why = format!(
+                "uid mismatch: the provided object specified uid {}, and no existing object was found",
+                precondition.uid
+            );
+            return Err(ApiError::conflict(&target.shown(), name.name, &why));
+        }
+        if change.tracking == Tracking::Compare {
+            self.track_creation(cx, target, &mut object, options)?;
+        }
+        self.create_decoded(cx, target, object, options).await
+    }
+
+    fn check_precondition(
+        &self,
+        target: &Target,
+        name: &ObjectName<'_>,
+        entry: &Entry,
+        change: &Change,
+        precondition: &Precondition,
+    ) -> ApiResult<()> {
+        if !precondition.uid.is_empty() && precondition.uid != entry.uid() {
+            let why = format!(
+                "Precondition failed: UID in precondition: {}, UID in object meta: {}",
+                precondition.uid,
+                entry.uid()
+            );
+            return Err(ApiError::conflict(&target.shown(), name.name, &why));
+        }
+        let version = ResourceVersion::parse(&precondition.resource_version).ok_or_else(|| {
+            let given = &precondition.resource_version;
+            let shown = atoll_api::field::go_quote(given);
+            let path = atoll_api::FieldPath::new("metadata.resourceVersion");
+            let why = format!("strconv.ParseUint: parsing {shown}: invalid syntax");
+            let fault = atoll_api::FieldError::invalid_shown(&path, shown, why);
+            ApiError::invalid(&target.kind().group_kind(), name.name, &vec![fault])
+        })?;
+        match version.0 {
+            0 if change.unconditional || target.resource.unconditional_update() => Ok(()),
+            0 => {
+                let resource = target.shown();
+                let kind = atoll_api::GroupKind { group: resource.group, kind: resource.resource };
+                Err(ApiError::invalid(&kind, name.name, &meta::version_must_be_named()))
+            }
+            given if given == entry.revision => Ok(()),
+            _ => Err(ApiError::modified(&target.shown(), name.name)),
+        }
+    }
+
+    /// From the object the client asked for to the one that is stored, in the design's order.
+    async fn revise(
+        &self,
+        cx: &RequestContext,
+        target: &Target,
+        change: &Change,
+        options: &WriteOptions,
+        entry: &Entry,
+        live: &Object,
+        mut new: Object,
+    ) -> ApiResult<Revised> {
+        let resource = &*target.resource;
+        if change.tracking == Tracking::Compare {
+            let tracked = Tracked { cx, target, part: change.part, subresource: change.subresource, options };
+            tracked.updated(live, &mut new)?;
+        }
+        let storage = target.at_storage();
+        let old = storage.read(entry)?;
+        resource.convert(&mut new, &storage.version().version)?;
+        let attributes = target.attributes(Operation::Update, change.subresource, &new, options.dry_run);
+        self.admission.mutate(cx, &attributes, &mut new, Some(&old)).await?;
+        decode::default_stored(target, &mut new);
+        meta::drop_repeated_owners(cx, &mut new);
+        ready(target, change.part, &mut new, &old);
+        check_changed(cx, target, change.part, &new, &old)?;
+        self.admission.validate(cx, &attributes, Some(&new), Some(&old)).await?;
+        Ok(Revised { new, old })
+    }
+
+    /// Commits a changed object; `None` if somebody else was faster.
+    async fn store_changed(
+        &self,
+        target: &Target,
+        key: &Key,
+        entry: &Entry,
+        new: &Object,
+        old: &Object,
+        options: &WriteOptions,
+    ) -> ApiResult<Option<Written>> {
+        let done = |json| Ok(Some(Written { json, created: false }));
+        let bytes = encode::encode(new)?;
+        let gone = is_finally_deleted(target, new, old);
+        if options.dry_run || gone {
+            if gone && !options.dry_run {
+                let op = Op { key: key.clone(), expect: Expect::Revision(entry.revision), action: Action::Delete };
+                match self.store.commit(Txn { ops: vec![op] }).await {
+                    Ok(_) => {}
+                    Err(CommitError::Conflict { .. }) => return Ok(None),
+                    Err(error) => return Err(get::store_failed(error)),
+                }
+            }
+            let mut shown = new.clone();
+            shown.set_meta("resourceVersion", &entry.revision.to_string());
+            target.bring_up_to_date(&mut shown)?;
+            return done(get::json(&shown)?);
+        }
+        if bytes == entry.bytes {
+            let mut out = Vec::with_capacity(bytes.len() + 64);
+            target.writer(TypeMeta::Shown).write(entry, &mut out)?;
+            return done(out.into());
+        }
+        let op = Op { key: key.clone(), expect: Expect::Revision(entry.revision), action: Action::Put(bytes) };
+        match self.store.commit(Txn { ops: vec![op] }).await {
+            Ok(revision) => done(self.shown_after(target, key, revision, new)?),
+            Err(CommitError::Conflict { .. }) => Ok(None),
+            Err(error) => Err(get::store_failed(error)),
+        }
+    }
+}
+
+impl Precondition {
+    /// What the request said, or else what the new object says.
+    fn or(self, other: Self) -> Self {
+        Self {
+            uid: if self.uid.is_empty() { other.uid } else { self.uid },
+            resource_version: if self.resource_version.is_empty() {
+                other.resource_version
+            } else {
+                self.resource_version
+            },
+        }
+    }
+}
+
+/// The answer to a write to bootstrap policy outside of the system cluster.
+pub(super) fn underlay_is_read_only(target: &Target, name: &str) -> ApiError {
+    let why = "it is bootstrap policy shared by all logical clusters, which only the system cluster can change; create an object of another name instead";
+    ApiError::forbidden(&target.shown(), name, why)
+}
+
+/// What the server keeps, resets and counts in a changed object before it is checked.
+fn ready(target: &Target, part: Part, new: &mut Object, old: &Object) {
+    let resource = &*target.resource;
+    match part {
+        Part::Main => {
+            if target.descriptor().storage_version().has_status() {
+                keep_field(new, old, "status");
+            }
+            meta::keep_system_fields(new, old);
+            resource.prepare_update(new, old);
+            meta::count_generation(resource, new, old);
+        }
+        Part::Status => {
+            keep_all_but_status(target, new, old);
+            meta::keep_system_fields(new, old);
+            resource.prepare_status_update(new, old);
+        }
+    }
+}
+
+fn keep_field(new: &mut Object, old: &Object, field: &str) {
+    match old.get(field) {
+        Some(value) => new.0.insert(field.to_owned(), value.clone()),
+        None => new.0.remove(field),
+    };
+}
+
+/// A status write changes the status; a custom type's metadata stays as well, of a built-in's only the labels.
+fn keep_all_but_status(target: &Target, new: &mut Object, old: &Object) {
+    let status = new.0.remove("status");
+    let metadata = new.0.remove("metadata");
+    let mut kept = old.clone();
+    kept.0.remove("status");
+    if let Some(status) = status {
+        kept.0.insert("status".into(), status);
+    }
+    if let Some(mut metadata) = metadata {
+        let old_metadata = old.metadata().cloned().unwrap_or_default();
+        match target.resource.origin() {
+            super::resource::Origin::Builtin => {
+                if let Some(map) = metadata.as_object_mut() {
+                    match old_metadata.get("labels") {
+                        Some(labels) => map.insert("labels".into(), labels.clone()),
+                        None => map.remove("labels"),
+                    };
+                }
+                kept.0.insert("metadata".into(), metadata);
+            }
+            super::resource::Origin::Custom => {
+                let managed = metadata.get("managedFields").cloned();
+                match managed {
+                    Some(managed) => kept.metadata_mut().insert("managedFields".into(), managed),
+                    None => kept.metadata_mut().remove("managedFields"),
+                };
+            }
+        }
+    }
+    *new = kept;
+}
+
+fn check_changed(cx: &RequestContext, target: &Target, part: Part, new: &Object, old: &Object) -> ApiResult<()> {
+    let resource = &*target.resource;
+    // Kubernetes checks the metadata of a change twice, and tells its faults twice (rest/update.go and each kind's own
+    // validation); the message names each once.
+    let metadata = atoll_api::validation::validate_object_meta_update(new, old, &atoll_api::FieldPath::new("metadata"));
+    let mut errors: FieldErrors = metadata.clone();
+    errors.extend(metadata);
+    errors.extend(match part {
+        Part::Main => resource.validate_update(new, old),
+        Part::Status => resource.validate_status_update(new, old),
+    });
+    if !errors.is_empty() {
+        return Err(ApiError::invalid(&target.kind().group_kind(), old.name(), &errors));
+    }
+    if part == Part::Main {
+        for warning in resource.warnings(new, Some(old)) {
+            cx.warn(warning);
+        }
+    }
+    Ok(())
+}
+
+/// Whether this change took the last thing away that kept a deleted object.
+fn is_finally_deleted(target: &Target, new: &Object, old: &Object) -> bool {
+    old.deletion_timestamp().is_some()
+        && old.deletion_grace_period_seconds().unwrap_or(0) == 0
+        && new.finalizers().is_empty()
+        && !target.resource.holds_deleted(new)
+}

@@ -1,0 +1,180 @@
+//! PATCH: JSON patch, merge patch, strategic merge patch and server-side apply, each as one way to make the new object.
+
+use atoll_api::options::WriteOptions;
+use atoll_api::status::Details;
+use atoll_api::{ApiError, ApiResult, FieldError, FieldPath, GroupKind, Object, Reason};
+use serde_json::Value;
+
+use super::decode::Body;
+use super::modify::{Change, Precondition, Tracking};
+use super::resource::{Origin, Part};
+use super::tracking::Tracked;
+use super::{ObjectName, Registry, Target, Written, decode, meta};
+use crate::patch;
+use crate::request::RequestContext;
+use atoll_api::options::FieldValidation;
+
+/// Which of the four kinds of patch a body is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PatchKind {
+    /// `application/json-patch+json` (RFC 6902).
+    Json,
+    /// `application/merge-patch+json` (RFC 7396).
+    Merge,
+    /// `application/strategic-merge-patch+json`: built-in types only.
+    Strategic,
+    /// `application/apply-patch+yaml`: server-side apply.
+    Apply,
+}
+
+/// A patch as it was sent.
+#[derive(Debug, Clone)]
+pub struct Patch {
+    /// Its kind.
+    pub kind: PatchKind,
+    /// The parsed body.
+    pub body: Body,
+    /// Whether an apply takes fields over from other managers.
+    pub force: bool,
+}
+
+impl Registry {
+    /// Patches an object or its status.
+    pub async fn patch(
+        &self,
+        cx: &RequestContext,
+        target: &Target,
+        name: &ObjectName<'_>,
+        part: Part,
+        patch: Patch,
+        options: &WriteOptions,
+    ) -> ApiResult<Written> {
+        let apply = patch.kind == PatchKind::Apply;
+        let change = Change {
+            part,
+            tracking: if apply { Tracking::Done } else { Tracking::Compare },
+            precondition: Precondition::default(),
+            may_create: apply && part == Part::Main,
+            subresource: target.subresource_of(part),
+            unconditional: true,
+        };
+        if apply {
+            let applied = self.decode_applied(cx, target, name, &patch, options)?;
+            return self
+                .modify(cx, target, name, change, options, |live| {
+                    apply_patch(cx, target, part, &applied, live, patch.force, options)
+                })
+                .await;
+        }
+        self.modify(cx, target, name, change, options, |live| {
+            let live = live.ok_or_else(|| ApiError::not_found(&target.shown(), name.name))?;
+            patched(cx, target, &patch, live, options.field_validation)
+        })
+        .await
+    }
+
+    /// Reads the configuration of a server-side apply.
+    fn decode_applied(
+        &self,
+        cx: &RequestContext,
+        target: &Target,
+        name: &ObjectName<'_>,
+        patch: &Patch,
+        options: &WriteOptions,
+    ) -> ApiResult<Object> {
+        let mut object = decode::decode(cx, target, patch.body.clone(), options.field_validation)?;
+        if object.metadata().is_some_and(|m| m.contains_key("managedFields")) {
+            return Err(ApiError::bad_request("metadata.managedFields must be nil"));
+        }
+        if object.name().is_empty() {
+            object.set_meta("name", name.name);
+        }
+        meta::check_name(&object, name.name)?;
+        meta::settle_namespace(target, &mut object, name)?;
+        Ok(object)
+    }
+}
+
+/// The live object after a JSON, merge or strategic merge patch, decoded and defaulted.
+fn patched(
+    cx: &RequestContext,
+    target: &Target,
+    patch: &Patch,
+    live: &Object,
+    validation: FieldValidation,
+) -> ApiResult<(Object, Precondition)> {
+    let before = Value::Object(live.0.clone());
+    let after = match patch.kind {
+        PatchKind::Json => {
+            patch::json::Patch::decode(&patch.body.value).and_then(|p| p.apply(before)).map_err(refuse)?
+        }
+        PatchKind::Merge => patch::merge::apply(before, &patch.body.value).map_err(refuse)?,
+        PatchKind::Strategic if target.resource.origin() == Origin::Custom => {
+            return Err(unsupported_strategic());
+        }
+        _ => patch::strategic::apply(before, &patch.body.value, &target.version().schema).map_err(refuse)?,
+    };
+    let body = Body { value: after, faults: patch.body.faults.clone() };
+    let mut object = decode::decode(cx, target, body, validation).map_err(|error| patched_into_nonsense(error))?;
+    decode::default(target, &mut object);
+    let precondition = changed_identity(&object, live);
+    Ok((object, precondition))
+}
+
+/// What the patch itself says of the object it means: only what it set.
+fn changed_identity(object: &Object, live: &Object) -> Precondition {
+    let mut said = object.clone();
+    for field in ["uid", "resourceVersion"] {
+        if said.meta(field) == live.meta(field) {
+            said.set_meta(field, "");
+        }
+    }
+    Precondition::of(&said)
+}
+
+/// The live object after server-side apply, defaulted.
+fn apply_patch(
+    cx: &RequestContext,
+    target: &Target,
+    part: Part,
+    applied: &Object,
+    live: Option<&Object>,
+    force: bool,
+    options: &WriteOptions,
+) -> ApiResult<(Object, Precondition)> {
+    let precondition = Precondition::of(applied);
+    let tracked = Tracked { cx, target, part, subresource: target.subresource_of(part), options };
+    let mut object = tracked.applied(live, applied, force)?;
+    decode::default(target, &mut object);
+    Ok((object, precondition))
+}
+
+/// The Status for a patch that cannot be applied.
+pub(super) fn refuse(error: patch::Error) -> ApiError {
+    match error {
+        patch::Error::BadRequest(message) => ApiError::bad_request(message),
+        patch::Error::TooLarge(why) => {
+            ApiError::new(Reason::RequestEntityTooLarge, format!("Request entity is too large: {why}"))
+        }
+        patch::Error::Unprocessable(why) => {
+            tracing::debug!(why, "a patch does not fit its object");
+            ApiError::with_details(Reason::Invalid, patch::Error::UNPROCESSABLE, Some(Details::default()))
+        }
+        patch::Error::Failed(message) => ApiError::new(Reason::Unknown, message),
+    }
+}
+
+/// A patch that leaves something which is not an object of the kind is the patch's fault: 422, not 400.
+fn patched_into_nonsense(error: ApiError) -> ApiError {
+    let why = error.status.message.clone();
+    let path = FieldPath::new("patch");
+    let kind = GroupKind { group: "".into(), kind: "".into() };
+    ApiError::invalid(&kind, "", &vec![FieldError::invalid_shown(&path, "", why)])
+}
+
+fn unsupported_strategic() -> ApiError {
+    ApiError::new(
+        atoll_api::Reason::UnsupportedMediaType,
+        "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
+    )
+}

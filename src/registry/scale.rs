@@ -1,0 +1,238 @@
+//! The `scale` subresource: an `autoscaling/v1` `Scale` in front of any object that has replicas.
+
+use std::sync::Arc;
+
+use atoll_api::options::WriteOptions;
+use atoll_api::selector::LabelSelector;
+use atoll_api::{ApiError, ApiResult, FieldError, FieldPath, GroupKind, Object};
+use serde_json::{Value, json};
+
+use super::decode::Body;
+use super::descriptor::{ScalePaths, Subresource};
+use super::modify::{Change, Precondition, Tracking};
+use super::patch::refuse;
+use super::resource::{Origin, Part};
+use super::tracking::Tracked;
+use super::{ObjectName, Patch, PatchKind, Registry, Target};
+use crate::patch;
+use crate::request::RequestContext;
+
+impl Registry {
+    /// Reads the scale of an object.
+    pub fn get_scale(&self, cx: &RequestContext, target: &Target, name: &ObjectName<'_>) -> ApiResult<Object> {
+        let object = self.get_object(cx, target, name)?;
+        scale_of(target, &object)
+    }
+
+    /// Replaces the scale of an object.
+    pub async fn update_scale(
+        &self,
+        cx: &RequestContext,
+        target: &Target,
+        name: &ObjectName<'_>,
+        body: Body,
+        options: &WriteOptions,
+    ) -> ApiResult<Object> {
+        let scale = decode_scale(body.value)?;
+        if !scale.name().is_empty() {
+            super::meta::check_name(&scale, name.name)?;
+        }
+        let wanted = replicas_of(&scale, name.name)?;
+        let precondition = Precondition::of(&scale);
+        self.write_scale(cx, target, name, Tracking::Compare, options, |live| {
+            let live = live.ok_or_else(|| ApiError::not_found(&target.shown(), name.name))?;
+            Ok((with_replicas(target, live, wanted)?, precondition.clone()))
+        })
+        .await
+    }
+
+    /// Patches the scale of an object.
+    pub async fn patch_scale(
+        &self,
+        cx: &RequestContext,
+        target: &Target,
+        name: &ObjectName<'_>,
+        patch: Patch,
+        options: &WriteOptions,
+    ) -> ApiResult<Object> {
+        if patch.kind == PatchKind::Apply {
+            let applied = decode_scale(patch.body.value.clone())?;
+            let wanted = replicas_of(&applied, name.name)?;
+            return self
+                .write_scale(cx, target, name, Tracking::Done, options, |live| {
+                    apply_scale(cx, target, name, live, wanted, patch.force, options)
+                })
+                .await;
+        }
+        self.write_scale(cx, target, name, Tracking::Compare, options, |live| {
+            let live = live.ok_or_else(|| ApiError::not_found(&target.shown(), name.name))?;
+            let before = scale_of(target, live)?;
+            let value = before.clone().into_value();
+            let after = match patch.kind {
+                PatchKind::Json => {
+                    patch::json::Patch::decode(&patch.body.value).and_then(|p| p.apply(value)).map_err(refuse)?
+                }
+                // A Scale has no lists, so that the two kinds of merge patch are one.
+                _ => patch::merge::apply(value, &patch.body.value).map_err(refuse)?,
+            };
+            let scale = decode_scale(after)?;
+            let mut said = scale.clone();
+            if said.resource_version() == before.resource_version() {
+                said.set_meta("resourceVersion", "");
+            }
+            Ok((with_replicas(target, live, replicas_of(&scale, name.name)?)?, Precondition::of(&said)))
+        })
+        .await
+    }
+
+    async fn write_scale(
+        &self,
+        cx: &RequestContext,
+        target: &Target,
+        name: &ObjectName<'_>,
+        tracking: Tracking,
+        options: &WriteOptions,
+        make: impl FnMut(Option<&Object>) -> ApiResult<(Object, Precondition)> + Send,
+    ) -> ApiResult<Object> {
+        let change = Change {
+            part: Part::Main,
+            tracking,
+            precondition: Precondition::default(),
+            may_create: false,
+            subresource: "scale",
+            unconditional: true,
+        };
+        let written = self.modify(cx, target, name, change, options, make).await?;
+        let object: Object = serde_json::from_slice(&written.json)
+            .map_err(|error| ApiError::internal("the scaled object cannot be read").caused_by(error))?;
+        scale_of(target, &object)
+    }
+}
+
+fn apply_scale(
+    cx: &RequestContext,
+    target: &Target,
+    name: &ObjectName<'_>,
+    live: Option<&Object>,
+    wanted: i64,
+    force: bool,
+    options: &WriteOptions,
+) -> ApiResult<(Object, Precondition)> {
+    let live = live.ok_or_else(|| ApiError::not_found(&target.shown(), name.name))?;
+    let mut config = Object::default();
+    config.set_type(&target.version().version.to_string(), &target.kind().kind);
+    config.set_meta("name", name.name);
+    config.set_meta("namespace", name.namespace);
+    let config = with_replicas(target, &config, wanted)?;
+    let tracked = Tracked { cx, target, part: Part::Main, subresource: "scale", options };
+    Ok((tracked.applied(Some(live), &config, force)?, Precondition::default()))
+}
+
+fn paths(target: &Target) -> ApiResult<Arc<ScalePaths>> {
+    match target.version().subresource("scale") {
+        Some(Subresource::Scale(paths)) => Ok(Arc::new(paths.clone())),
+        _ => Err(ApiError::no_such_path()),
+    }
+}
+
+fn at<'a>(object: &'a Object, path: &str) -> Option<&'a Value> {
+    let path: Vec<&str> = path.split('.').filter(|part| !part.is_empty()).collect();
+    object.at(&path)
+}
+
+/// The scale that stands for an object.
+fn scale_of(target: &Target, object: &Object) -> ApiResult<Object> {
+    let paths = paths(target)?;
+    let spec = at(object, &paths.spec_replicas).and_then(Value::as_i64);
+    let mut metadata = json!({
+        "name": object.name(), "uid": object.uid(), "resourceVersion": object.resource_version(),
+        "creationTimestamp": object.meta("creationTimestamp"),
+    });
+    if !object.namespace().is_empty() {
+        metadata["namespace"] = object.namespace().into();
+    }
+    let mut status = json!({"replicas": at(object, &paths.status_replicas).and_then(Value::as_i64).unwrap_or(0)});
+    let selector = paths.selector.as_ref().and_then(|path| at(object, path));
+    if let Some(text) = selector.map(|value| selector_text(target, value)).filter(|text| !text.is_empty()) {
+        status["selector"] = text.into();
+    }
+    let spec =
+        spec.filter(|replicas| *replicas != 0).map_or_else(|| json!({}), |replicas| json!({"replicas": replicas}));
+    let scale = json!({
+        "kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata, "spec": spec, "status": status,
+    });
+    Object::from_value(scale).map_err(|_| ApiError::internal("a Scale is an object"))
+}
+
+fn selector_text(target: &Target, value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        _ if target.resource.origin() == Origin::Custom => String::new(),
+        Value::Object(map) if map.contains_key("matchLabels") || map.contains_key("matchExpressions") => {
+            LabelSelector::from_object(value).map(|selector| selector.to_string()).unwrap_or_default()
+        }
+        _ => LabelSelector::from_label_map(value).to_string(),
+    }
+}
+
+/// Reads a Scale a client sent.
+fn decode_scale(value: Value) -> ApiResult<Object> {
+    let bad =
+        |why: String| ApiError::bad_request(format!("Scale in version \"v1\" cannot be handled as a Scale: {why}"));
+    let scale =
+        Object::from_value(value).map_err(|_| bad("json: cannot unmarshal into Go value of type v1.Scale".into()))?;
+    let fits = |given: &str, wanted: &str| given.is_empty() || given == wanted;
+    if !fits(scale.kind(), "Scale") || !fits(scale.api_version(), "autoscaling/v1") {
+        let (kind, version) = (scale.kind(), scale.api_version());
+        return Err(bad(format!(
+            "no kind {kind:?} is registered for version {version:?} in scheme \"pkg/api/legacyscheme/scheme.go:30\""
+        )));
+    }
+    match scale.at(&["spec", "replicas"]) {
+        None | Some(Value::Null) => Ok(scale),
+        Some(value) if value.as_i64().is_some_and(|n| i32::try_from(n).is_ok()) => Ok(scale),
+        Some(value) => {
+            let shown = match value {
+                Value::String(_) => "string".to_owned(),
+                Value::Bool(_) => "bool".to_owned(),
+                Value::Array(_) => "array".to_owned(),
+                Value::Object(_) => "object".to_owned(),
+                other => format!("number {other}"),
+            };
+            Err(bad(format!(
+                "json: cannot unmarshal {shown} into Go struct field ScaleSpec.spec.replicas of type int32"
+            )))
+        }
+    }
+}
+
+fn replicas_of(scale: &Object, name: &str) -> ApiResult<i64> {
+    let replicas = scale.at(&["spec", "replicas"]).and_then(Value::as_i64).unwrap_or(0);
+    if replicas < 0 {
+        let path = FieldPath::new("spec.replicas");
+        let fault = FieldError::invalid(&path, &replicas.into(), "must be greater than or equal to 0");
+        let kind = GroupKind { group: "autoscaling".into(), kind: "Scale".into() };
+        return Err(ApiError::invalid(&kind, name, &vec![fault]));
+    }
+    Ok(replicas)
+}
+
+/// The object with that many replicas wanted.
+fn with_replicas(target: &Target, object: &Object, replicas: i64) -> ApiResult<Object> {
+    let paths = paths(target)?;
+    let mut parts: Vec<&str> = paths.spec_replicas.split('.').filter(|part| !part.is_empty()).collect();
+    let last = parts.pop().ok_or_else(|| ApiError::internal("the scale has no path to its replicas"))?;
+    let mut value = object.clone().into_value();
+    let mut place = &mut value;
+    for part in parts {
+        if !place.is_object() {
+            *place = json!({});
+        }
+        place = place.as_object_mut().expect("made an object just above").entry(part).or_insert_with(|| json!({}));
+    }
+    if !place.is_object() {
+        *place = json!({});
+    }
+    place[last] = replicas.into();
+    Object::from_value(value).map_err(|_| ApiError::internal("an object stays one"))
+}
