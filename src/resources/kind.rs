@@ -14,7 +14,7 @@ use super::defaults::TypeDefaults;
 use crate::registry::descriptor::{
     ALL_VERBS, Column, Descriptor, ResourceVersionInfo, ScalePaths, Scope, Subresource, Verb,
 };
-use crate::registry::resource::{GenerationPolicy, Grace, NameRule, Resource};
+use crate::registry::resource::{Companion, GenerationPolicy, Grace, NameRule, Resource};
 
 /// A built-in kind: its names and what is particular about it.
 pub struct Kind {
@@ -64,6 +64,12 @@ pub struct Kind {
     pub selectable: fn(&Object, &str) -> Option<String>,
     /// How a deletion begins.
     pub grace: fn(&Object, Option<i64>) -> Grace,
+    /// Whether something besides `metadata.finalizers` keeps a deleted object.
+    pub holds_deleted: fn(&Object) -> bool,
+    /// Readies an object whose deletion begins but cannot end yet.
+    pub prepare_deletion: fn(&mut Object),
+    /// What is created together with an object.
+    pub companions: fn(&Object) -> Vec<Companion>,
     /// The defaults of types that are this kind's alone.
     pub(super) type_defaults: TypeDefaults,
 }
@@ -186,6 +192,9 @@ impl Kind {
         cells: super::printing::created_at,
         selectable: by_path,
         grace: |_, _| Grace::Immediate,
+        holds_deleted: |_| false,
+        prepare_deletion: |_| {},
+        companions: |_| Vec::new(),
         type_defaults: &[],
     };
 
@@ -340,6 +349,18 @@ impl Resource for Builtin {
 
     fn grace(&self, object: &Object, requested: Option<i64>) -> Grace {
         (self.kind.grace)(object, requested)
+    }
+
+    fn holds_deleted(&self, object: &Object) -> bool {
+        (self.kind.holds_deleted)(object)
+    }
+
+    fn prepare_deletion(&self, object: &mut Object) {
+        (self.kind.prepare_deletion)(object);
+    }
+
+    fn companions(&self, object: &Object) -> Vec<Companion> {
+        (self.kind.companions)(object)
     }
 
     fn returns_deleted_object(&self) -> bool {

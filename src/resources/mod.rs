@@ -4,6 +4,7 @@
 
 mod canonical;
 pub mod catalog;
+pub mod custom;
 mod defaults;
 pub mod kind;
 mod podspec;
@@ -31,6 +32,8 @@ mod rbac;
 mod resource;
 mod scheduling;
 mod storage;
+mod surface;
+mod tenancy;
 
 #[cfg(test)]
 mod tests;
@@ -38,6 +41,10 @@ mod tests;
 use kind::Kind;
 
 pub use kind::Builtin;
+pub use surface::{Handler, Surfaces};
+
+/// Atoll's own kinds, which the system cluster serves beside the built-in ones.
+pub static PLATFORM: &[&Kind] = &[&tenancy::workspace::KIND, &tenancy::logicalcluster::KIND];
 
 /// Every built-in kind, in the order of discovery within its group.
 pub static BUILTINS: &[&Kind] = &[

@@ -65,6 +65,9 @@ const WORKLOADS: &[&str] = &[
     "*.node.k8s.io",
 ];
 
+/// What stands for Atoll's own kinds; only the system cluster has them.
+pub const PLATFORM: &str = "platform";
+
 /// The resources that a list of names asks for: names of sets, or of resources (`secrets`, `deployments.apps`,
 /// `*.batch`), in the order of [`BUILTINS`].
 pub fn choose<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Vec<Arc<dyn Resource>>, UnknownName> {

@@ -11,6 +11,8 @@ use crate::resources::kind::{AGE, Kind, Manners, SubresourceSpec, Version, colum
 use crate::resources::printing::age;
 use crate::resources::read::{field, text};
 
+/// The finalizer that keeps a namespace until it is empty.
+const FINALIZER: &str = "kubernetes";
 /// The label that carries a namespace's name.
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
@@ -29,6 +31,25 @@ pub(in crate::resources) static KIND: Kind = Kind {
     }],
     name_rule: NameRule::Label,
     manners: Manners::RETURNS_DELETED,
+    prepare_create: |namespace| {
+        namespace.map_mut("spec").insert("finalizers".into(), vec![Value::from(FINALIZER)].into());
+    },
+    prepare_update: |namespace, old| match old.get("spec").cloned() {
+        Some(spec) => {
+            namespace.0.insert("spec".into(), spec);
+        }
+        None => {
+            namespace.0.remove("spec");
+        }
+    },
+    holds_deleted: |namespace| {
+        namespace.at(&["spec", "finalizers"]).and_then(Value::as_array).is_some_and(|held| !held.is_empty())
+    },
+    prepare_deletion: |namespace| {
+        // A namespace has no grace period (registry/core/namespace/storage).
+        namespace.metadata_mut().remove("deletionGracePeriodSeconds");
+        namespace.map_mut("status").insert("phase".into(), "Terminating".into());
+    },
     cells,
     type_defaults: &[("core.v1.Namespace", namespace_defaults), ("core.v1.NamespaceStatus", status_defaults)],
     ..Kind::CLUSTER

@@ -1,0 +1,141 @@
+//! What each logical cluster serves: its share of the built-in kinds, and its custom ones.
+//!
+//! Nothing is kept per cluster: shares of built-ins are kept per selection, custom kinds hang on their definitions.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use atoll_api::{ClusterScope, GroupResource, GroupVersion, GroupVersionResource, LogicalClusterName};
+use dashmap::DashMap;
+
+use super::custom::{Custom, Schemas};
+use super::{Builtin, PLATFORM, sets};
+use crate::registry::Target;
+use crate::registry::computed::Computed;
+use crate::registry::resource::Resource;
+use crate::storage::{Key, ListQuery, Store};
+use crate::tenancy::Clusters;
+
+/// The group and plural name of custom resource definitions.
+pub(super) fn definitions() -> GroupResource {
+    GroupResource::new("apiextensions.k8s.io", "customresourcedefinitions")
+}
+
+/// A handler of a resource or (with a name) subresource that answers by computing.
+pub struct Handler {
+    /// The resource.
+    pub resource: GroupResource,
+    /// The subresource, empty for the resource itself.
+    pub subresource: &'static str,
+    /// What answers.
+    pub computed: Arc<dyn Computed>,
+}
+
+/// Finds what is served where.
+pub struct Surfaces {
+    store: Arc<Store>,
+    clusters: Arc<Clusters>,
+    all: Arc<Share>,
+    shares: DashMap<Arc<[String]>, Arc<Share>>,
+    schemas: Schemas,
+    handlers: HashMap<(GroupResource, &'static str), Arc<dyn Computed>>,
+}
+
+/// The built-in kinds of one selection.
+struct Share {
+    resources: Vec<Arc<dyn Resource>>,
+    targets: HashMap<GroupVersionResource, Target>,
+}
+
+impl Share {
+    /// The kinds that names of sets and resources ask for. Names were checked when the cluster was made; one that a
+    /// later release no longer knows asks for nothing.
+    fn of(names: &[String]) -> Self {
+        let known: Vec<&str> = names.iter().map(String::as_str).filter(|name| sets::choose([*name]).is_ok()).collect();
+        let mut resources = sets::choose(known).unwrap_or_default();
+        if names.iter().any(|name| name == sets::PLATFORM) {
+            resources.extend(PLATFORM.iter().map(|kind| Arc::new(Builtin::new(kind)) as Arc<dyn Resource>));
+        }
+        Self::new(resources)
+    }
+
+    fn new(resources: Vec<Arc<dyn Resource>>) -> Self {
+        let mut targets = HashMap::new();
+        for resource in &resources {
+            let descriptor = resource.descriptor();
+            for (index, version) in descriptor.versions.iter().enumerate().filter(|(_, version)| version.served) {
+                let (group, version) = (version.version.group.clone(), version.version.version.clone());
+                let gvr = GroupVersionResource { group, version, resource: descriptor.resource.resource.clone() };
+                targets.insert(gvr, Target::new(resource.clone(), index));
+            }
+        }
+        Self { resources, targets }
+    }
+}
+
+impl Surfaces {
+    /// The surfaces of these clusters, with handlers for what is computed.
+    pub fn new(store: Arc<Store>, clusters: Arc<Clusters>, handlers: Vec<Handler>) -> Self {
+        let all = Arc::new(Share::of(&["all".to_owned(), sets::PLATFORM.to_owned()]));
+        let handlers = handlers.into_iter().map(|h| ((h.resource, h.subresource), h.computed)).collect();
+        Self { store, clusters, all, shares: DashMap::new(), schemas: Schemas::default(), handlers }
+    }
+
+    /// The resource of that group, version and name, if it is served there.
+    pub fn target(&self, scope: &ClusterScope, gvr: &GroupVersionResource) -> Option<Target> {
+        let share = self.share(scope)?;
+        if let Some(target) = share.targets.get(gvr) {
+            return Some(target.clone());
+        }
+        let custom = self.custom(scope.one()?, &gvr.group_resource())?;
+        let version = GroupVersion { group: gvr.group.clone(), version: gvr.version.clone() };
+        let index = custom.descriptor().versions.iter().position(|v| v.served && v.version == version)?;
+        Some(Target::new(custom, index))
+    }
+
+    /// Everything that is served there.
+    pub fn served(&self, scope: &ClusterScope) -> Vec<Arc<dyn Resource>> {
+        let mut served = self.share(scope).map(|share| share.resources.clone()).unwrap_or_default();
+        if let ClusterScope::One(cluster) = scope {
+            served.extend(self.customs(cluster).into_iter().map(|custom| custom as Arc<dyn Resource>));
+        }
+        served
+    }
+
+    /// The custom kinds a cluster serves, by name.
+    pub fn customs(&self, cluster: &LogicalClusterName) -> Vec<Arc<Custom>> {
+        let scope = ClusterScope::One(cluster.clone());
+        let page = self.store.list(ListQuery::new(&definitions(), &scope)).map(|page| page.entries);
+        page.unwrap_or_default().iter().filter_map(|entry| Custom::of(entry, &self.schemas)).collect()
+    }
+
+    /// Whether a group and version is one of the built-in ones served there.
+    pub fn is_builtin_group(&self, scope: &ClusterScope, group: &str) -> bool {
+        self.share(scope).is_some_and(|share| share.targets.keys().any(|gvr| &*gvr.group == group))
+    }
+
+    /// What answers for a resource or subresource by computing, if something does.
+    pub fn computed(&self, resource: &GroupResource, subresource: &str) -> Option<Arc<dyn Computed>> {
+        self.handlers
+            .iter()
+            .find(|((gr, sub), _)| gr == resource && *sub == subresource)
+            .map(|(_, computed)| computed.clone())
+    }
+
+    fn custom(&self, cluster: &LogicalClusterName, resource: &GroupResource) -> Option<Arc<Custom>> {
+        let name = format!("{}.{}", resource.resource, resource.group);
+        let entry = self.store.get(&Key::new(definitions(), cluster.clone(), "", name))?;
+        Custom::of(&entry, &self.schemas)
+    }
+
+    fn share(&self, scope: &ClusterScope) -> Option<Arc<Share>> {
+        let ClusterScope::One(cluster) = scope else { return Some(self.all.clone()) };
+        let selection = self.clusters.find(cluster)?.resources.clone();
+        if let Some(share) = self.shares.get(&selection) {
+            return Some(share.clone());
+        }
+        let share = Arc::new(Share::of(&selection));
+        self.shares.insert(selection, share.clone());
+        Some(share)
+    }
+}

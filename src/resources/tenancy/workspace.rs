@@ -1,0 +1,99 @@
+//! Workspaces: the objects by which users own logical clusters. They live in the system cluster.
+//!
+//! A workspace's cluster answers as soon as its creation does, and is gone for clients as soon as its deletion begins;
+//! emptying it is the reaper's work.
+
+use atoll_api::{FieldError, FieldErrors, FieldPath, LogicalClusterName, Object};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::registry::resource::{Companion, NameRule};
+use crate::resources::kind::{AGE, Kind, Manners, SubresourceSpec, Version, column};
+use crate::resources::printing::age;
+use crate::resources::sets;
+
+/// Whether a workspace is being created, usable, or being deleted.
+const READY: &str = "Ready";
+
+pub(in crate::resources) static KIND: Kind = Kind {
+    resource: "workspaces",
+    kind: "Workspace",
+    short_names: &["ws"],
+    categories: &["kcp"],
+    versions: &[Version {
+        api_version: "tenancy.kcp.io/v1alpha1",
+        type_name: "tenancy.v1alpha1.Workspace",
+        columns: &[
+            column("Type", "string", "The type of the workspace."),
+            column("Phase", "string", "Whether the workspace is usable."),
+            column("URL", "string", "Where the workspace's logical cluster is served."),
+            AGE,
+        ],
+        subresources: &[SubresourceSpec::Status],
+        ..Version::BARE
+    }],
+    name_rule: NameRule::Label,
+    manners: Manners::RETURNS_DELETED,
+    prepare_create,
+    prepare_update,
+    validate_create,
+    cells,
+    companions,
+    holds_deleted: |_| true,
+    prepare_deletion: |workspace| {
+        workspace.map_mut("status").insert("phase".into(), "Terminating".into());
+    },
+    ..Kind::CLUSTER
+};
+
+fn prepare_create(workspace: &mut Object) {
+    let name = workspace.name().to_owned();
+    let spec = workspace.map_mut("spec");
+    spec.insert("cluster".into(), name.clone().into());
+    spec.insert("URL".into(), format!("/clusters/{name}").into());
+    workspace.map_mut("status").insert("phase".into(), READY.into());
+}
+
+fn prepare_update(workspace: &mut Object, old: &Object) {
+    for field in ["cluster", "URL"] {
+        match old.at(&["spec", field]).cloned() {
+            Some(value) => workspace.map_mut("spec").insert(field.into(), value),
+            None => workspace.map_mut("spec").remove(field),
+        };
+    }
+}
+
+fn validate_create(workspace: &Object, errors: &mut FieldErrors) {
+    let path = FieldPath::new("metadata.name");
+    if LogicalClusterName::parse(workspace.name()).is_ok_and(|name| name.is_root()) {
+        errors.push(FieldError::invalid(&path, &"root".into(), "the system cluster has this name"));
+    }
+    let path = FieldPath::new("spec.resources");
+    let names = workspace.at(&["spec", "resources"]).and_then(Value::as_array);
+    for (index, name) in names.into_iter().flatten().enumerate() {
+        if let Some(Err(error)) = name.as_str().map(|name| sets::choose([name])) {
+            errors.push(FieldError::invalid(&path.index(index), name, error.to_string()));
+        }
+    }
+}
+
+/// What a new cluster begins with: the namespace clients use when they name none.
+fn companions(workspace: &Object) -> Vec<Companion> {
+    let Ok(cluster) = LogicalClusterName::parse(workspace.name()) else { return Vec::new() };
+    let created = workspace.meta("creationTimestamp");
+    let namespace = json!({
+        "apiVersion": "v1", "kind": "Namespace",
+        "metadata": {
+            "name": "default", "uid": uuid::Uuid::new_v4().to_string(), "creationTimestamp": created,
+            "labels": {"kubernetes.io/metadata.name": "default"},
+        },
+        "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"},
+    });
+    let object = Object::from_value(namespace).unwrap_or_default();
+    vec![Companion { resource: atoll_api::GroupResource::new("", "namespaces"), cluster, object }]
+}
+
+fn cells(workspace: &Object, now: Timestamp) -> Vec<Value> {
+    let text = |path: &[&str]| Value::from(workspace.text_at(path));
+    vec![text(&["spec", "type", "name"]), text(&["status", "phase"]), text(&["spec", "URL"]), age(workspace, now)]
+}
