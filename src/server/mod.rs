@@ -1,3 +1,109 @@
 //! Putting a server together and running it.
+//!
+//! [`Server::builder`] says what is wanted, `build` checks everything and opens the store, `start` serves.
+
+mod bootstrap;
+mod builder;
 pub mod kubeconfig;
+mod listen;
 pub mod pki;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+pub use builder::{Builder, Error};
+
+use crate::http::{Api, ApiService};
+
+/// A server that is ready to serve.
+pub struct Server {
+    api: Arc<Api>,
+    pki: Arc<pki::Pki>,
+    tls: Arc<rustls::ServerConfig>,
+    listener: Option<TcpListener>,
+    grace: Duration,
+}
+
+/// A server that serves; stops when [`Running::stop`] is called.
+pub struct Running {
+    api: Arc<Api>,
+    address: Option<SocketAddr>,
+    stop: CancellationToken,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+// === impl Server ===
+
+impl Server {
+    /// What a server is made of, with the defaults of `atoll serve`.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// The API as a tower service: what the listener serves, without a socket.
+    pub fn service(&self) -> ApiService {
+        ApiService(self.api.clone())
+    }
+
+    /// The server's keys and certificates.
+    pub fn pki(&self) -> &pki::Pki {
+        &self.pki
+    }
+
+    /// Starts to serve, and starts the controllers.
+    pub async fn start(self) -> Result<Running, Error> {
+        let stop = CancellationToken::new();
+        let mut tasks = Vec::new();
+        let mut address = None;
+        if let Some(listener) = self.listener {
+            address = listener.local_addr().ok();
+            tasks.push(tokio::spawn(listen::serve(
+                listener,
+                self.tls.clone(),
+                ApiService(self.api.clone()),
+                stop.clone(),
+                self.grace,
+            )));
+        }
+        let reaper = crate::tenancy::reaper::Reaper::new(self.api.registry.store().clone());
+        tasks.push(tokio::spawn(reaper.run(stop.clone())));
+        Ok(Running { api: self.api, address, stop, tasks })
+    }
+}
+
+// === impl Running ===
+
+impl Running {
+    /// The URL clients on this machine reach the server at; empty if it has no listener.
+    pub fn url(&self) -> String {
+        self.address.map(pki::local_url).unwrap_or_default()
+    }
+
+    /// The API as a tower service.
+    pub fn service(&self) -> ApiService {
+        ApiService(self.api.clone())
+    }
+
+    /// Resolves when the store has failed for good.
+    pub async fn failed(&self) {
+        self.api.registry.store().stopped().await;
+        self.api.metrics.store_has_failed();
+    }
+
+    /// Lets requests under way end, stops the controllers, closes the store.
+    pub async fn stop(self) {
+        self.api.metrics.stop();
+        self.stop.cancel();
+        // Closing the store ends the watches, which would otherwise outlast any grace period.
+        self.api.registry.store().close().await;
+        for task in self.tasks {
+            // A task that panicked has said so already, and there is nothing left to stop in it.
+            let _ = task.await;
+        }
+    }
+}

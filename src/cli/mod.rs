@@ -1,0 +1,89 @@
+//! The `atoll` command: its words, and one file for each of its commands.
+
+mod client;
+mod cluster;
+mod progress;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A multi-tenant control plane: many isolated Kubernetes API servers in one process.
+#[derive(Debug, Parser)]
+#[command(name = "atoll", version, propagate_version = true, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server.
+    Serve(serve::Serve),
+    /// Create, list and delete logical clusters.
+    Cluster(cluster::Cluster),
+}
+
+/// How commands find the server they speak to.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Connection {
+    /// Kubeconfig of the platform's administrator, as `atoll serve` writes it.
+    #[arg(long, value_name = "FILE", env = "ATOLL_KUBECONFIG", default_value = "./.atoll/admin.kubeconfig")]
+    kubeconfig: PathBuf,
+}
+
+/// A failure of a command: what went wrong, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}")]
+pub struct Failure {
+    what: String,
+    #[source]
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Failure {
+    /// A failure that explains itself.
+    pub fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into(), source: None }
+    }
+
+    /// A failure with the error that caused it.
+    pub fn because(what: impl Into<String>, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self { what: what.into(), source: Some(source.into()) }
+    }
+}
+
+/// Runs the command the arguments name.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&Failure::because("cannot start", error)),
+    };
+    let done = runtime.block_on(async {
+        match cli.command {
+            Command::Serve(command) => command.run().await,
+            Command::Cluster(command) => command.run().await,
+        }
+    });
+    // Whatever still runs in the background has been told to stop; it must not keep the process alive.
+    runtime.shutdown_background();
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => fail(&failure),
+    }
+}
+
+/// Tells of a failure with its whole chain of causes.
+fn fail(failure: &Failure) -> ExitCode {
+    let mut text = format!("error: {failure}");
+    let mut cause = std::error::Error::source(failure);
+    while let Some(error) = cause {
+        text.push_str(&format!("\n  because: {error}"));
+        cause = error.source();
+    }
+    eprintln!("{text}");
+    ExitCode::FAILURE
+}

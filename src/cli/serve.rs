@@ -1,0 +1,125 @@
+//! `atoll serve`: the server, from nothing to ready in one command.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::{Args, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::Failure;
+use crate::server::{self, Server};
+use crate::storage::Durability;
+
+/// Runs the server until Ctrl-C or SIGTERM.
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// Where certificates, credentials and (unless --storage says otherwise) data are kept.
+    #[arg(long, value_name = "DIR", default_value = "./.atoll")]
+    data_dir: PathBuf,
+    /// The address to serve HTTPS at.
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:6443")]
+    listen: SocketAddr,
+    /// Where objects are stored: a directory, file:///directory, or memory:// [default: DATA_DIR/store]
+    #[arg(long, value_name = "URL")]
+    storage: Option<String>,
+    /// Static users, one a line: token,user,uid,"group1,group2" (kube-apiserver's format).
+    #[arg(long, value_name = "FILE")]
+    token_auth_file: Option<PathBuf>,
+    /// What the system cluster serves besides Atoll's own kinds, and what tenants may choose from: sets (minimal,
+    /// control-plane, workloads, all) and resources (deployments.apps), separated by commas.
+    #[arg(long, value_name = "SETS", value_delimiter = ',', default_value = "control-plane")]
+    resources: Vec<String>,
+    /// When a write is acknowledged: after it survives a power loss, or at once.
+    #[arg(long, value_enum, default_value_t = Durable::Full)]
+    durability: Durable,
+    /// How long requests under way may take when the server stops, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    grace_period: u64,
+    /// How much is logged: error, warn, info, debug, trace, or per module (see RUST_LOG).
+    #[arg(long, value_name = "FILTER", env = "ATOLL_LOG", default_value = "warn")]
+    log: String,
+    /// The format of the log.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Durable {
+    /// After it survives a power loss.
+    Full,
+    /// At once; a power loss may take the last moments.
+    Relaxed,
+}
+
+/// The format of the log.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines, one object a line.
+    Json,
+}
+
+impl Serve {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        start_log(&self.log, self.log_format)?;
+        let began = Instant::now();
+        let mut interrupt = listen_for(SignalKind::interrupt())?;
+        let mut terminate = listen_for(SignalKind::terminate())?;
+        let storage = self.storage.clone().unwrap_or_else(|| self.data_dir.join("store").display().to_string());
+        let mut builder = Server::builder()
+            .data_dir(&self.data_dir)
+            .listen(self.listen)
+            .storage(storage)
+            .resources(self.resources.clone())
+            .durability(match self.durability {
+                Durable::Full => Durability::Full,
+                Durable::Relaxed => Durability::Relaxed,
+            })
+            .grace_period(Duration::from_secs(self.grace_period));
+        if let Some(file) = &self.token_auth_file {
+            builder = builder.token_auth_file(file);
+        }
+        let server = builder.build().await.map_err(|error| Failure::because("the server cannot start", error))?;
+        let running = server.start().await.map_err(|error| Failure::because("the server cannot start", error))?;
+        self.tell(&running, began.elapsed());
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            () = running.failed() => {
+                running.stop().await;
+                return Err(Failure::new("the store failed and takes no more writes; see the log, and check the disk"));
+            }
+        }
+        eprintln!("stopping; requests under way may take up to {} s", self.grace_period);
+        running.stop().await;
+        Ok(())
+    }
+
+    fn tell(&self, running: &server::Running, took: Duration) {
+        let kubeconfig = self.data_dir.join("admin.kubeconfig");
+        println!("Atoll serves {} (ready after {} ms)", running.url(), took.as_millis());
+        println!();
+        println!("  export KUBECONFIG={}", kubeconfig.display());
+        println!("  atoll cluster create team-a            # a new, isolated Kubernetes API");
+        println!("  atoll kubeconfig team-a > team-a.yaml  # hand it to its users");
+        println!("  kubectl --kubeconfig team-a.yaml api-resources");
+    }
+}
+
+fn listen_for(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Failure> {
+    signal(kind).map_err(|error| Failure::because("cannot listen for signals", error))
+}
+
+/// Sets up the log of the whole process, on standard error.
+pub(super) fn start_log(filter: &str, format: LogFormat) -> Result<(), Failure> {
+    let filter = tracing_subscriber::EnvFilter::try_new(filter)
+        .map_err(|error| Failure::because(format!("{filter:?} is not a log filter; try info or atoll=debug"), error))?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let set = match format {
+        LogFormat::Text => builder.with_target(false).try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+    set.map_err(|error| Failure::because("cannot set up the log", error))
+}

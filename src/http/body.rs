@@ -1,0 +1,107 @@
+//! What a request brings: its headers as they matter here, and its body as a value.
+
+use atoll_api::options::DeleteOptions;
+use atoll_api::query::Query;
+use atoll_api::{ApiError, ApiResult, Reason};
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderMap, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+
+use super::MAX_BODY;
+use super::chain::Asked;
+use crate::codec::json::{self, Duplicates};
+use crate::registry::resource::Origin;
+use crate::registry::{self, PatchKind, Target};
+
+/// The client's name for itself up to the first slash: the default field manager.
+pub(super) fn user_agent(headers: &HeaderMap) -> String {
+    let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let name = agent.split('/').next().unwrap_or_default();
+    name.chars().filter(|c| !c.is_control()).take(128).collect()
+}
+
+/// Reads the whole body, up to the limit.
+pub(super) async fn read(body: Body) -> ApiResult<Bytes> {
+    match Limited::new(body, MAX_BODY).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::new(
+            Reason::RequestEntityTooLarge,
+            format!("Request entity is too large: limit is {MAX_BODY}"),
+        )),
+        Err(_) => Err(ApiError::bad_request("the body of the request ended early")),
+    }
+}
+
+/// Reads a body that holds an object of the target's kind.
+pub(super) async fn read_object(asked: &Asked, target: &Target, body: Body) -> ApiResult<registry::Body> {
+    let bytes = read(body).await?;
+    let _ = asked;
+    let duplicates = match target.resource.origin() {
+        Origin::Builtin => Duplicates::Merge,
+        Origin::Custom => Duplicates::Replace,
+    };
+    let document =
+        json::parse(&bytes, duplicates).map_err(|error| registry::cannot_be_handled(target, &error.to_string()))?;
+    Ok(registry::Body { value: document.value, faults: document.faults })
+}
+
+/// Which kind of patch the content type says.
+pub(super) fn patch_kind(asked: &Asked, target: &Target) -> ApiResult<PatchKind> {
+    let custom = target.resource.origin() == Origin::Custom;
+    match content_type(&asked.headers) {
+        "application/json-patch+json" => Ok(PatchKind::Json),
+        "application/merge-patch+json" => Ok(PatchKind::Merge),
+        "application/strategic-merge-patch+json" if !custom => Ok(PatchKind::Strategic),
+        "application/apply-patch+yaml" | "application/apply-patch+cbor" => Ok(PatchKind::Apply),
+        _ => Err(unsupported_media_type(if custom {
+            &["application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml"]
+        } else {
+            &[
+                "application/json-patch+json",
+                "application/merge-patch+json",
+                "application/strategic-merge-patch+json",
+                "application/apply-patch+yaml",
+            ]
+        })),
+    }
+}
+
+/// Reads a patch.
+pub(super) async fn read_patch(
+    asked: &Asked,
+    target: &Target,
+    kind: PatchKind,
+    body: Body,
+) -> ApiResult<registry::Body> {
+    let bytes = read(body).await?;
+    let _ = (asked, target, kind);
+    let document =
+        json::parse(&bytes, Duplicates::Replace).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    Ok(registry::Body { value: document.value, faults: document.faults })
+}
+
+/// The options of a deletion: of the body if there is one, else of the query.
+pub(super) async fn delete_options(asked: &Asked, body: Body) -> ApiResult<DeleteOptions> {
+    let bytes = read(body).await?;
+    if bytes.is_empty() {
+        return DeleteOptions::from_query(&Query::parse(&asked.query));
+    }
+    let document = json::parse(&bytes, Duplicates::Merge).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    DeleteOptions::from_body(&document.value)
+}
+
+fn content_type(headers: &HeaderMap) -> &str {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim()
+}
+
+fn unsupported_media_type(accepted: &[&str]) -> ApiError {
+    ApiError::new(
+        Reason::UnsupportedMediaType,
+        format!(
+            "the body of the request was in an unknown format - accepted media types include: {}",
+            accepted.join(", ")
+        ),
+    )
+}

@@ -1,0 +1,317 @@
+//! Discovery: what a cluster serves, in the legacy documents and in the aggregated one.
+//!
+//! Documents are assembled from the surface when asked for; nothing is kept per cluster.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use atoll_api::{ApiResult, GroupVersion};
+use axum::body::Body;
+use http::{HeaderValue, Response, StatusCode, header};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha512};
+
+use super::chain::Asked;
+use super::verbs::method_not_allowed;
+use super::{Api, answer};
+use crate::registry::descriptor::{Descriptor, ResourceVersionInfo, Subresource, Verb};
+use crate::registry::resource::{Origin, Resource};
+
+/// The order in which groups that have no place of their own follow each other: by priority, then by name.
+type Served = Vec<Arc<dyn Resource>>;
+
+/// The verbs of custom resources, in the order kube-apiserver lists them.
+const CUSTOM_VERBS: &[&str] = &["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
+
+/// Answers `/api`, `/apis` and what is directly below; `None` for other paths.
+pub(super) fn answer(api: &Api, asked: &Asked) -> ApiResult<Option<Response<Body>>> {
+    let path = asked.info.path.trim_matches('/');
+    let segments: Vec<&str> = path.split('/').collect();
+    let served = || api.surfaces.served(&asked.cx.scope);
+    let known = matches!(segments.as_slice(), ["api"] | ["api", _] | ["apis"] | ["apis", _] | ["apis", _, _]);
+    if !known {
+        return Ok(None);
+    }
+    let read = matches!(asked.info.verb.as_str(), "get" | "head");
+    let document = match segments.as_slice() {
+        ["api"] if read && asked.accept.wants_aggregated_discovery() => {
+            return aggregated(asked, &served(), Part::Core).map(Some);
+        }
+        ["apis"] if read && asked.accept.wants_aggregated_discovery() => {
+            return aggregated(asked, &served(), Part::Groups).map(Some);
+        }
+        ["api"] => {
+            Some(json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": addresses(asked)}))
+        }
+        ["apis"] => Some(group_list(&served())),
+        ["apis", group] => group_document(&served(), group, Standing::Alone),
+        ["api", version] => resource_list(&served(), &GroupVersion::new("", *version)),
+        ["apis", group, version] => resource_list(&served(), &GroupVersion::new(*group, *version)),
+        _ => None,
+    };
+    match document {
+        Some(_) if !read => Err(method_not_allowed()),
+        Some(document) => answer::document(asked, &document).map(Some),
+        None => {
+            let group = if segments[0] == "api" { "" } else { segments.get(1).copied().unwrap_or_default() };
+            let builtin = served().iter().any(|r| is_in_group(r.descriptor(), group) && r.origin() == Origin::Builtin);
+            if builtin { Err(atoll_api::ApiError::no_such_path()) } else { Ok(Some(answer::page_not_found())) }
+        }
+    }
+}
+
+fn addresses(asked: &Asked) -> Value {
+    let host = asked.headers.get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or_default();
+    json!([{"clientCIDR": "0.0.0.0/0", "serverAddress": host}])
+}
+
+fn is_in_group(descriptor: &Descriptor, group: &str) -> bool {
+    descriptor.versions.iter().any(|version| version.served && &*version.version.group == group)
+}
+
+/// Whether an APIGroup document stands alone (and names its own type) or in a list.
+#[derive(Clone, Copy, PartialEq)]
+enum Standing {
+    Alone,
+    Listed,
+}
+
+fn group_document(served: &Served, group: &str, standing: Standing) -> Option<Value> {
+    let versions = versions_of(served, group);
+    let first = versions.first()?;
+    let shown = |version: &String| json!({"groupVersion": format!("{group}/{version}"), "version": version});
+    let mut document = json!({
+        "name": group, "versions": versions.iter().map(shown).collect::<Vec<_>>(), "preferredVersion": shown(first),
+    });
+    if standing == Standing::Alone {
+        document["kind"] = "APIGroup".into();
+        document["apiVersion"] = "v1".into();
+    }
+    Some(document)
+}
+
+fn group_list(served: &Served) -> Value {
+    let groups: Vec<Value> =
+        groups(served).iter().filter_map(|group| group_document(served, group, Standing::Listed)).collect();
+    json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
+}
+
+/// The groups other than the core one: built-in ones as they are listed, then custom ones by name.
+fn groups(served: &Served) -> Vec<String> {
+    let mut builtin = Vec::new();
+    let mut custom = Vec::new();
+    for resource in served {
+        let groups = match resource.origin() {
+            Origin::Builtin => &mut builtin,
+            Origin::Custom => &mut custom,
+        };
+        for version in resource.descriptor().versions.iter().filter(|v| v.served && !v.version.group.is_empty()) {
+            let group = version.version.group.to_string();
+            if !groups.contains(&group) {
+                groups.push(group);
+            }
+        }
+    }
+    custom.sort();
+    custom.retain(|group| !builtin.contains(group));
+    builtin.extend(custom);
+    builtin
+}
+
+/// The served versions of a group, in order of preference: GA before beta before alpha, newer first, others by name.
+pub(super) fn versions_of(served: &Served, group: &str) -> Vec<String> {
+    let mut versions: Vec<String> = Vec::new();
+    for resource in served {
+        for version in &resource.descriptor().versions {
+            if version.served
+                && &*version.version.group == group
+                && !versions.contains(&version.version.version.to_string())
+            {
+                versions.push(version.version.version.to_string());
+            }
+        }
+    }
+    versions.sort_by(|a, b| crate::registry::descriptor::compare_versions(b, a));
+    versions
+}
+
+fn resource_list(served: &Served, version: &GroupVersion) -> Option<Value> {
+    let mut entries: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for resource in served {
+        let descriptor = resource.descriptor();
+        if let Some(info) = descriptor.served(version) {
+            entries.insert(descriptor.resource.resource.to_string(), resource_entries(&**resource, info));
+        }
+    }
+    if entries.is_empty() {
+        return None;
+    }
+    let resources: Vec<Value> = entries.into_values().flatten().collect();
+    let mut list = json!({"kind": "APIResourceList", "groupVersion": version.to_string(), "resources": resources});
+    // The list of the core group says nothing of its own version, as in Kubernetes.
+    if !version.group.is_empty() {
+        list["apiVersion"] = "v1".into();
+    }
+    Some(list)
+}
+
+/// A resource and its subresources, by name.
+fn resource_entries(resource: &dyn Resource, info: &ResourceVersionInfo) -> Vec<Value> {
+    let descriptor = resource.descriptor();
+    let name = &*descriptor.resource.resource;
+    let mut main = json!({
+        "name": name, "singularName": &*descriptor.singular, "namespaced": descriptor.is_namespaced(),
+        "kind": &*descriptor.kind, "verbs": shown_verbs(resource),
+    });
+    if !descriptor.short_names.is_empty() {
+        main["shortNames"] = descriptor.short_names.iter().map(|n| n.to_string()).collect();
+    }
+    if !descriptor.categories.is_empty() {
+        main["categories"] = descriptor.categories.iter().map(|n| n.to_string()).collect();
+    }
+    if descriptor.verbs.contains(&Verb::Get) {
+        main["storageVersionHash"] = storage_hash(descriptor).into();
+    }
+    let mut entries = vec![main];
+    let mut below: Vec<Value> = info.subresources.iter().map(|sub| subresource_entry(descriptor, sub)).collect();
+    below.sort_by(|a, b| a["name"].as_str().cmp(&b["name"].as_str()));
+    entries.extend(below);
+    entries
+}
+
+fn shown_verbs(resource: &dyn Resource) -> Vec<&'static str> {
+    match resource.origin() {
+        Origin::Custom => CUSTOM_VERBS.to_vec(),
+        Origin::Builtin => resource.descriptor().verbs.iter().map(|verb| verb.as_str()).collect(),
+    }
+}
+
+fn subresource_entry(descriptor: &Descriptor, sub: &Subresource) -> Value {
+    let mut entry = json!({
+        "name": format!("{}/{}", descriptor.resource.resource, sub.name()), "singularName": "",
+        "namespaced": descriptor.is_namespaced(), "kind": &*descriptor.kind, "verbs": ["get", "patch", "update"],
+    });
+    match sub {
+        Subresource::Status => {}
+        Subresource::Scale(_) => {
+            entry["group"] = "autoscaling".into();
+            entry["version"] = "v1".into();
+            entry["kind"] = "Scale".into();
+        }
+        Subresource::Other { kind, verbs, .. } => {
+            if !kind.kind.is_empty() {
+                entry["kind"] = (&*kind.kind).into();
+            }
+            if !kind.version.is_empty() {
+                if !kind.group.is_empty() {
+                    entry["group"] = (&*kind.group).into();
+                }
+                entry["version"] = (&*kind.version).into();
+            }
+            entry["verbs"] = verbs.iter().map(|verb| verb.as_str()).collect();
+        }
+    }
+    entry
+}
+
+fn storage_hash(descriptor: &Descriptor) -> String {
+    use base64::Engine;
+    let version = &descriptor.storage_version().version;
+    let digest = sha2::Sha256::digest(format!("{}/{}/{}", version.group, version.version, descriptor.kind));
+    base64::engine::general_purpose::STANDARD.encode(&digest[..8])
+}
+
+/// Which half of the API an aggregated document tells of.
+#[derive(Clone, Copy, PartialEq)]
+enum Part {
+    Core,
+    Groups,
+}
+
+/// The aggregated document (KEP-3352), with its entity tag.
+fn aggregated(asked: &Asked, served: &Served, part: Part) -> ApiResult<Response<Body>> {
+    let groups = match part {
+        Part::Core => vec![String::new()],
+        Part::Groups => groups(served),
+    };
+    let items: Vec<Value> = groups.iter().filter_map(|group| aggregated_group(served, group)).collect();
+    let document = json!({
+        "kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items,
+    });
+    let body = document.to_string();
+    let tag = format!("\"{:X}\"", Sha512::digest(body.as_bytes()));
+    let tag_value = HeaderValue::from_str(&tag).expect("hex digits are a header value");
+    let unchanged = asked.headers.get(header::IF_NONE_MATCH).is_some_and(|given| given.as_bytes() == tag.as_bytes());
+    let mut response = if unchanged {
+        answer::empty(StatusCode::NOT_MODIFIED)
+    } else {
+        let media = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+        answer::bytes(StatusCode::OK, media, body.into())
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::ETAG, tag_value);
+    headers.insert(header::VARY, HeaderValue::from_static("Accept"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public"));
+    Ok(response)
+}
+
+fn aggregated_group(served: &Served, group: &str) -> Option<Value> {
+    let versions = versions_of(served, group);
+    if versions.is_empty() {
+        return None;
+    }
+    let metadata = if group.is_empty() { json!({}) } else { json!({"name": group}) };
+    let versions: Vec<Value> = versions
+        .iter()
+        .map(|version| {
+            let gv = GroupVersion::new(group, version.as_str());
+            json!({"version": version, "resources": aggregated_resources(served, &gv), "freshness": "Current"})
+        })
+        .collect();
+    Some(json!({"metadata": metadata, "versions": versions}))
+}
+
+fn aggregated_resources(served: &Served, version: &GroupVersion) -> Vec<Value> {
+    let mut resources: BTreeMap<String, Value> = BTreeMap::new();
+    for resource in served {
+        let descriptor = resource.descriptor();
+        let Some(info) = descriptor.served(version) else { continue };
+        let kind = |kind: &str| json!({"group": &*version.group, "version": &*version.version, "kind": kind});
+        let mut entry = json!({
+            "resource": &*descriptor.resource.resource, "responseKind": kind(&descriptor.kind),
+            "scope": if descriptor.is_namespaced() { "Namespaced" } else { "Cluster" },
+            "singularResource": &*descriptor.singular, "verbs": shown_verbs(&**resource),
+        });
+        if !descriptor.short_names.is_empty() {
+            entry["shortNames"] = descriptor.short_names.iter().map(|n| n.to_string()).collect();
+        }
+        if !descriptor.categories.is_empty() {
+            entry["categories"] = descriptor.categories.iter().map(|n| n.to_string()).collect();
+        }
+        let mut below: Vec<Value> =
+            info.subresources.iter().map(|sub| aggregated_subresource(descriptor, version, sub)).collect();
+        below.sort_by(|a, b| a["subresource"].as_str().cmp(&b["subresource"].as_str()));
+        if !below.is_empty() {
+            entry["subresources"] = below.into();
+        }
+        resources.insert(descriptor.resource.resource.to_string(), entry);
+    }
+    resources.into_values().collect()
+}
+
+fn aggregated_subresource(descriptor: &Descriptor, version: &GroupVersion, sub: &Subresource) -> Value {
+    let (group, version, kind) = match sub {
+        Subresource::Scale(_) => ("autoscaling", "v1", "Scale"),
+        Subresource::Other { kind, .. } if !kind.version.is_empty() => (&*kind.group, &*kind.version, &*kind.kind),
+        Subresource::Other { kind, .. } if !kind.kind.is_empty() => (&*version.group, &*version.version, &*kind.kind),
+        _ => (&*version.group, &*version.version, &*descriptor.kind),
+    };
+    let verbs: Vec<&str> = match sub {
+        Subresource::Other { verbs, .. } => verbs.iter().map(|verb| verb.as_str()).collect(),
+        _ => vec!["get", "patch", "update"],
+    };
+    json!({
+        "subresource": sub.name(), "verbs": verbs,
+        "responseKind": {"group": group, "version": version, "kind": kind},
+    })
+}

@@ -1,0 +1,108 @@
+//! Subresources other than `status`: `scale`, and those that handlers of their own answer.
+
+use std::sync::Arc;
+
+use atoll_api::options::{PatchOptions, PatchStyle, WriteOptions};
+use atoll_api::query::Query;
+use atoll_api::{ApiError, ApiResult};
+use axum::body::Body;
+use http::{Response, StatusCode};
+
+use super::chain::Asked;
+use super::verbs::method_not_allowed;
+use super::{Api, answer, body};
+use crate::registry::computed::{Call, Computed};
+use crate::registry::descriptor::Subresource;
+use crate::registry::{self, Patch, PatchKind, Target};
+
+/// Answers a request for a subresource.
+pub(super) async fn answer(
+    api: &Arc<Api>,
+    asked: &Asked,
+    target: &Target,
+    sub: &Subresource,
+    body: Body,
+) -> ApiResult<Response<Body>> {
+    match sub {
+        Subresource::Scale(_) => scale(api, asked, target, body).await,
+        other => by_handler(api, asked, target, other, body).await,
+    }
+}
+
+async fn scale(api: &Arc<Api>, asked: &Asked, target: &Target, body: Body) -> ApiResult<Response<Body>> {
+    answer::check_acceptable(asked, answer::Shape::Object)?;
+    let name = asked.object_name(target);
+    let query = Query::parse(&asked.query);
+    let scale = match asked.info.verb.as_str() {
+        "get" => api.registry.get_scale(&asked.cx, target, &name)?,
+        "update" => {
+            let options = WriteOptions::update_from_query(&query)?;
+            let body = body::read_object(asked, target, body).await?;
+            api.registry.update_scale(&asked.cx, target, &name, body, &options).await?
+        }
+        "patch" => {
+            let kind = body::patch_kind(asked, target)?;
+            let style = if kind == PatchKind::Apply { PatchStyle::Apply } else { PatchStyle::Other };
+            let options = PatchOptions::from_query(&query, style)?;
+            let body = body::read_patch(asked, target, kind, body).await?;
+            let patch = Patch { kind, body, force: options.force };
+            api.registry.patch_scale(&asked.cx, target, &name, patch, &options.write).await?
+        }
+        _ => return Err(method_not_allowed()),
+    };
+    answer::value(asked, StatusCode::OK, &scale)
+}
+
+async fn by_handler(
+    api: &Arc<Api>,
+    asked: &Asked,
+    target: &Target,
+    sub: &Subresource,
+    body: Body,
+) -> ApiResult<Response<Body>> {
+    let Subresource::Other { verbs, .. } = sub else { return Err(method_not_allowed()) };
+    if !verbs.iter().any(|verb| verb.as_str() == asked.info.verb) {
+        return Err(method_not_allowed());
+    }
+    let computed = api.surfaces.computed(&target.descriptor().resource, sub.name()).ok_or_else(|| {
+        ApiError::new(
+            atoll_api::Reason::ServiceUnavailable,
+            format!("nothing in this server provides {}/{}", target.descriptor().resource.resource, sub.name()),
+        )
+    })?;
+    let query = Query::parse(&asked.query);
+    let options = match asked.info.verb.as_str() {
+        "create" => WriteOptions::create_from_query(&query)?,
+        _ => WriteOptions::update_from_query(&query)?,
+    };
+    let body = match asked.info.verb.as_str() {
+        "get" => registry::Body::default(),
+        _ => body::read_object(asked, target, body).await?,
+    };
+    compute(api, asked, target, &*computed, body, &options).await
+}
+
+/// Lets a handler answer.
+pub(super) async fn compute(
+    api: &Arc<Api>,
+    asked: &Asked,
+    target: &Target,
+    computed: &dyn Computed,
+    body: registry::Body,
+    options: &WriteOptions,
+) -> ApiResult<Response<Body>> {
+    let call = Call {
+        cx: &asked.cx,
+        registry: &api.registry,
+        target,
+        verb: &asked.info.verb,
+        subresource: &asked.info.subresource,
+        namespace: asked.namespace(target),
+        name: asked.path_name(),
+        body,
+        options,
+    };
+    let created = asked.info.verb == "create";
+    let object = computed.answer(call).await?;
+    answer::value(asked, if created { StatusCode::CREATED } else { StatusCode::OK }, &object)
+}

@@ -1,0 +1,32 @@
+//! PATCH of one object or its status.
+
+use std::sync::Arc;
+
+use atoll_api::ApiResult;
+use atoll_api::options::{PatchOptions, PatchStyle};
+use atoll_api::query::Query;
+use axum::body::Body;
+use http::Response;
+
+use super::super::chain::Asked;
+use super::super::{Api, answer, body};
+use crate::registry::resource::Part;
+use crate::registry::{Patch, PatchKind, Target};
+
+pub(super) async fn answer(
+    api: &Arc<Api>,
+    asked: &Asked,
+    target: &Target,
+    part: Part,
+    body: Body,
+) -> ApiResult<Response<Body>> {
+    answer::check_acceptable(asked, answer::Shape::Object)?;
+    let kind = body::patch_kind(asked, target)?;
+    let style = if kind == PatchKind::Apply { PatchStyle::Apply } else { PatchStyle::Other };
+    let options = PatchOptions::from_query(&Query::parse(&asked.query), style)?;
+    let body = body::read_patch(asked, target, kind, body).await?;
+    let patch = Patch { kind, body, force: options.force };
+    let name = asked.object_name(target);
+    let written = api.registry.patch(&asked.cx, target, &name, part, patch, &options.write).await?;
+    answer::written(asked, target, written)
+}

@@ -1,0 +1,80 @@
+//! What every store begins with: the system cluster's identity, its namespaces, and the bootstrap policy all clusters share.
+
+use std::sync::Arc;
+
+use atoll_api::{ApiError, GroupResource, LogicalClusterName, Object, Uid};
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::authz::rbac;
+use crate::registry::encode;
+use crate::storage::{CommitError, Key, Store, Txn};
+use crate::tenancy::Cluster;
+
+/// The name that stands for Atoll's own kinds among the resources of the system cluster.
+const PLATFORM: &str = crate::resources::sets::PLATFORM;
+/// The namespaces of the system cluster.
+const NAMESPACES: [&str; 3] = ["default", "kube-public", "kube-system"];
+
+/// Why a store could not be readied.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store did not take it.
+    #[error("the store did not take the bootstrap objects")]
+    Commit(#[source] CommitError),
+    /// An object could not be written.
+    #[error("a bootstrap object cannot be written")]
+    Encode(#[source] ApiError),
+}
+
+fn identity_key() -> Key {
+    Key::new(GroupResource::new("core.kcp.io", "logicalclusters"), LogicalClusterName::root(), "", "cluster")
+}
+
+/// Writes what is missing; on a store that was used before, nothing.
+pub(super) async fn ensure(store: &Arc<Store>) -> Result<(), Error> {
+    if store.get(&identity_key()).is_some() {
+        return Ok(());
+    }
+    let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let mut txn = Txn::default();
+    for (resource, mut object) in objects() {
+        let metadata = object.metadata_mut();
+        metadata.insert("uid".into(), uuid::Uuid::new_v4().to_string().into());
+        metadata.insert("creationTimestamp".into(), now.clone().into());
+        let key = Key::new(resource, LogicalClusterName::root(), object.namespace(), object.name());
+        let bytes = encode::encode(&object).map_err(Error::Encode)?;
+        txn = txn.and(key, crate::storage::Expect::Absent, crate::storage::Action::Put(bytes));
+    }
+    store.commit(txn).await.map_err(Error::Commit)?;
+    Ok(())
+}
+
+fn objects() -> Vec<(GroupResource, Object)> {
+    let make = |value| Object::from_value(value).unwrap_or_default();
+    let identity = make(json!({
+        "apiVersion": "core.kcp.io/v1alpha1", "kind": "LogicalCluster", "metadata": {"name": "cluster"},
+        "spec": {}, "status": {"phase": "Ready"},
+    }));
+    let mut objects = vec![(identity_key().resource, identity)];
+    for name in NAMESPACES {
+        let namespace = make(json!({
+            "apiVersion": "v1", "kind": "Namespace",
+            "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}},
+            "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"},
+        }));
+        objects.push((GroupResource::new("", "namespaces"), namespace));
+    }
+    for object in rbac::bootstrap_objects() {
+        let resource = format!("{}s", object.kind().to_ascii_lowercase());
+        objects.push((GroupResource::new(rbac::GROUP, resource), object));
+    }
+    objects
+}
+
+/// The system cluster: its identity is kept in the store, what it serves is configured.
+pub(super) fn root_cluster(store: &Arc<Store>, resources: &[String]) -> Cluster {
+    let uid = store.get(&identity_key()).map(|entry| entry.uid().to_owned()).unwrap_or_default();
+    let resources = resources.iter().cloned().chain([PLATFORM.to_owned()]).collect();
+    Cluster { uid: Uid::new(uid), resources }
+}

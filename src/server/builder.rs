@@ -1,0 +1,210 @@
+//! What a server is made of, and putting it together: everything is checked here, so that afterwards only I/O can fail.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::net::TcpListener;
+
+use super::pki::{self, Pki};
+use super::{Server, bootstrap};
+use crate::admission::{AdmissionPlugin, Chain};
+use crate::authn::{self, AnonymousAccess, TokenFile};
+use crate::authz::rbac::Rbac;
+use crate::authz::stored::StoredPolicy;
+use crate::authz::{self, Authorizer, PrivilegedGroup};
+use crate::http::Api;
+use crate::metrics::Metrics;
+use crate::registry::Registry;
+use crate::resources::{self, Surfaces};
+use crate::storage::{self, Durability, Store};
+use crate::tenancy::Clusters;
+use atoll_api::user::SYSTEM_MASTERS;
+
+/// The audience of the API itself, and the issuer of its tokens.
+const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
+
+/// Says what a server is made of.
+#[derive(Clone)]
+pub struct Builder {
+    data_dir: Option<PathBuf>,
+    listen: Option<SocketAddr>,
+    storage: String,
+    token_auth_file: Option<PathBuf>,
+    resources: Vec<String>,
+    durability: Durability,
+    grace: Duration,
+    plugins: Vec<Arc<dyn AdmissionPlugin>>,
+}
+
+/// Why a server could not be made. The text tells what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Keys and certificates.
+    #[error("keys and certificates")]
+    Pki(#[source] pki::Error),
+    /// The static token file.
+    #[error("the token file")]
+    TokenFile(#[source] authn::token_file::Error),
+    /// The store could not be opened.
+    #[error("the store")]
+    Storage(#[source] storage::OpenError),
+    /// The store could not be read.
+    #[error("the store could not be read")]
+    Load(#[source] storage::cache::LoadError),
+    /// What every store begins with could not be written.
+    #[error("the store did not take the bootstrap policy")]
+    Bootstrap(#[source] bootstrap::Error),
+    /// The address is not to be had.
+    #[error("cannot listen at {address}; is another server running there? choose another with --listen")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A name that is no set and no resource.
+    #[error("--resources")]
+    Resources(#[source] resources::sets::UnknownName),
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            data_dir: None,
+            listen: None,
+            storage: "memory://".to_owned(),
+            token_auth_file: None,
+            resources: vec!["control-plane".to_owned()],
+            durability: Durability::Full,
+            grace: Duration::from_secs(10),
+            plugins: Vec::new(),
+        }
+    }
+}
+
+// === impl Builder ===
+
+impl Builder {
+    /// Where keys and certificates are kept; without one they are made anew and kept in memory.
+    #[must_use]
+    pub fn data_dir(mut self, dir: impl AsRef<Path>) -> Self {
+        self.data_dir = Some(dir.as_ref().to_owned());
+        self
+    }
+
+    /// The address to serve HTTPS at; without one there is no listener, and [`Server::service`] is the way in.
+    #[must_use]
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        self.listen = Some(address);
+        self
+    }
+
+    /// Where objects are stored (`storage::open`); memory unless said otherwise.
+    #[must_use]
+    pub fn storage(mut self, url: impl Into<String>) -> Self {
+        self.storage = url.into();
+        self
+    }
+
+    /// Static users in kube-apiserver's CSV format.
+    #[must_use]
+    pub fn token_auth_file(mut self, file: impl AsRef<Path>) -> Self {
+        self.token_auth_file = Some(file.as_ref().to_owned());
+        self
+    }
+
+    /// What the system cluster serves: names of sets and resources.
+    #[must_use]
+    pub fn resources(mut self, names: Vec<String>) -> Self {
+        self.resources = names;
+        self
+    }
+
+    /// When writes are acknowledged.
+    #[must_use]
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// How long requests under way may take when the server stops.
+    #[must_use]
+    pub fn grace_period(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// Adds an admission plugin after Atoll's own.
+    #[must_use]
+    pub fn admission(mut self, plugin: Arc<dyn AdmissionPlugin>) -> Self {
+        self.plugins.push(plugin);
+        self
+    }
+
+    /// Checks everything, opens the store and listens; nothing is served yet.
+    pub async fn build(self) -> Result<Server, Error> {
+        self.check_resources()?;
+        let listener = self.bind().await?;
+        let address = listener.as_ref().and_then(|l| l.local_addr().ok());
+        let pki = Arc::new(self.pki(address)?);
+        let tls = pki.server_config().map_err(Error::Pki)?;
+        let options = storage::Options { durability: self.durability };
+        let backend = storage::open(&self.storage, options).await.map_err(Error::Storage)?;
+        let store = Store::open(backend).await.map_err(Error::Load)?;
+        bootstrap::ensure(&store).await.map_err(Error::Bootstrap)?;
+        let api = self.assemble(store)?;
+        Ok(Server { api: Arc::new(api), pki, tls, listener, grace: self.grace })
+    }
+
+    fn assemble(&self, store: Arc<Store>) -> Result<Api, Error> {
+        let root = bootstrap::root_cluster(&store, &self.resources);
+        let clusters = Arc::new(Clusters::new(store.clone(), root));
+        let plugins = self.plugins.clone();
+        let registry = Arc::new(Registry::new(store.clone(), Chain::new(plugins)));
+        let token_file = match &self.token_auth_file {
+            Some(path) => Some(TokenFile::load(path, audiences()).map_err(Error::TokenFile)?),
+            None => None,
+        };
+        let config = authn::Config { token_file, anonymous: AnonymousAccess::Allowed, audiences: audiences() };
+        let authenticator = Arc::new(authn::default_chain(config));
+        let policy = Arc::new(StoredPolicy::new(store.clone()));
+        let authorizer: Arc<dyn Authorizer> =
+            Arc::new(authz::Chain::new(vec![Box::new(PrivilegedGroup(SYSTEM_MASTERS)), Box::new(Rbac::new(policy))]));
+        let surfaces = Arc::new(Surfaces::new(store, clusters.clone(), Vec::new()));
+        Ok(Api { registry, surfaces, clusters, authenticator, authorizer, metrics: Metrics::new() })
+    }
+
+    fn pki(&self, address: Option<SocketAddr>) -> Result<Pki, Error> {
+        let listen = address.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 6443)));
+        let options = pki::Options {
+            data_dir: self.data_dir.clone(),
+            listen,
+            names: Vec::new(),
+            server_url: pki::local_url(listen),
+        };
+        Pki::ensure(&options, Timestamp::now()).map_err(Error::Pki)
+    }
+
+    async fn bind(&self) -> Result<Option<TcpListener>, Error> {
+        match self.listen {
+            None => Ok(None),
+            Some(address) => match TcpListener::bind(address).await {
+                Ok(listener) => Ok(Some(listener)),
+                Err(source) => Err(Error::Listen { address, source }),
+            },
+        }
+    }
+
+    fn check_resources(&self) -> Result<(), Error> {
+        resources::sets::choose(self.resources.iter().map(String::as_str)).map(|_| ()).map_err(Error::Resources)
+    }
+}
+
+/// The audience of the API itself.
+fn audiences() -> Vec<String> {
+    vec![ISSUER.to_owned()]
+}
