@@ -3,6 +3,8 @@
 //! It knows no kinds, schemas, users or HTTP. This file is the contract between engines and the cache above them.
 
 pub mod cache;
+#[cfg(any(test, feature = "test-util"))]
+pub mod conformance;
 pub mod embedded;
 mod feed;
 pub mod key;

@@ -285,8 +285,8 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::storage::conformance::Random;
     use crate::storage::key::Key;
-    use crate::storage::tests::Random;
 
     fn entry(number: u64, revision: u64) -> Arc<Entry> {
         let cluster = LogicalClusterName::parse("c").unwrap();

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use redb::{Database, ReadableTable, Table, WriteTransaction};
+use redb::{Database, ReadableTable, Table};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::layout::{INDEX, META, REVISION, ROWS, RowId, row_len, write_row};
@@ -126,20 +126,28 @@ impl Writer {
     /// Writes a batch and makes it durable.
     fn write(&mut self, tasks: Vec<Task>) -> Result<Batch, redb::Error> {
         let mut batch = Batch { revision: self.revision, changes: Vec::new(), answers: Vec::new() };
-        let cause = |error: &redb::Error| StopCause::Failed(error.to_string().into());
         let mut tasks = tasks.into_iter();
         let written = self.write_tasks(&mut tasks, &mut batch);
         if let Err(error) = &written {
+            let cause = StopCause::Failed(error.to_string().into());
+            // Whoever learns that the store has failed finds that everybody knows.
+            self.feed.stop(cause.clone());
             // Nobody in the batch learns of success, not even those whose transaction only checked something.
-            tasks.for_each(|task| task.refuse(&cause(error)));
-            batch.answers.drain(..).for_each(|answer| answer.refuse(&cause(error)));
+            tasks.for_each(|task| task.refuse(&cause));
+            batch.answers.drain(..).for_each(|answer| answer.refuse(&cause));
         }
         written.map(|()| batch)
     }
 
     fn write_tasks(&mut self, tasks: &mut impl Iterator<Item = Task>, batch: &mut Batch) -> Result<(), redb::Error> {
         let mut txn = self.database.begin_write()?;
-        self.configure(&mut txn)?;
+        let flush = self.flushes_now();
+        if flush {
+            // Opening after a crash then takes milliseconds instead of reading everything.
+            txn.set_quick_repair(true);
+        } else {
+            txn.set_durability(redb::Durability::None)?;
+        }
         let mut tables = Tables { rows: txn.open_table(ROWS)?, index: txn.open_table(INDEX)? };
         for task in tasks {
             batch.perform(task, &mut tables)?;
@@ -150,20 +158,20 @@ impl Writer {
         }
         txn.open_table(META)?.insert(REVISION, batch.revision)?;
         txn.commit()?;
+        if flush {
+            self.unflushed = None;
+        } else {
+            self.unflushed.get_or_insert_with(Instant::now);
+        }
         Ok(())
     }
 
-    fn configure(&mut self, txn: &mut WriteTransaction) -> Result<(), redb::Error> {
-        let lax = self.durability == Durability::Relaxed;
-        if lax && self.unflushed.is_none_or(|since| since.elapsed() < LAX_FLUSH) {
-            self.unflushed.get_or_insert_with(Instant::now);
-            txn.set_durability(redb::Durability::None)?;
-        } else {
-            self.unflushed = None;
-            // Opening after a crash then takes milliseconds instead of reading everything.
-            txn.set_quick_repair(true);
+    /// Whether the next commit is flushed at once, and all before it with it.
+    fn flushes_now(&self) -> bool {
+        match self.durability {
+            Durability::Full => true,
+            Durability::Relaxed => self.unflushed.is_some_and(|since| since.elapsed() >= LAX_FLUSH),
         }
-        Ok(())
     }
 
     /// Hands over what is durable now, then answers.

@@ -1,0 +1,38 @@
+//! The contract suite, on the engines of this crate.
+
+mod memory {
+    use crate::storage::Memory;
+    use crate::storage::conformance::{self, Subject};
+
+    async fn open() -> Subject {
+        Subject { backend: Memory::new(), keep: Box::new(()) }
+    }
+
+    conformance::all!(open);
+}
+
+mod embedded {
+    use crate::storage::conformance::{self, Subject};
+    use crate::storage::{Embedded, Options};
+
+    /// Durable as far as the engine is concerned, on a disk that needs no time.
+    async fn open() -> Subject {
+        let backend = Embedded::open_on(redb::backends::InMemoryBackend::new(), Options::default()).unwrap();
+        Subject { backend, keep: Box::new(()) }
+    }
+
+    conformance::all!(open);
+}
+
+mod embedded_relaxed {
+    use crate::storage::conformance::{self, Subject};
+    use crate::storage::{Durability, Embedded, Options};
+
+    async fn open() -> Subject {
+        let directory = tempfile::tempdir().unwrap();
+        let backend = Embedded::open(directory.path(), Options { durability: Durability::Relaxed }).unwrap();
+        Subject { backend, keep: Box::new(directory) }
+    }
+
+    conformance::all!(open);
+}
