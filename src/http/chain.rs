@@ -11,7 +11,6 @@ use futures::FutureExt;
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use jiff::Timestamp;
 
-use super::accept::Accept;
 use super::answer::{self, Identity};
 use super::{Api, Peer, body, discovery, health, verbs};
 use crate::authn::{Bearer, Credentials};
@@ -29,19 +28,19 @@ pub(super) struct Asked {
     pub query: String,
     /// The headers.
     pub headers: HeaderMap,
-    /// What the client accepts.
-    pub accept: Accept,
+    /// The client's name for itself, whole.
+    pub user_agent: String,
 }
 
 /// Handles one request from the first byte to the last.
 pub(super) async fn handle(api: Arc<Api>, request: Request<Body>) -> Response<Body> {
     let started = Instant::now();
-    let accept = accept_of(request.headers());
+    let headers = request.headers().clone();
     let _in_flight = api.metrics.in_flight();
     let handled = AssertUnwindSafe(serve(&api, request)).catch_unwind().await;
     let (mut response, seen) = handled.unwrap_or_else(|_| {
         tracing::error!("a request's handler panicked");
-        (answer::error(ApiError::internal("the request could not be handled"), &accept), Seen::default())
+        (answer::error(ApiError::internal("the request could not be handled"), &headers), Seen::default())
     });
     let audit_id = uuid::Uuid::new_v4().to_string();
     let headers = response.headers_mut();
@@ -70,11 +69,10 @@ struct Seen {
 /// Path, cluster, identity, rights, verb: in this order, each refusing what the next must not see.
 async fn serve(api: &Arc<Api>, request: Request<Body>) -> (Response<Body>, Seen) {
     let (parts, body) = request.into_parts();
-    let accept = accept_of(&parts.headers);
     let mut seen = Seen::default();
     let path = parts.uri.path();
     let query = parts.uri.query().unwrap_or_default();
-    let refused = |error, seen| (answer::error(error, &accept), seen);
+    let refused = |error, seen| (answer::error(error, &parts.headers), seen);
 
     let ClusterPath { scope, rest } = match request::split_cluster(path) {
         Ok(split) => split,
@@ -117,9 +115,10 @@ async fn serve(api: &Arc<Api>, request: Request<Body>) -> (Response<Body>, Seen)
     if let Err(error) = check_cluster(api, &cx, &info) {
         return refused(error, seen);
     }
-    let asked = Asked { cx, info, query: query.to_owned(), headers: parts.headers, accept };
+    let user_agent = parts.headers.get(header::USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
+    let asked = Asked { cx, info, query: query.to_owned(), headers: parts.headers, user_agent };
     let answered = dispatch(api, &asked, body).await;
-    let mut response = answered.unwrap_or_else(|error| answer::error(error, &asked.accept));
+    let mut response = answered.unwrap_or_else(|error| answer::error(error, &asked.headers));
     answer::add_warnings(&mut response, asked.cx.take_warnings());
     (response, seen)
 }
@@ -193,9 +192,4 @@ async fn dispatch(api: &Arc<Api>, asked: &Asked, body: Body) -> ApiResult<Respon
         return Ok(response);
     }
     Ok(answer::page_not_found())
-}
-
-fn accept_of(headers: &HeaderMap) -> Accept {
-    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    Accept::parse(accept)
 }

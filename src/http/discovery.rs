@@ -14,6 +14,7 @@ use sha2::{Digest, Sha512};
 use super::chain::Asked;
 use super::verbs::method_not_allowed;
 use super::{Api, answer};
+use crate::codec::negotiate::{Encoding, Target, negotiate};
 use crate::registry::descriptor::{Descriptor, ResourceVersionInfo, Subresource, Verb};
 use crate::registry::resource::{Origin, Resource};
 
@@ -34,10 +35,10 @@ pub(super) fn answer(api: &Api, asked: &Asked) -> ApiResult<Option<Response<Body
     }
     let read = matches!(asked.info.verb.as_str(), "get" | "head");
     let document = match segments.as_slice() {
-        ["api"] if read && asked.accept.wants_aggregated_discovery() => {
+        ["api"] if read && wants_aggregated(asked) => {
             return aggregated(asked, &served(), Part::Core).map(Some);
         }
-        ["apis"] if read && asked.accept.wants_aggregated_discovery() => {
+        ["apis"] if read && wants_aggregated(asked) => {
             return aggregated(asked, &served(), Part::Groups).map(Some);
         }
         ["api"] => {
@@ -219,6 +220,21 @@ fn storage_hash(descriptor: &Descriptor) -> String {
     let version = &descriptor.storage_version().version;
     let digest = sha2::Sha256::digest(format!("{}/{}/{}", version.group, version.version, descriptor.kind));
     base64::engine::general_purpose::STANDARD.encode(&digest[..8])
+}
+
+/// Whether the aggregated form is wanted, and is the first of the forms the client names that there is.
+fn wants_aggregated(asked: &Asked) -> bool {
+    struct Offer;
+    impl crate::codec::negotiate::Offer for Offer {
+        fn allows(&self, encoding: Encoding, target: Option<&Target>) -> bool {
+            target.is_none_or(|t| {
+                encoding == Encoding::Json
+                    && (t.kind.as_str(), t.group.as_str(), t.version.as_str())
+                        == ("APIGroupDiscoveryList", "apidiscovery.k8s.io", "v2")
+            })
+        }
+    }
+    negotiate(answer::accept(&asked.headers), &Offer).is_ok_and(|agreed| agreed.target.is_some())
 }
 
 /// Which half of the API an aggregated document tells of.

@@ -2,7 +2,6 @@
 //!
 //! The order in which a request is handled is in `chain.rs`; each verb has its file. Knows no concrete kind and no engine.
 
-mod accept;
 mod answer;
 mod body;
 mod chain;

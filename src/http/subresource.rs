@@ -30,7 +30,7 @@ pub(super) async fn answer(
 }
 
 async fn scale(api: &Arc<Api>, asked: &Asked, target: &Target, body: Body) -> ApiResult<Response<Body>> {
-    answer::check_acceptable(asked, answer::Shape::Object)?;
+    answer::agree(asked, target, answer::Holds::Object)?;
     let name = asked.object_name(target);
     let query = Query::parse(&asked.query);
     let scale = match asked.info.verb.as_str() {

@@ -34,7 +34,7 @@ const BATCH_BYTES: usize = 64 * 1024;
 
 /// Answers a watch.
 pub(super) async fn answer(api: &Arc<Api>, asked: &Asked, target: &Target) -> ApiResult<Response<Body>> {
-    answer::check_acceptable(asked, answer::Shape::Watch)?;
+    answer::agree(asked, target, answer::Holds::Watch)?;
     let options = ListOptions::from_query(&Query::parse(&asked.query))?;
     let mut list = list::request(asked, target, &options)?;
     if !asked.path_name().is_empty() {

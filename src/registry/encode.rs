@@ -86,6 +86,7 @@ impl Target {
             prefix: if shown { prefix } else { String::new() },
             suffix: self.stored_suffix(),
             copies: self.version().version == descriptor.storage_version().version,
+            names_cluster: false,
         }
     }
 
@@ -114,9 +115,20 @@ pub struct Writer<'a> {
     prefix: String,
     suffix: String,
     copies: bool,
+    names_cluster: bool,
 }
 
+/// The annotation that names an object's logical cluster, where objects of several are read together (as in kcp).
+pub const CLUSTER_ANNOTATION: &str = "kcp.io/cluster";
+
 impl Writer<'_> {
+    /// Names each object's cluster in an annotation: for reads across clusters.
+    #[must_use]
+    pub fn naming_clusters(mut self) -> Self {
+        self.names_cluster = true;
+        self
+    }
+
     /// Appends one object as JSON, with its resource version.
     pub fn write(&self, entry: &Entry, out: &mut Vec<u8>) -> ApiResult<()> {
         self.write_at(entry, entry.revision, out)
@@ -141,7 +153,7 @@ impl Writer<'_> {
 
     /// The stored bytes between head and suffix, if they can be copied.
     fn copyable<'e>(&self, entry: &'e Entry) -> Option<&'e [u8]> {
-        if !self.copies || !self.target.resource.is_current(entry.revision) {
+        if !self.copies || self.names_cluster || !self.target.resource.is_current(entry.revision) {
             return None;
         }
         entry.bytes.strip_prefix(HEAD.as_bytes())?.strip_suffix(self.suffix.as_bytes())
@@ -150,6 +162,9 @@ impl Writer<'_> {
     fn rewrite(&self, entry: &Entry, revision: u64, out: &mut Vec<u8>) -> ApiResult<()> {
         let mut object = self.target.read(entry)?;
         object.set_meta("resourceVersion", &revision.to_string());
+        if self.names_cluster {
+            object.set_annotation(CLUSTER_ANNOTATION, entry.cluster().as_str());
+        }
         if self.prefix.is_empty() {
             object.0.remove("apiVersion");
             object.0.remove("kind");

@@ -130,6 +130,12 @@ pub trait Resource: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// Conditions of a table row, such as that a pod has completed.
+    fn row_conditions(&self, object: &Object) -> Vec<Value> {
+        let _ = object;
+        Vec::new()
+    }
+
     /// The value a field selector compares for `field`, one of the version's selectable fields; `None` reads as empty.
     /// The default walks the dotted path.
     fn selectable(&self, object: &Object, field: &str) -> Option<String> {

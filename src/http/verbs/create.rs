@@ -13,7 +13,7 @@ use super::super::{Api, answer, body, subresource};
 use crate::registry::Target;
 
 pub(super) async fn answer(api: &Arc<Api>, asked: &Asked, target: &Target, body: Body) -> ApiResult<Response<Body>> {
-    answer::check_acceptable(asked, answer::Shape::Object)?;
+    answer::agree(asked, target, answer::Holds::Object)?;
     let options = WriteOptions::create_from_query(&Query::parse(&asked.query))?;
     let body = body::read_object(asked, target, body).await?;
     if let Some(computed) = api.surfaces.computed(&target.descriptor().resource, "") {

@@ -12,7 +12,7 @@ use super::super::{Api, answer, body};
 use crate::registry::{Deleted, Target};
 
 pub(super) async fn answer(api: &Arc<Api>, asked: &Asked, target: &Target, body: Body) -> ApiResult<Response<Body>> {
-    answer::check_acceptable(asked, answer::Shape::Object)?;
+    answer::agree(asked, target, answer::Holds::Object)?;
     let options = body::delete_options(asked, body).await?;
     let name = asked.object_name(target);
     match api.registry.delete(&asked.cx, target, &name, &options).await? {

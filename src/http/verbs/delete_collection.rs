@@ -14,7 +14,7 @@ use super::list;
 use crate::registry::Target;
 
 pub(super) async fn answer(api: &Arc<Api>, asked: &Asked, target: &Target, body: Body) -> ApiResult<Response<Body>> {
-    answer::check_acceptable(asked, answer::Shape::List)?;
+    answer::agree(asked, target, answer::Holds::List)?;
     let options = ListOptions::from_query(&Query::parse(&asked.query))?;
     let request = list::request(asked, target, &options)?;
     let deletion = body::delete_options(asked, body).await?;

@@ -15,7 +15,7 @@ use crate::registry::resource::Origin;
 use crate::registry::{ListRequest, Target};
 
 pub(super) async fn answer(api: &Arc<Api>, asked: &Asked, target: &Target) -> ApiResult<Response<Body>> {
-    answer::check_acceptable(asked, answer::Shape::List)?;
+    answer::agree(asked, target, answer::Holds::List)?;
     let options = ListOptions::from_query(&Query::parse(&asked.query))?;
     let request = request(asked, target, &options)?;
     let page = api.registry.list(&asked.cx, target, &request).await?;

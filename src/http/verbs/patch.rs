@@ -20,7 +20,7 @@ pub(super) async fn answer(
     part: Part,
     body: Body,
 ) -> ApiResult<Response<Body>> {
-    answer::check_acceptable(asked, answer::Shape::Object)?;
+    answer::agree(asked, target, answer::Holds::Object)?;
     let kind = body::patch_kind(asked, target)?;
     let style = if kind == PatchKind::Apply { PatchStyle::Apply } else { PatchStyle::Other };
     let options = PatchOptions::from_query(&Query::parse(&asked.query), style)?;

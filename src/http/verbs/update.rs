@@ -20,7 +20,7 @@ pub(super) async fn answer(
     part: Part,
     body: Body,
 ) -> ApiResult<Response<Body>> {
-    answer::check_acceptable(asked, answer::Shape::Object)?;
+    answer::agree(asked, target, answer::Holds::Object)?;
     let options = WriteOptions::update_from_query(&Query::parse(&asked.query))?;
     let body = body::read_object(asked, target, body).await?;
     let written = api.registry.update(&asked.cx, target, &asked.object_name(target), part, body, &options).await?;

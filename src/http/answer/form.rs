@@ -1,0 +1,97 @@
+//! The bytes of an answer: encoded, indented for people, compressed where that pays.
+
+use std::io::Write;
+
+use atoll_api::query::Query;
+use atoll_api::{ApiError, ApiResult};
+use axum::body::Body;
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http::{HeaderValue, Response, StatusCode, header};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::super::chain::Asked;
+use crate::codec::json as codec_json;
+use crate::codec::negotiate::{Encoding, Negotiated, wants_pretty};
+
+/// Answers of fewer bytes are not compressed, as in kube-apiserver (`APIResponseCompression`).
+const COMPRESS_FROM: usize = 128 * 1024;
+
+/// An answer whose JSON is at hand, in the encoding agreed on.
+pub(super) fn encoded(
+    asked: &Asked,
+    agreed: &Negotiated,
+    status: StatusCode,
+    json: Bytes,
+) -> ApiResult<Response<Body>> {
+    let pretty = agreed.pretty || wants_pretty(&Query::parse(&asked.query), &asked.user_agent);
+    let body = match agreed.encoding {
+        Encoding::Json if pretty => codec_json::to_pretty_vec(&parse::<Value>(&json)?).into(),
+        encoding => write(encoding, json)?,
+    };
+    Ok(compressed(asked, status, agreed.encoding.media_type(), body))
+}
+
+/// Turns JSON into an encoding.
+pub(super) fn write(encoding: Encoding, json: Bytes) -> ApiResult<Bytes> {
+    match encoding {
+        Encoding::Json => Ok(json),
+        Encoding::Yaml | Encoding::Protobuf => Err(ApiError::internal("not an encoding of answers")),
+    }
+}
+
+fn compressed(asked: &Asked, status: StatusCode, media_type: &'static str, body: Bytes) -> Response<Body> {
+    let accepts = asked.headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if body.len() < COMPRESS_FROM || !accepts.split(',').any(|coding| coding.trim().starts_with("gzip")) {
+        return bytes(status, media_type, body);
+    }
+    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
+    let packed = encoder.write_all(&body).and_then(|()| encoder.finish());
+    let Ok(packed) = packed else { return bytes(status, media_type, body) };
+    let mut response = bytes(status, media_type, packed.into());
+    response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    response
+}
+
+/// A value as JSON.
+pub(super) fn json(value: &impl Serialize) -> ApiResult<Bytes> {
+    serde_json::to_vec(value)
+        .map(Bytes::from)
+        .map_err(|error| ApiError::internal("the answer cannot be written").caused_by(error))
+}
+
+/// JSON that this server wrote, read back.
+pub(super) fn parse<T: DeserializeOwned>(json: &[u8]) -> ApiResult<T> {
+    serde_json::from_slice(json).map_err(|error| ApiError::internal("an answer cannot be read back").caused_by(error))
+}
+
+/// The answer for paths that nothing serves.
+pub(in super::super) fn page_not_found() -> Response<Body> {
+    bytes(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "404 page not found\n".into())
+}
+
+/// An answer of bytes.
+pub(in super::super) fn bytes(status: StatusCode, media_type: &'static str, body: Bytes) -> Response<Body> {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response
+}
+
+/// An answer without a body.
+pub(in super::super) fn empty(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
+
+/// An answer that goes on.
+pub(in super::super) fn stream(media_type: &'static str, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response
+}

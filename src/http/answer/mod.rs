@@ -1,0 +1,232 @@
+//! Answers: objects, lists, events and errors in the encoding and shape the client accepts.
+
+mod form;
+mod frames;
+mod table;
+
+use atoll_api::options::IncludeObject;
+use atoll_api::query::Query;
+use atoll_api::status::Details;
+use atoll_api::{ApiError, ApiResult, ClusterScope, Object, UserInfo};
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use serde_json::{Value, json};
+
+use super::chain::Asked;
+use crate::codec::negotiate::{
+    self, ENCODINGS, Encoding, MetaVersion, Negotiated, ObjectOffer, PlainOffer, Shape, negotiate, negotiate_stream,
+};
+use crate::codec::partial::{ListMeta, partial_bytes, partial_list};
+use crate::registry::encode::TypeMeta;
+use crate::registry::resource::Origin;
+use crate::registry::{ListAnswer, Target, Written};
+
+pub(super) use form::{bytes, empty, page_not_found, stream};
+pub(super) use frames::{Bookmark, Frames};
+
+/// An identity given by a client in this process; never by a header.
+#[derive(Debug, Clone)]
+pub struct Identity(pub UserInfo);
+
+/// What an answer holds, for what the client may accept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Holds {
+    /// One object.
+    Object,
+    /// A list.
+    List,
+    /// A stream of events.
+    Watch,
+}
+
+/// The encodings of custom resources: they have no protobuf.
+const CUSTOM_ENCODINGS: &[Encoding] = &[Encoding::Json];
+/// The encodings of built-in kinds.
+const BUILTIN_ENCODINGS: &[Encoding] = &[Encoding::Json];
+
+/// The `Accept` header, empty if absent.
+pub(super) fn accept(headers: &HeaderMap) -> &str {
+    headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// Finds how to answer, and refuses what cannot be, before anything is done.
+pub(super) fn agree(asked: &Asked, target: &Target, holds: Holds) -> ApiResult<Negotiated> {
+    let accept = accept(&asked.headers);
+    let builtin = target.resource.origin() == Origin::Builtin;
+    if builtin {
+        let plain = ENCODINGS.iter().map(|encoding| encoding.media_type());
+        let streams = ENCODINGS.iter().filter_map(|encoding| encoding.stream_media_type());
+        let produces: Vec<&str> = match holds {
+            Holds::Object => plain.collect(),
+            Holds::List | Holds::Watch => plain.chain(streams).collect(),
+        };
+        negotiate::check_route(accept, &produces)?;
+    }
+    let offer = ObjectOffer { encodings: if builtin { BUILTIN_ENCODINGS } else { CUSTOM_ENCODINGS } };
+    match holds {
+        Holds::Watch => negotiate_stream(accept, &offer),
+        Holds::Object | Holds::List => negotiate(accept, &offer),
+    }
+}
+
+/// An object as JSON bytes, in the form the client accepts.
+pub(super) fn object(asked: &Asked, target: &Target, status: StatusCode, object: Bytes) -> ApiResult<Response<Body>> {
+    let agreed = agree(asked, target, Holds::Object)?;
+    match agreed.shape() {
+        Shape::Plain => form::encoded(asked, &agreed, status, object),
+        Shape::Partial(version) => {
+            let partial = partial_bytes(&object, version).unwrap_or_default();
+            form::encoded(asked, &agreed, status, partial.into())
+        }
+        Shape::Table(version) => {
+            let object: Object = form::parse(&object)?;
+            let meta = ListMeta { resource_version: object.resource_version().to_owned(), ..ListMeta::default() };
+            let table = table::of(asked, target, &[object], &meta, version, include(asked)?);
+            form::encoded(asked, &agreed, status, form::json(&table)?)
+        }
+        Shape::PartialList(_) => Err(not_a_list()),
+    }
+}
+
+/// What a write left.
+pub(super) fn written(asked: &Asked, target: &Target, written: Written) -> ApiResult<Response<Body>> {
+    let status = if written.created { StatusCode::CREATED } else { StatusCode::OK };
+    object(asked, target, status, written.json)
+}
+
+/// An object that is not of the target's kind.
+pub(super) fn value(asked: &Asked, status: StatusCode, object: &Object) -> ApiResult<Response<Body>> {
+    let agreed = negotiate(accept(&asked.headers), &ObjectOffer { encodings: BUILTIN_ENCODINGS })?;
+    form::encoded(asked, &agreed, status, form::json(&object.0)?)
+}
+
+/// A document that has one form, such as discovery's.
+pub(super) fn document(asked: &Asked, document: &Value) -> ApiResult<Response<Body>> {
+    let agreed = negotiate(accept(&asked.headers), &PlainOffer)?;
+    form::encoded(asked, &agreed, StatusCode::OK, form::json(document)?)
+}
+
+/// A list, its items copied from the store.
+pub(super) fn list(asked: &Asked, target: &Target, page: &ListAnswer) -> ApiResult<Response<Body>> {
+    let agreed = agree(asked, target, Holds::List)?;
+    match agreed.shape() {
+        Shape::Plain => form::encoded(asked, &agreed, StatusCode::OK, plain_list(asked, target, page)?),
+        Shape::PartialList(version) | Shape::Partial(version) => {
+            let items = partial_items(asked, target, page, version)?;
+            let list = partial_list(items, &list_meta(page), version);
+            form::encoded(asked, &agreed, StatusCode::OK, form::json(&list)?)
+        }
+        Shape::Table(version) => {
+            let objects = page.entries.iter().map(|entry| target.read(entry)).collect::<ApiResult<Vec<_>>>()?;
+            let table = table::of(asked, target, &objects, &list_meta(page), version, include(asked)?);
+            form::encoded(asked, &agreed, StatusCode::OK, form::json(&table)?)
+        }
+    }
+}
+
+fn plain_list(asked: &Asked, target: &Target, page: &ListAnswer) -> ApiResult<Bytes> {
+    let size: usize = page.entries.iter().map(|entry| entry.bytes.len() + 64).sum();
+    let mut out = Vec::with_capacity(size + 256);
+    let kind = &target.descriptor().list_kind;
+    let head = format!("{{\"kind\":\"{kind}\",\"apiVersion\":\"{}\",\"metadata\":", target.version().version);
+    out.extend_from_slice(head.as_bytes());
+    out.extend_from_slice(list_meta(page).to_value().to_string().as_bytes());
+    out.extend_from_slice(b",\"items\":[");
+    let mut writer = target.writer(TypeMeta::Left);
+    if asked.cx.scope == ClusterScope::All {
+        writer = writer.naming_clusters();
+    }
+    for (index, entry) in page.entries.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        writer.write(entry, &mut out)?;
+    }
+    out.extend_from_slice(b"]}");
+    Ok(out.into())
+}
+
+fn partial_items(asked: &Asked, target: &Target, page: &ListAnswer, version: MetaVersion) -> ApiResult<Vec<Value>> {
+    let mut writer = target.writer(TypeMeta::Shown);
+    if asked.cx.scope == ClusterScope::All {
+        writer = writer.naming_clusters();
+    }
+    let item = |entry| {
+        let mut whole = Vec::new();
+        writer.write(entry, &mut whole)?;
+        form::parse(&partial_bytes(&whole, version).unwrap_or_default())
+    };
+    page.entries.iter().map(|entry| item(entry)).collect()
+}
+
+fn list_meta(page: &ListAnswer) -> ListMeta {
+    ListMeta {
+        resource_version: page.revision.to_string(),
+        continue_token: page.continue_token.clone(),
+        remaining_item_count: page.remaining.filter(|left| *left > 0).map(|left| left as u64),
+    }
+}
+
+/// What of each object goes with its row.
+fn include(asked: &Asked) -> ApiResult<IncludeObject> {
+    IncludeObject::from_query(&Query::parse(&asked.query))
+}
+
+fn not_a_list() -> ApiError {
+    ApiError::new(
+        atoll_api::Reason::NotAcceptable,
+        "you requested PartialObjectMetadataList, but the requested object is not a list",
+    )
+}
+
+/// A `Status` that says it is done.
+pub(super) fn success(asked: &Asked, details: Option<Details>) -> ApiResult<Response<Body>> {
+    let mut status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"});
+    if let Some(details) = details {
+        status["details"] = serde_json::to_value(details)
+            .map_err(|error| ApiError::internal("the answer cannot be written").caused_by(error))?;
+    }
+    let agreed = negotiate::negotiate_status(accept(&asked.headers));
+    form::encoded(asked, &agreed, StatusCode::OK, form::json(&status)?)
+}
+
+/// A `Status` that says what is wrong; the cause goes to the log.
+pub(super) fn error(error: ApiError, headers: &HeaderMap) -> Response<Body> {
+    if let Some(cause) = &error.source {
+        tracing::error!(message = %error.status.message, cause = %chain(&**cause), "a request failed");
+    }
+    let status = StatusCode::from_u16(error.status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let text: Bytes = error.status.to_value().to_string().into();
+    let agreed = negotiate::negotiate_status(accept(headers));
+    let mut response = form::write(agreed.encoding, text.clone())
+        .map(|body| bytes(status, agreed.encoding.media_type(), body))
+        .unwrap_or_else(|_| bytes(status, Encoding::Json.media_type(), text));
+    let retry = error.status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
+    if retry > 0 {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry));
+    }
+    response
+}
+
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}
+
+/// Adds `Warning` headers (RFC 7234, as Kubernetes writes them).
+pub(super) fn add_warnings(response: &mut Response<Body>, warnings: Vec<String>) {
+    for warning in warnings {
+        let text: String = warning.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let quoted = text.replace('\\', "\\\\").replace('"', "\\\"");
+        if let Ok(value) = HeaderValue::from_bytes(format!("299 - \"{quoted}\"").as_bytes()) {
+            response.headers_mut().append(header::WARNING, value);
+        }
+    }
+}

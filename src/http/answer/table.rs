@@ -1,0 +1,63 @@
+//! Tables of objects: columns and cells are the resource's, the document is the codec's.
+
+use atoll_api::Object;
+use atoll_api::options::IncludeObject;
+use serde_json::Value;
+
+use super::super::chain::Asked;
+use crate::codec::negotiate::MetaVersion;
+use crate::codec::partial::ListMeta;
+use crate::codec::table::{Headers, TableColumn, TableRow, table};
+use crate::registry::Target;
+
+/// The first column of kinds that do not print their names in a way of their own.
+const NAME: TableColumn<'_> = TableColumn {
+    name: "Name",
+    kind: "string",
+    format: "name",
+    description: "The name of the object, unique among those of its kind in its namespace.",
+    priority: 0,
+};
+
+/// The table of these objects.
+pub(super) fn of(
+    asked: &Asked,
+    target: &Target,
+    objects: &[Object],
+    meta: &ListMeta,
+    version: MetaVersion,
+    include: IncludeObject,
+) -> Value {
+    with(asked.cx.now, target, objects, meta, version, include, Headers::Shown)
+}
+
+/// The table of these objects, with or without its columns.
+pub(super) fn with(
+    now: jiff::Timestamp,
+    target: &Target,
+    objects: &[Object],
+    meta: &ListMeta,
+    version: MetaVersion,
+    include: IncludeObject,
+    headers: Headers,
+) -> Value {
+    let info = target.version();
+    let own_name = info.columns.iter().any(|column| &*column.name == "Name");
+    let shown = info.columns.iter().map(|column| TableColumn {
+        name: &column.name,
+        kind: &column.kind,
+        format: &column.format,
+        description: &column.description,
+        priority: column.priority,
+    });
+    let columns: Vec<TableColumn<'_>> =
+        if own_name { shown.collect() } else { [NAME].into_iter().chain(shown).collect() };
+    let rows = objects.iter().map(|object| {
+        let mut cells = target.resource.cells(&info.version, object, now);
+        if !own_name {
+            cells.insert(0, object.name().into());
+        }
+        TableRow::new(cells, object, include, version).with_conditions(target.resource.row_conditions(object))
+    });
+    table(&columns, headers, rows.collect(), meta, version)
+}
