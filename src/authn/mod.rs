@@ -4,15 +4,24 @@
 //! name and uid (signed tokens). What it may do is `authz`'s matter; how credentials travel in HTTP is `http`'s.
 
 use std::fmt;
+use std::sync::Arc;
 
 use atoll_api::user::{ALL_AUTHENTICATED, ALL_UNAUTHENTICATED, ANONYMOUS};
 use atoll_api::{ApiError, LogicalClusterName, Uid, UserInfo};
 use jiff::Timestamp;
 
 pub mod certificate;
+#[cfg(test)]
+mod fake;
+pub mod lookup;
+pub mod review;
+pub mod signed;
 pub mod token_file;
+pub mod token_request;
 
 pub use certificate::ClientCertificate;
+pub use lookup::{Found, ObjectLookup, Referent};
+pub use signed::SignedTokens;
 pub use token_file::TokenFile;
 
 /// The attribute that names the credential a user came with, for audit.
@@ -130,6 +139,8 @@ pub struct Union {
 pub struct Config {
     /// Users of a static token file.
     pub token_file: Option<TokenFile>,
+    /// Tokens the server signs.
+    pub signed_tokens: Option<Arc<SignedTokens>>,
     /// Whether requests without credentials are served.
     pub anonymous: AnonymousAccess,
     /// The audiences of the API itself.
@@ -141,6 +152,9 @@ pub fn default_chain(config: Config) -> Union {
     let mut chain: Vec<Box<dyn Authenticator>> = vec![Box::new(certificate::Certificates)];
     if let Some(token_file) = config.token_file {
         chain.push(Box::new(token_file));
+    }
+    if let Some(signed_tokens) = config.signed_tokens {
+        chain.push(Box::new(signed_tokens));
     }
     Union::new(chain, config.anonymous, config.audiences)
 }

@@ -30,7 +30,7 @@ fn owner(der: &[u8]) -> Option<ClientCertificate> {
 fn union(anonymous: AnonymousAccess) -> Union {
     let audiences = vec!["api".to_owned()];
     let token_file = TokenFile::parse("alice-token,alice,1,devs", audiences.clone()).expect("well formed");
-    default_chain(Config { token_file: Some(token_file), anonymous, audiences })
+    default_chain(Config { token_file: Some(token_file), signed_tokens: None, anonymous, audiences })
 }
 
 #[test]

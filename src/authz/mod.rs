@@ -255,6 +255,16 @@ impl Authorizer for Chain {
     }
 }
 
+impl<A: Authorizer + ?Sized> Authorizer for Arc<A> {
+    fn authorize(&self, attributes: &Attributes<'_>) -> Decision {
+        (**self).authorize(attributes)
+    }
+
+    fn rules_for(&self, cluster: &LogicalClusterName, user: &UserInfo, namespace: &str) -> RuleList {
+        (**self).rules_for(cluster, user, namespace)
+    }
+}
+
 impl Authorizer for PrivilegedGroup {
     fn authorize(&self, attributes: &Attributes<'_>) -> Decision {
         if attributes.user.is_in(self.0) {

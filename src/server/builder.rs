@@ -169,7 +169,12 @@ impl Builder {
             Some(path) => Some(TokenFile::load(path, audiences()).map_err(Error::TokenFile)?),
             None => None,
         };
-        let config = authn::Config { token_file, anonymous: AnonymousAccess::Allowed, audiences: audiences() };
+        let config = authn::Config {
+            token_file,
+            signed_tokens: None,
+            anonymous: AnonymousAccess::Allowed,
+            audiences: audiences(),
+        };
         let authenticator = Arc::new(authn::default_chain(config));
         let policy = Arc::new(StoredPolicy::new(store.clone()));
         let authorizer: Arc<dyn Authorizer> =
