@@ -3,10 +3,12 @@
 //! Pure data and functions; publishing (OpenAPI) works from the documents a schema was read from, not from this form.
 
 pub mod correlate;
+pub mod decode;
 pub mod default;
 pub mod format;
 pub mod json_path;
 pub mod lists;
+pub mod metadata;
 pub mod pattern;
 pub(crate) mod place;
 pub mod prune;

@@ -4,6 +4,7 @@
 
 mod accepted;
 mod compile;
+mod defaults;
 mod field_path;
 mod lists;
 mod node;

@@ -400,3 +400,59 @@ fn unrecognized_formats_are_listed_once() {
         "c": {"type": "integer", "format": "int32"}, "d": {"type": "string", "format": "date-time"}}});
     assert_eq!(unrecognized_formats(&schema), ["odd"]);
 }
+
+#[test]
+fn defaults_are_valid_and_pruned() {
+    check_property(
+        json!({"type": "string", "default": 7}),
+        &[".default: Invalid value: \"integer\":  in body must be of type string: \"integer\""],
+    );
+    check_property(
+        json!({"type": "object", "properties": {"b": {"type": "string"}}, "default": {"c": "x"}}),
+        &[".default: Invalid value: {\"c\":\"x\"}: must not have unknown fields"],
+    );
+    check_property(
+        json!({"type": "string", "enum": ["x"], "default": "y"}),
+        &[".default: Unsupported value: \"y\": supported values: \"x\""],
+    );
+    check_property(
+        json!({"type": "object", "required": ["b"], "properties": {"b": {"type": "string"}}, "default": {}}),
+        &[".default.b: Required value"],
+    );
+    check(
+        json!({"type": "object", "default": {}, "properties": {"a": {"type": "string"}}}),
+        &[".default.apiVersion: Required value", ".default.kind: Required value"],
+    );
+    check_property(json!({"type": "string", "default": null}), &[]);
+    check_property(
+        json!({"type": "array", "items": {"type": "object", "properties": {"a": {"type": "integer", "default": 1.5}}}}),
+        &[
+            ".items.properties[a].default: Invalid value: \"number\":  in body must be of type integer: \"number\"",
+            ".items.properties[a].default: Invalid value: \"\": Checked value must be of type integer (default format) in ",
+        ],
+    );
+}
+
+#[test]
+fn defaults_in_embedded_metadata_result_in_valid_metadata() {
+    let embedded = |labels: Value| {
+        json!({"type": "object", "x-kubernetes-embedded-resource": true, "properties": {
+        "metadata": {"type": "object", "properties": {"labels": {"type": "object", "x-kubernetes-preserve-unknown-fields": true, "default": labels}}}}})
+    };
+    check_property(embedded(json!({"a": "b"})), &[]);
+    check_property(
+        embedded(json!({"a": 1})),
+        &[
+            ".properties[metadata].properties[labels].default: Invalid value: {\"a\":1}: must result in valid metadata: metadata: Invalid value: {\"labels\":{\"a\":1}}: json: cannot unmarshal number into Go struct field ObjectMeta.labels of type string",
+        ],
+    );
+    assert!(
+        faults(&json!({"type": "object", "properties": {"p": embedded(json!({"bad key": "b"}))}}), StatusPart::Field)
+            [0]
+        .contains("must result in valid metadata: metadata.labels: Invalid value: \"bad key\"")
+    );
+    check_property(
+        json!({"type": "object", "x-kubernetes-embedded-resource": true, "x-kubernetes-preserve-unknown-fields": true, "default": {"kind": "A"}}),
+        &[".default.apiVersion: Required value"],
+    );
+}

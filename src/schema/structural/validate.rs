@@ -4,7 +4,7 @@ use atoll_api::{FieldError, FieldErrors, FieldPath};
 use serde_json::Value;
 
 use super::node::{Extra, Node};
-use super::{MAX_DEPTH, accepted, compile, shape};
+use super::{MAX_DEPTH, accepted, compile, defaults, shape};
 use crate::schema::format;
 use crate::schema::place::{Faults, Place};
 
@@ -63,8 +63,12 @@ pub fn validate(schema: &Value, path: &FieldPath, status: StatusPart) -> FieldEr
     }
     // What cannot be compiled is told apart by `accepted` with a better place.
     let unstructured = match compile(schema) {
-        Ok(_) => {
-            faults.extend(shape::check(node, &place));
+        Ok(compiled) => {
+            let misshapen = shape::check(node, &place);
+            if misshapen.is_empty() {
+                defaults::check(&compiled, &place, &mut faults);
+            }
+            faults.extend(misshapen);
             None
         }
         Err(fault) => Some(fault),

@@ -1,0 +1,285 @@
+//! Reads values as Go reads JSON into structs: checks types with Go's faults, and drops what Go would not have seen.
+//!
+//! Unknown fields are the work of `prune`; which empty fields are written again is known to the resources.
+
+mod base64;
+#[cfg(test)]
+mod tests;
+
+use std::fmt::Write;
+
+use atoll_api::FieldPath;
+use atoll_api::quantity::Quantity;
+use atoll_api::time::{format_micro_time, format_time, parse_micro_time, parse_time};
+use serde_json::{Map, Number, Value};
+
+use super::metadata::{self, Malformed};
+use super::prune::{Extent, drop_nulls, prune_reporting};
+use super::{Additional, Schema, SchemaType, is_deeper_than};
+
+/// How deep an object may nest.
+const MAX_DEPTH: usize = 512;
+
+/// Reads an object of a built-in kind: its types are checked, nulls and unknown fields dropped.
+///
+/// Gives the paths of unknown fields, or the fault for which Kubernetes refuses the object.
+pub fn builtin(schema: &Schema, value: &mut Value) -> Result<Vec<String>, String> {
+    refuse_too_deep(value)?;
+    check(schema, value)?;
+    Ok(prune_reporting(schema, value, Extent::Part))
+}
+
+/// Reads an object of a custom kind: its metadata and that of objects embedded in it are read as those of built-in
+/// kinds are, unknown fields and meaningless nulls are dropped. The types of all else are left to validation.
+///
+/// Gives the paths of unknown fields, or the fault for which Kubernetes refuses the object.
+pub fn custom(schema: &Schema, value: &mut Value, malformed: Malformed) -> Result<Vec<String>, String> {
+    refuse_too_deep(value)?;
+    let mut unknown = match value.as_object_mut() {
+        Some(object) => metadata::coerce(object, malformed)?,
+        None => Vec::new(),
+    };
+    unknown.extend(prune_reporting(schema, value, Extent::Object));
+    drop_nulls(schema, value);
+    let embedded = metadata::coerce_embedded(schema, value, &FieldPath::root(), Extent::Part, malformed);
+    unknown.extend(embedded.map_err(|error| error.to_string())?);
+    Ok(unknown)
+}
+
+fn refuse_too_deep(value: &Value) -> Result<(), String> {
+    if is_deeper_than(value, MAX_DEPTH) { Err("exceeded max depth".to_owned()) } else { Ok(()) }
+}
+
+/// Checks that a value has the types of `schema`, as Go's decoder does, and brings it into the form Go would write:
+/// null fields are dropped, times are in UTC, quantities are canonical.
+///
+/// The error is Go's: `json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32`.
+pub fn check(schema: &Schema, value: &mut Value) -> Result<(), String> {
+    let mut decoder = Decoder { mismatch: None, fields: Vec::new(), owner: None };
+    decoder.value(schema, value)?;
+    decoder.mismatch.map_or(Ok(()), Err)
+}
+
+/// What Go decodes into.
+#[derive(Clone, Copy)]
+enum Target<'s> {
+    /// Anything, kept as it is.
+    Any,
+    String,
+    Boolean,
+    Integer {
+        bits: u32,
+    },
+    Float,
+    Bytes,
+    Quantity,
+    Time,
+    MicroTime,
+    IntOrString,
+    List(Option<&'s Schema>),
+    Map(&'s Schema),
+    Struct,
+}
+
+struct Decoder<'s> {
+    /// The first value of a wrong type; others are read on, because a fault of a text weighs more.
+    mismatch: Option<String>,
+    /// The names of struct fields on the way; keys and indices do not count.
+    fields: Vec<&'s str>,
+    /// The Go type that holds the last of `fields`.
+    owner: Option<&'s Schema>,
+}
+
+impl<'s> Decoder<'s> {
+    /// Reads a value that is not null. An error stops the reading.
+    fn value(&mut self, schema: &'s Schema, value: &mut Value) -> Result<(), String> {
+        let target = Target::of(schema);
+        match (target, &mut *value) {
+            (Target::Any, _) | (_, Value::Null) => {}
+            (Target::String, Value::String(_)) | (Target::Boolean, Value::Bool(_)) => {}
+            (Target::Float, Value::Number(_)) => {}
+            (Target::Integer { bits }, Value::Number(number)) if fits(number, bits) => {}
+            (Target::Integer { .. }, Value::Number(number)) => {
+                let what = format!("number {number}");
+                self.mismatched(&what, schema);
+            }
+            (Target::Bytes, Value::String(text)) => match base64::canonical(text) {
+                Ok(canonical) => *text = canonical,
+                Err(fault) => _ = self.mismatch.get_or_insert(fault),
+            },
+            (Target::Quantity, value) => {
+                let quantity = Quantity::from_value(value).map_err(|error| error.to_string())?;
+                *value = quantity.to_string().into();
+            }
+            (Target::Time | Target::MicroTime, Value::String(text)) => *text = canonical_time(target, text)?,
+            (Target::Time | Target::MicroTime, other) => return Err(foreign(other, "string")),
+            (Target::IntOrString, Value::String(_)) => {}
+            (Target::IntOrString, Value::Number(number)) if fits(number, 32) => {}
+            (Target::IntOrString, other) => return Err(foreign(other, "int32")),
+            (Target::List(items), Value::Array(list)) => self.list(items, list)?,
+            (Target::Map(values), Value::Object(map)) => self.map(values, map)?,
+            (Target::Struct, Value::Object(map)) => self.fields(schema, map)?,
+            (_, other) => self.mismatched(describe(other), schema),
+        }
+        Ok(())
+    }
+
+    fn fields(&mut self, schema: &'s Schema, map: &mut Map<String, Value>) -> Result<(), String> {
+        map.retain(|name, value| !value.is_null() || !schema.properties.contains_key(name.as_str()));
+        let owner = self.owner.replace(schema);
+        for (name, value) in map {
+            let Some((name, field)) = schema.properties.get_key_value(name.as_str()) else { continue };
+            self.fields.push(name);
+            self.value(field, value)?;
+            self.fields.pop();
+        }
+        self.owner = owner;
+        Ok(())
+    }
+
+    /// A null in a list is the zero value of its elements.
+    fn list(&mut self, items: Option<&'s Schema>, list: &mut [Value]) -> Result<(), String> {
+        let Some(items) = items else { return Ok(()) };
+        for value in list {
+            replace_null(items, value);
+            self.value(items, value)?;
+        }
+        Ok(())
+    }
+
+    /// A null in a map is the zero value of its values.
+    fn map(&mut self, values: &'s Schema, map: &mut Map<String, Value>) -> Result<(), String> {
+        for value in map.values_mut() {
+            replace_null(values, value);
+            self.value(values, value)?;
+        }
+        Ok(())
+    }
+
+    fn mismatched(&mut self, what: &str, schema: &Schema) {
+        if self.mismatch.is_some() {
+            return;
+        }
+        let kind = go_type(schema);
+        let place = match self.owner {
+            None => "Go value".to_owned(),
+            Some(owner) => {
+                let owner = go_type(owner);
+                let name = owner.rsplit('.').next().unwrap_or_default();
+                format!("Go struct field {name}.{}", self.fields.join("."))
+            }
+        };
+        self.mismatch = Some(format!("json: cannot unmarshal {what} into {place} of type {kind}"));
+    }
+}
+
+fn fits(number: &Number, bits: u32) -> bool {
+    number.as_i64().is_some_and(|integer| bits == 64 || i32::try_from(integer).is_ok())
+}
+
+fn canonical_time(target: Target<'_>, text: &str) -> Result<String, String> {
+    let canonical = match target {
+        Target::MicroTime => parse_micro_time(text).map(format_micro_time),
+        _ => parse_time(text).map(format_time),
+    };
+    canonical.map_err(|error| error.to_string())
+}
+
+/// The fault of a type that reads its JSON itself: it knows nothing of the struct around it.
+fn foreign(value: &Value, kind: &str) -> String {
+    let what = match value {
+        Value::Number(number) if kind != "string" => format!("number {number}"),
+        other => describe(other).to_owned(),
+    };
+    format!("json: cannot unmarshal {what} into Go value of type {kind}")
+}
+
+fn describe(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
+fn replace_null(schema: &Schema, value: &mut Value) {
+    if value.is_null() {
+        *value = match Target::of(schema) {
+            Target::Any | Target::Time | Target::MicroTime => return,
+            Target::String | Target::Bytes => "".into(),
+            Target::Boolean => false.into(),
+            Target::Integer { .. } | Target::Float | Target::IntOrString => 0.into(),
+            Target::Quantity => "0".into(),
+            Target::List(_) => Value::Array(Vec::new()),
+            Target::Map(_) | Target::Struct => Value::Object(Map::new()),
+        };
+    }
+}
+
+/// What Go calls the type of a value with this schema.
+fn go_type(schema: &Schema) -> String {
+    let mut text = String::new();
+    write_go_type(schema, &mut text);
+    text
+}
+
+fn write_go_type(schema: &Schema, text: &mut String) {
+    if let Some(name) = &schema.go_type {
+        return text.push_str(name);
+    }
+    match Target::of(schema) {
+        Target::Any => text.push_str("interface {}"),
+        Target::String => text.push_str("string"),
+        Target::Boolean => text.push_str("bool"),
+        // Writing into a string cannot fail.
+        Target::Integer { bits } => _ = write!(text, "int{bits}"),
+        Target::Float => text.push_str("float64"),
+        Target::Bytes => text.push_str("[]uint8"),
+        Target::Quantity => text.push_str("resource.Quantity"),
+        Target::Time => text.push_str("v1.Time"),
+        Target::MicroTime => text.push_str("v1.MicroTime"),
+        Target::IntOrString => text.push_str("intstr.IntOrString"),
+        Target::Struct => text.push_str("struct"),
+        Target::List(items) => {
+            text.push_str("[]");
+            if let Some(items) = items {
+                write_go_type(items, text);
+            }
+        }
+        Target::Map(values) => {
+            text.push_str("map[string]");
+            write_go_type(values, text);
+        }
+    }
+}
+
+// === impl Target ===
+
+impl<'s> Target<'s> {
+    fn of(schema: &'s Schema) -> Self {
+        if schema.int_or_string {
+            return Self::IntOrString;
+        }
+        match (schema.kind, schema.format.as_deref()) {
+            _ if schema.preserve_unknown || matches!(schema.additional, Additional::Anything) => Self::Any,
+            (_, Some("quantity")) => Self::Quantity,
+            (_, Some("time")) => Self::Time,
+            (_, Some("micro-time")) => Self::MicroTime,
+            (None, _) => Self::Any,
+            (Some(SchemaType::String), Some("byte")) => Self::Bytes,
+            (Some(SchemaType::String), _) => Self::String,
+            (Some(SchemaType::Boolean), _) => Self::Boolean,
+            (Some(SchemaType::Integer), Some("int32")) => Self::Integer { bits: 32 },
+            (Some(SchemaType::Integer), _) => Self::Integer { bits: 64 },
+            (Some(SchemaType::Number), _) => Self::Float,
+            (Some(SchemaType::Array), _) => Self::List(schema.items.as_deref()),
+            (Some(SchemaType::Object), _) => match &schema.additional {
+                Additional::Values(values) if schema.properties.is_empty() => Self::Map(values),
+                _ => Self::Struct,
+            },
+        }
+    }
+}
