@@ -12,6 +12,7 @@ use crate::request::RequestInfo;
 pub mod forbidden;
 pub mod impersonation;
 pub mod rbac;
+pub mod reviews;
 pub mod stored;
 
 use rbac::{Binding, Rule};

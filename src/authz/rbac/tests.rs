@@ -198,6 +198,13 @@ fn a_labelled_role_of_one_cluster_extends_the_shared_roles_there_and_only_there(
         check(&rbac, "a", &alice(), "delete shop.example.com/carts ns", false);
         check(&rbac, "b", &alice(), "get shop.example.com/carts ns", false);
     }
+    let other = role("", "other", configmaps(&["get"]));
+    let underlay = Underlay::bootstrap();
+    let count = |own: &[&atoll_api::Object]| {
+        let view = underlay.cluster_role_in("view", own.iter().copied()).expect("there");
+        view.get("rules").and_then(atoll_api::Value::as_array).map(Vec::len)
+    };
+    assert_eq!((count(&[&carts, &other]), count(&[&other])), (Some(12), Some(11)));
     let rbac = FakePolicy::default().with("a", &[carts, bound("system:aggregate-to-view")]).into_rbac();
     check(&rbac, "a", &alice(), "get shop.example.com/carts ns", false);
 }

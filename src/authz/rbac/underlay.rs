@@ -111,6 +111,29 @@ impl Underlay {
         self.cluster_roles.get(cluster_role).map(|shared| shared.extended_by.as_slice()).unwrap_or_default()
     }
 
+    /// A shared `ClusterRole` as a cluster with these `ClusterRole`s of its own sees it: with the rules of those that
+    /// extend it there.
+    pub fn cluster_role_in<'a>(&self, name: &str, own: impl IntoIterator<Item = &'a Object>) -> Option<Arc<Object>> {
+        let shared = self.object("ClusterRole", "", name)?;
+        let selectors = self.extended_by(name);
+        let mut extending: Vec<&Object> =
+            own.into_iter().filter(|role| selectors.iter().any(|selector| selector.matches_object(role))).collect();
+        if extending.is_empty() {
+            return Some(Arc::clone(shared));
+        }
+        extending.sort_by(|a, b| a.name().cmp(b.name()));
+        let list = |role: &Object| role.get("rules").and_then(Value::as_array).cloned().unwrap_or_default();
+        let mut rules = list(shared);
+        for rule in extending.into_iter().flat_map(list) {
+            if !rules.contains(&rule) {
+                rules.push(rule);
+            }
+        }
+        let mut object = Object::clone(shared);
+        object.0.insert("rules".into(), Value::Array(rules));
+        Some(Arc::new(object))
+    }
+
     pub(super) fn cluster_role(&self, name: &str) -> Option<&SharedRole> {
         self.cluster_roles.get(name)
     }
