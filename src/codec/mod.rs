@@ -8,5 +8,6 @@ pub mod negotiate;
 pub mod partial;
 mod strict;
 pub mod table;
+pub mod yaml;
 
 pub use strict::{StrictFault, strict_error, strict_warnings};

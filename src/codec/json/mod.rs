@@ -13,6 +13,7 @@ use serde_json::{Map, Number, Value};
 
 use super::strict::StrictFault;
 
+pub(crate) use print::go_float;
 pub use print::{to_pretty_vec, to_vec};
 
 /// The largest body of a write, in bytes.
