@@ -6,6 +6,7 @@
 pub mod json;
 pub mod negotiate;
 pub mod partial;
+pub mod protobuf;
 mod strict;
 pub mod table;
 pub mod yaml;
