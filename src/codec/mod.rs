@@ -3,6 +3,8 @@
 //! Pure functions over bytes and JSON values: nothing here reads a stream, knows the clock or a tenant. CBOR is not served:
 //! kube-apiserver 1.36 has it behind a feature gate that is off by default.
 
+pub mod answer;
+pub mod body;
 pub mod json;
 pub mod negotiate;
 pub mod partial;
