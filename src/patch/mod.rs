@@ -3,12 +3,15 @@
 //! Nothing here decodes bytes, defaults, validates or converts objects, and the time is always an argument. Values are expected
 //! to come from a decoder that bounds their nesting; what these functions make out of them is bounded likewise.
 
+pub mod apply;
 pub mod json;
 pub mod merge;
 #[cfg(test)]
 pub(crate) mod sample;
 mod shown;
 pub mod strategic;
+
+pub use apply::Conflicts;
 
 /// Why a patch could not be applied; each variant is one sort of answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +26,9 @@ pub enum Error {
     /// Kubernetes keeps the reason to itself, so this text is for the log.
     #[error("{0}")]
     Unprocessable(String),
+    /// Others own fields that were applied with other values: 409 `Conflict` with this message and a cause for each field.
+    #[error("{0}")]
+    Conflict(Conflicts),
     /// A fault that Kubernetes does not classify: 500 without a reason, and with this message as it stands.
     #[error("{0}")]
     Failed(String),

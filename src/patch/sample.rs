@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::schema::{Additional, Link, ListType, MapType, PatchStrategy, Schema, SchemaType, ValueRules};
 
 /// Reads a schema. A string is a type (`"string"`); an object has the words of JSON schema, and for the extensions `list`
-/// (`"set"`, `"atomic"` or the keys of a map list), `map` (`"atomic"`), `merge` (`true` or the merge key), `retainKeys` and `open`.
+/// (`"set"`, `"atomic"` or the keys of a map list), `map` (`"atomic"`), `merge` (`true` or the merge key), `retainKeys`, `open` and `embedded`.
 pub(crate) fn schema(source: &Value) -> Schema {
     if let Value::String(kind) = source {
         return schema(&json!({ "type": kind }));
@@ -45,6 +45,7 @@ pub(crate) fn schema(source: &Value) -> Schema {
         items: source.get("items").map(|items| Link::from(schema(items))),
         nullable: source["nullable"] == true,
         preserve_unknown: source["open"] == true,
+        embedded_resource: source["embedded"] == true,
         int_or_string: source["intOrString"] == true,
         list_type,
         map_type: (source["map"] == "atomic").then_some(MapType::Atomic),

@@ -6,11 +6,29 @@ use std::fmt::Write;
 
 use serde_json::{Number, Value};
 
+use atoll_api::field::go_quote;
+
 /// A value as `%v` prints it: strings bare, lists as `[a b]`, maps as `map[k:v]` in the order of their keys.
 pub(super) fn plain(value: &Value) -> String {
     let mut text = String::new();
     write_plain(&mut text, value);
     text
+}
+
+/// A value as `%#v` prints it: as Go source.
+pub(super) fn source(value: &Value) -> String {
+    let join = |items: Vec<String>| items.join(", ");
+    match value {
+        Value::Null => "interface {}(nil)".to_owned(),
+        Value::Bool(b) => b.to_string(),
+        Value::Number(n) => number(n),
+        Value::String(text) => go_quote(text),
+        Value::Array(items) => format!("[]interface {{}}{{{}}}", join(items.iter().map(source).collect())),
+        Value::Object(map) => {
+            let entries = map.iter().map(|(key, value)| format!("{}:{}", go_quote(key), source(value))).collect();
+            format!("map[string]interface {{}}{{{}}}", join(entries))
+        }
+    }
 }
 
 /// The Go type a decoded JSON value has.
@@ -99,5 +117,6 @@ mod tests {
     fn values_print_as_go_prints_them() {
         assert_eq!(plain(&json!({"b": [1, "x"], "a": null, "c": {"d": true}})), "map[a:<nil> b:[1 x] c:map[d:true]]");
         assert_eq!(plain(&json!([1.5, 1234567.0, 1e-7])), "[1.5 1.234567e+06 1e-07]");
+        assert_eq!(source(&json!({"a": ["x", 1]})), r#"map[string]interface {}{"a":[]interface {}{"x", 1}}"#);
     }
 }

@@ -1,7 +1,7 @@
 //! PATCH: JSON patch, merge patch, strategic merge patch and server-side apply, each as one way to make the new object.
 
 use atoll_api::options::WriteOptions;
-use atoll_api::status::Details;
+use atoll_api::status::{Cause, Details};
 use atoll_api::{ApiError, ApiResult, FieldError, FieldPath, GroupKind, Object, Reason};
 use serde_json::Value;
 
@@ -159,6 +159,16 @@ pub(super) fn refuse(error: patch::Error) -> ApiError {
         patch::Error::Unprocessable(why) => {
             tracing::debug!(why, "a patch does not fit its object");
             ApiError::with_details(Reason::Invalid, patch::Error::UNPROCESSABLE, Some(Details::default()))
+        }
+        patch::Error::Conflict(conflicts) => {
+            let cause = |conflict: &patch::apply::Conflict| Cause {
+                reason: "FieldManagerConflict".to_owned(),
+                message: conflict.message(),
+                field: conflict.field.clone(),
+            };
+            let causes = conflicts.listed.iter().map(cause).collect();
+            let details = Details { causes, ..Details::default() };
+            ApiError::with_details(Reason::Conflict, conflicts.to_string(), Some(details))
         }
         patch::Error::Failed(message) => ApiError::new(Reason::Unknown, message),
     }
