@@ -125,7 +125,11 @@ impl Registry {
             ops.push(Op { key, expect: Expect::Absent, action: Action::Put(bytes) });
         }
         match self.store.commit(Txn { ops }).await {
-            Ok(revision) => Ok(Written { json: self.shown_after(target, &key, revision, object)?, created: true }),
+            Ok(revision) => {
+                let json = self.shown_after(target, &key, revision, object)?;
+                self.followed(cx, target, &name).await;
+                Ok(Written { json, created: true })
+            }
             Err(CommitError::Conflict { .. }) => Err(ApiError::already_exists(&target.shown(), name.name)),
             Err(error) => Err(super::get::store_failed(error)),
         }

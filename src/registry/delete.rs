@@ -64,6 +64,9 @@ impl Registry {
             let attributes = target.attributes(Operation::Delete, "", &old, options.dry_run);
             self.admission.validate(cx, &attributes, None, Some(&old)).await?;
             if let Some(deleted) = self.carry_out(cx, target, &key, &entry, old, options).await? {
+                if !options.dry_run {
+                    self.followed(cx, target, name).await;
+                }
                 return Ok(deleted);
             }
             if options.preconditions.as_ref().is_some_and(|p| p.resource_version.is_some()) {

@@ -11,6 +11,7 @@ mod create;
 mod decode;
 mod delete;
 mod delete_collection;
+pub mod follow;
 mod get;
 mod list;
 mod meta;
@@ -23,12 +24,13 @@ mod watch;
 
 use std::sync::Arc;
 
-use atoll_api::{GroupVersionKind, GroupVersionResource, LogicalClusterName, Object};
+use atoll_api::{GroupResource, GroupVersionKind, GroupVersionResource, LogicalClusterName, Object};
 use bytes::Bytes;
 
 pub use self::decode::{Body, cannot_be_handled};
 pub use self::delete::Deleted;
 use self::descriptor::{Descriptor, ResourceVersionInfo};
+use self::follow::Follower;
 pub use self::list::{ListAnswer, ListRequest};
 pub use self::patch::{Patch, PatchKind};
 use self::resource::{Part, Resource};
@@ -40,6 +42,7 @@ use crate::storage::{Key, Store};
 pub struct Registry {
     store: Arc<Store>,
     admission: admission::Chain,
+    followers: Vec<(GroupResource, Arc<dyn Follower>)>,
 }
 
 /// A resource in one of its versions, as a request names it.
@@ -133,6 +136,7 @@ impl Target {
         match part {
             Part::Main => "",
             Part::Status => "status",
+            Part::Other => "",
         }
     }
 
@@ -153,9 +157,13 @@ impl Target {
 // === impl Registry ===
 
 impl Registry {
-    /// A registry over a store, with its admission chain.
-    pub fn new(store: Arc<Store>, admission: admission::Chain) -> Self {
-        Self { store, admission }
+    /// A registry over a store, with its admission chain and those who follow what is written.
+    pub fn new(
+        store: Arc<Store>,
+        admission: admission::Chain,
+        followers: Vec<(GroupResource, Arc<dyn Follower>)>,
+    ) -> Self {
+        Self { store, admission, followers }
     }
 
     /// The store below.

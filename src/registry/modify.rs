@@ -86,7 +86,12 @@ impl Registry {
             self.check_precondition(target, name, &entry, &change, &precondition)?;
             let Revised { new, old } = self.revise(cx, target, &change, options, &entry, &live, new).await?;
             match self.store_changed(target, &key, &entry, &new, &old, options).await? {
-                Some(written) => return Ok(written),
+                Some(written) => {
+                    if change.part == Part::Main && !options.dry_run {
+                        self.followed(cx, target, name).await;
+                    }
+                    return Ok(written);
+                }
                 None if precondition.resource_version.is_empty() => {}
                 None => return Err(ApiError::modified(&target.shown(), name.name)),
             }
@@ -262,6 +267,7 @@ fn ready(target: &Target, part: Part, new: &mut Object, old: &Object) {
             resource.prepare_update(new, old);
             meta::count_generation(resource, new, old);
         }
+        Part::Other => meta::keep_system_fields(new, old),
         Part::Status => {
             keep_all_but_status(target, new, old);
             meta::keep_system_fields(new, old);
@@ -320,6 +326,7 @@ fn check_changed(cx: &RequestContext, target: &Target, part: Part, new: &Object,
     errors.extend(match part {
         Part::Main => resource.validate_update(new, old),
         Part::Status => resource.validate_status_update(new, old),
+        Part::Other => FieldErrors::new(),
     });
     if !errors.is_empty() {
         return Err(ApiError::invalid(&target.kind().group_kind(), old.name(), &errors));

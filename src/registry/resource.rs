@@ -25,6 +25,8 @@ pub enum Part {
     Main,
     /// The status subresource: everything else is kept as it was.
     Status,
+    /// Another subresource, whose handler has made the new object from the old one.
+    Other,
 }
 
 /// When `metadata.generation` is counted up.
@@ -213,6 +215,7 @@ pub trait Resource: Send + Sync + 'static {
         match part {
             Part::Main => vec!["status"],
             Part::Status => vec!["spec", "metadata.labels", "metadata.annotations"],
+            Part::Other => Vec::new(),
         }
     }
 }

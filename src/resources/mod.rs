@@ -38,10 +38,20 @@ mod tenancy;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
+use atoll_api::GroupResource;
 use kind::Kind;
+
+use crate::registry::follow::Follower;
 
 pub use kind::Builtin;
 pub use surface::{Handler, Surfaces};
+
+/// Those who act on writes of a resource before the writes are answered.
+pub fn followers() -> Vec<(GroupResource, Arc<dyn Follower>)> {
+    Vec::new()
+}
 
 /// Atoll's own kinds, which the system cluster serves beside the built-in ones.
 pub static PLATFORM: &[&Kind] = &[&tenancy::workspace::KIND, &tenancy::logicalcluster::KIND];

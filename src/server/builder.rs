@@ -164,7 +164,7 @@ impl Builder {
         let root = bootstrap::root_cluster(&store, &self.resources);
         let clusters = Arc::new(Clusters::new(store.clone(), root));
         let plugins = self.plugins.clone();
-        let registry = Arc::new(Registry::new(store.clone(), Chain::new(plugins)));
+        let registry = Arc::new(Registry::new(store.clone(), Chain::new(plugins), resources::followers()));
         let token_file = match &self.token_auth_file {
             Some(path) => Some(TokenFile::load(path, audiences()).map_err(Error::TokenFile)?),
             None => None,
