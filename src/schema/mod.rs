@@ -9,6 +9,7 @@ pub mod format;
 pub mod json_path;
 pub mod lists;
 pub mod metadata;
+pub mod openapi;
 pub mod pattern;
 pub(crate) mod place;
 pub mod prune;
