@@ -11,6 +11,8 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use super::MAX_BODY;
 use super::chain::Asked;
 use crate::codec::json::{self, Duplicates};
+use crate::codec::negotiate::{Encoding, body_encoding, unsupported_media_type};
+use crate::codec::{body as codec_body, yaml};
 use crate::registry::resource::Origin;
 use crate::registry::{self, PatchKind, Target};
 
@@ -36,14 +38,30 @@ pub(super) async fn read(body: Body) -> ApiResult<Bytes> {
 /// Reads a body that holds an object of the target's kind.
 pub(super) async fn read_object(asked: &Asked, target: &Target, body: Body) -> ApiResult<registry::Body> {
     let bytes = read(body).await?;
-    let _ = asked;
-    let duplicates = match target.resource.origin() {
-        Origin::Builtin => Duplicates::Merge,
-        Origin::Custom => Duplicates::Replace,
-    };
-    let document =
-        json::parse(&bytes, duplicates).map_err(|error| registry::cannot_be_handled(target, &error.to_string()))?;
-    Ok(registry::Body { value: document.value, faults: document.faults })
+    let encoding = body_encoding(content_type(&asked.headers))?;
+    match target.resource.origin() {
+        Origin::Builtin => {
+            let read = codec_body::read_object(&bytes, encoding, &target.kind(), Duplicates::Merge)?;
+            Ok(registry::Body { value: read.object.into_value(), faults: read.faults })
+        }
+        Origin::Custom => read_custom(target, encoding, &bytes),
+    }
+}
+
+/// Custom kinds must say what they are, so nothing is filled in.
+fn read_custom(target: &Target, encoding: Encoding, bytes: &[u8]) -> ApiResult<registry::Body> {
+    let unrecognized = |why: String| codec_body::unrecognized(&target.kind().kind, &why, bytes);
+    match encoding {
+        Encoding::Json => {
+            let read = json::parse(bytes, Duplicates::Replace).map_err(|error| unrecognized(error.to_string()))?;
+            Ok(registry::Body { value: read.value, faults: read.faults })
+        }
+        Encoding::Yaml => {
+            let read = yaml::parse(bytes).map_err(|error| unrecognized(error.to_string()))?;
+            Ok(registry::Body { value: read.value, faults: read.faults })
+        }
+        Encoding::Protobuf => Err(unsupported_media_type(&["application/json", "application/yaml"])),
+    }
 }
 
 /// Which kind of patch the content type says.
@@ -94,14 +112,4 @@ pub(super) async fn delete_options(asked: &Asked, body: Body) -> ApiResult<Delet
 fn content_type(headers: &HeaderMap) -> &str {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     value.split(';').next().unwrap_or_default().trim()
-}
-
-fn unsupported_media_type(accepted: &[&str]) -> ApiError {
-    ApiError::new(
-        Reason::UnsupportedMediaType,
-        format!(
-            "the body of the request was in an unknown format - accepted media types include: {}",
-            accepted.join(", ")
-        ),
-    )
 }

@@ -26,7 +26,7 @@ impl Registry {
     ) -> ApiResult<Written> {
         let mut object = decode::decode(cx, target, body, options.field_validation)?;
         meta::settle_namespace(target, &mut object, name)?;
-        decode::default(target, &mut object);
+        decode::default(target, &mut object)?;
         self.track_creation(cx, target, &mut object, options)?;
         self.create_decoded(cx, target, object, options).await
     }
@@ -55,7 +55,7 @@ impl Registry {
         resource.convert(&mut object, &storage_version)?;
         let attributes = target.attributes(Operation::Create, "", &object, options.dry_run);
         self.admission.mutate(cx, &attributes, &mut object, None).await?;
-        decode::default_stored(target, &mut object);
+        decode::default_stored(target, &mut object)?;
         meta::drop_repeated_owners(cx, &mut object);
         self.ready(cx, target, &mut object);
         let generated = object.name().is_empty() && !object.generate_name().is_empty();

@@ -10,8 +10,9 @@ use super::Target;
 use super::resource::{NameRule, Origin};
 use crate::codec::{StrictFault, strict_error, strict_warnings};
 use crate::request::RequestContext;
+use crate::schema;
+use crate::schema::metadata::Malformed;
 use crate::schema::prune::Extent;
-use crate::schema::{self, Schema};
 use atoll_api::options::FieldValidation;
 
 /// A parsed body, and what a strict reading of its text found.
@@ -39,10 +40,7 @@ pub(super) fn decode(
     let Body { value, mut faults } = body;
     let mut object = as_object(target, value)?;
     check_type(target, &mut object)?;
-    faults.extend(match target.resource.origin() {
-        Origin::Builtin => decode_builtin(target, &mut object)?,
-        Origin::Custom => decode_custom(target, &mut object)?,
-    });
+    faults.extend(read_fields(target, &mut object)?);
     report(cx, target, &faults, validation)?;
     Ok(object)
 }
@@ -126,67 +124,57 @@ fn check_type(target: &Target, object: &mut Object) -> ApiResult<()> {
     Ok(())
 }
 
-/// Reads as Go reads into a struct: types are checked, nulls dropped, unknown fields dropped and told.
-fn decode_builtin(target: &Target, object: &mut Object) -> ApiResult<Vec<StrictFault>> {
-    Ok(prune(&target.version().schema, object, Extent::Part))
-}
-
-/// Reads metadata as Go reads it, and prunes the rest by the custom type's schema.
-fn decode_custom(target: &Target, object: &mut Object) -> ApiResult<Vec<StrictFault>> {
-    let mut faults = prune(&target.version().schema, object, Extent::Object);
-    if let Some(schema) = target.version().schema.field("metadata")
-        && let Some(metadata) = object.0.get_mut("metadata")
-    {
-        let unknown = schema::prune::prune_reporting(schema, metadata, Extent::Part);
-        faults.extend(unknown.into_iter().map(|path| StrictFault::Unknown(format!("metadata.{path}"))));
-    }
-    Ok(faults)
-}
-
-/// Drops what a schema does not know; tells what it was.
-fn prune(schema: &Schema, object: &mut Object, extent: Extent) -> Vec<StrictFault> {
+/// Reads an object as its origin is read; gives what a strict reading finds.
+fn read_fields(target: &Target, object: &mut Object) -> ApiResult<Vec<StrictFault>> {
     let mut value = Value::Object(std::mem::take(&mut object.0));
-    let unknown = schema::prune::prune_reporting(schema, &mut value, extent);
+    let schema = &target.version().schema;
+    let read = match target.resource.origin() {
+        Origin::Builtin => schema::decode::builtin(schema, &mut value),
+        Origin::Custom => schema::decode::custom(schema, &mut value, Malformed::Refuse),
+    };
     if let Value::Object(map) = value {
         object.0 = map;
     }
-    unknown.into_iter().map(StrictFault::Unknown).collect()
+    let unknown = read.map_err(|why| cannot_be_handled(target, &why))?;
+    Ok(unknown.into_iter().map(StrictFault::Unknown).collect())
 }
 
 /// Brings an object of a custom type, read from the store, up to today's schema of the target's version.
-pub(super) fn prune_and_default(target: &Target, object: &mut Object) {
+pub(super) fn prune_and_default(target: &Target, object: &mut Object) -> ApiResult<()> {
     let mut value = Value::Object(std::mem::take(&mut object.0));
     schema::prune::prune(&target.version().schema, &mut value, Extent::Object);
     if let Value::Object(map) = value {
         object.0 = map;
     }
-    default(target, object);
+    default(target, object)
 }
 
 /// Fills in the defaults of the target's version.
-pub(super) fn default(target: &Target, object: &mut Object) {
+pub(super) fn default(target: &Target, object: &mut Object) -> ApiResult<()> {
     let version = target.version();
-    default_as(target, version.version.clone(), object);
+    default_as(target, version.version.clone(), object)
 }
 
 /// Fills in the defaults of the storage version.
-pub(super) fn default_stored(target: &Target, object: &mut Object) {
+pub(super) fn default_stored(target: &Target, object: &mut Object) -> ApiResult<()> {
     let version = target.descriptor().storage_version().version.clone();
-    default_as(target, version, object);
+    default_as(target, version, object)
 }
 
-fn default_as(target: &Target, version: GroupVersion, object: &mut Object) {
-    let Some(info) = target.descriptor().versions.iter().find(|v| v.version == version) else { return };
+fn default_as(target: &Target, version: GroupVersion, object: &mut Object) -> ApiResult<()> {
+    let Some(info) = target.descriptor().versions.iter().find(|v| v.version == version) else { return Ok(()) };
     // The defaults of built-in types depend on each other in ways of their own: their hook does all of them.
     if target.resource.origin() == Origin::Custom {
         let mut value = Value::Object(std::mem::take(&mut object.0));
         schema::prune::drop_nulls(&info.schema, &mut value);
-        schema::default::fill(&info.schema, &mut value);
+        let filled = schema::default::fill(&info.schema, &mut value);
         if let Value::Object(map) = value {
             object.0 = map;
         }
+        filled.map_err(|error| ApiError::bad_request(error.to_string()))?;
     }
     target.resource.default(&version, object);
+    Ok(())
 }
 
 /// The faults in the metadata of a new object.

@@ -103,7 +103,7 @@ impl Target {
         let version = self.version();
         self.resource.convert(object, &version.version)?;
         if self.resource.origin() == Origin::Custom {
-            super::decode::prune_and_default(self, object);
+            super::decode::prune_and_default(self, object)?;
         }
         Ok(())
     }

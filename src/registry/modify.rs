@@ -186,7 +186,7 @@ impl Registry {
         resource.convert(&mut new, &storage.version().version)?;
         let attributes = target.attributes(Operation::Update, change.subresource, &new, options.dry_run);
         self.admission.mutate(cx, &attributes, &mut new, Some(&old)).await?;
-        decode::default_stored(target, &mut new);
+        decode::default_stored(target, &mut new)?;
         meta::drop_repeated_owners(cx, &mut new);
         ready(target, change.part, &mut new, &old);
         check_changed(cx, target, change.part, &new, &old)?;

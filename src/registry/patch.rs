@@ -116,7 +116,7 @@ fn patched(
     };
     let body = Body { value: after, faults: patch.body.faults.clone() };
     let mut object = decode::decode(cx, target, body, validation).map_err(|error| patched_into_nonsense(error))?;
-    decode::default(target, &mut object);
+    decode::default(target, &mut object)?;
     let precondition = changed_identity(&object, live);
     Ok((object, precondition))
 }
@@ -145,7 +145,7 @@ fn apply_patch(
     let precondition = Precondition::of(applied);
     let tracked = Tracked { cx, target, part, subresource: target.subresource_of(part), options };
     let mut object = tracked.applied(live, applied, force)?;
-    decode::default(target, &mut object);
+    decode::default(target, &mut object)?;
     Ok((object, precondition))
 }
 

@@ -23,7 +23,7 @@ impl Registry {
         let mut object = decode::decode(cx, target, body, options.field_validation)?;
         meta::check_name(&object, name.name)?;
         meta::settle_namespace(target, &mut object, name)?;
-        decode::default(target, &mut object);
+        decode::default(target, &mut object)?;
         let change = Change {
             part,
             tracking: Tracking::Compare,

@@ -14,8 +14,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::super::chain::Asked;
-use crate::codec::json as codec_json;
 use crate::codec::negotiate::{Encoding, Negotiated, wants_pretty};
+use crate::codec::{json as codec_json, protobuf, yaml};
 
 /// Answers of fewer bytes are not compressed, as in kube-apiserver (`APIResponseCompression`).
 const COMPRESS_FROM: usize = 128 * 1024;
@@ -39,7 +39,10 @@ pub(super) fn encoded(
 pub(super) fn write(encoding: Encoding, json: Bytes) -> ApiResult<Bytes> {
     match encoding {
         Encoding::Json => Ok(json),
-        Encoding::Yaml | Encoding::Protobuf => Err(ApiError::internal("not an encoding of answers")),
+        Encoding::Yaml => Ok(yaml::to_vec(&parse(&json)?).into()),
+        Encoding::Protobuf => protobuf::encode(&parse(&json)?)
+            .map(Bytes::from)
+            .map_err(|error| ApiError::internal("the answer cannot be written as protobuf").caused_by(error)),
     }
 }
 

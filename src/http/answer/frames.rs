@@ -10,9 +10,10 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::super::chain::Asked;
-use super::{Holds, agree, include, table};
+use super::{Holds, agree, form, include, table};
 use crate::codec::negotiate::{Encoding, MetaVersion, Shape};
 use crate::codec::partial::{ListMeta, partial_bytes, partial_object};
+use crate::codec::protobuf;
 use crate::codec::table::Headers;
 use crate::registry::encode::{CLUSTER_ANNOTATION, TypeMeta};
 use crate::registry::{Happened, Target};
@@ -148,6 +149,12 @@ impl Frames {
     }
 
     fn frame(&self, kind: &str, object: Vec<u8>) -> ApiResult<Bytes> {
+        if self.encoding == Encoding::Protobuf {
+            let object: Value = form::parse(&object)?;
+            return protobuf::encode(&object)
+                .map(|object| Bytes::from(protobuf::watch_frame(kind, &object)))
+                .map_err(|error| ApiError::internal("an event cannot be written as protobuf").caused_by(error));
+        }
         let mut out = Vec::with_capacity(object.len() + 40);
         out.extend_from_slice(b"{\"type\":\"");
         out.extend_from_slice(kind.as_bytes());

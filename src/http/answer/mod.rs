@@ -41,9 +41,7 @@ pub(super) enum Holds {
 }
 
 /// The encodings of custom resources: they have no protobuf.
-const CUSTOM_ENCODINGS: &[Encoding] = &[Encoding::Json];
-/// The encodings of built-in kinds.
-const BUILTIN_ENCODINGS: &[Encoding] = &[Encoding::Json];
+const CUSTOM_ENCODINGS: &[Encoding] = &[Encoding::Json, Encoding::Yaml];
 
 /// The `Accept` header, empty if absent.
 pub(super) fn accept(headers: &HeaderMap) -> &str {
@@ -63,7 +61,7 @@ pub(super) fn agree(asked: &Asked, target: &Target, holds: Holds) -> ApiResult<N
         };
         negotiate::check_route(accept, &produces)?;
     }
-    let offer = ObjectOffer { encodings: if builtin { BUILTIN_ENCODINGS } else { CUSTOM_ENCODINGS } };
+    let offer = ObjectOffer { encodings: if builtin { ENCODINGS } else { CUSTOM_ENCODINGS } };
     match holds {
         Holds::Watch => negotiate_stream(accept, &offer),
         Holds::Object | Holds::List => negotiate(accept, &offer),
@@ -97,7 +95,7 @@ pub(super) fn written(asked: &Asked, target: &Target, written: Written) -> ApiRe
 
 /// An object that is not of the target's kind.
 pub(super) fn value(asked: &Asked, status: StatusCode, object: &Object) -> ApiResult<Response<Body>> {
-    let agreed = negotiate(accept(&asked.headers), &ObjectOffer { encodings: BUILTIN_ENCODINGS })?;
+    let agreed = negotiate(accept(&asked.headers), &ObjectOffer { encodings: ENCODINGS })?;
     form::encoded(asked, &agreed, status, form::json(&object.0)?)
 }
 
