@@ -4,7 +4,6 @@
 //! caller's: it tracks a write after decoding and defaulting and before admission, as kube-apiserver does, so that nobody owns what
 //! admission adds.
 
-mod blank;
 mod check;
 mod compare;
 mod conflict;
@@ -27,7 +26,6 @@ use super::Error;
 use crate::schema::Schema;
 use managers::{Manager, Managers, Operation};
 
-pub use blank::blank;
 pub use conflict::{Conflict, Conflicts};
 pub use scale::{ReplicasPaths, from_scale, to_scale};
 
@@ -42,7 +40,9 @@ pub struct Tracking<'a> {
     pub api_version: &'a str,
     /// The kind.
     pub kind: &'a str,
-    /// The object as it was before anything was said about it: [`blank`] for built-in kinds, `apiVersion` and `kind` for others.
+    /// The object as it was before anything was said about it. For built-in kinds that is the zero value of the Go type, as Go
+    /// writes it and without defaults: structs are there even when empty (so that nobody owns them by themselves), and what is
+    /// always written is null or zero. For custom kinds it is `apiVersion` and `kind`.
     pub blank: &'a Value,
     /// Fields that a write to this subresource leaves as they are, as paths of field names: nobody comes to own them by it.
     pub reset: &'a [&'a [&'a str]],

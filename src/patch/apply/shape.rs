@@ -169,6 +169,15 @@ impl<'a> Shape<'a> {
         Self::Known { schema, role, open: inherited || schema.preserve_unknown }
     }
 
+    /// Whether it is a value that is only ever seen as a whole: a raw value in a built-in type.
+    fn is_raw(self) -> bool {
+        match self {
+            Self::Known { schema, .. } => schema.kind.is_none() && matches!(schema.additional, Additional::Anything),
+            Self::Deduced => false,
+            Self::Opaque => true,
+        }
+    }
+
     fn scalar(self) -> Option<Scalar> {
         let Self::Known { schema, .. } = self else { return Some(Scalar::Any) };
         if schema.int_or_string {
@@ -189,7 +198,7 @@ impl<'a> Shape<'a> {
     fn list(self) -> Option<ListForm<'a>> {
         let Self::Known { schema, .. } = self else { return Some(ListForm::Whole) };
         match schema.kind {
-            None if schema.int_or_string => None,
+            None if schema.int_or_string || schema.format.is_some() => None,
             None | Some(SchemaType::Array) => Some(match (&schema.list_type, &schema.patch.merge_key) {
                 (Some(ListType::Atomic), _) => ListForm::Whole,
                 (Some(ListType::Set), _) => ListForm::Set,
@@ -204,12 +213,12 @@ impl<'a> Shape<'a> {
 
     fn map(self) -> Option<MapForm> {
         let schema = match self {
+            _ if self.is_raw() => return Some(MapForm::Whole),
             Self::Known { schema, .. } => schema,
-            Self::Deduced => return Some(MapForm::Granular),
-            Self::Opaque => return Some(MapForm::Whole),
+            _ => return Some(MapForm::Granular),
         };
         match schema.kind {
-            None if schema.int_or_string => None,
+            None if schema.int_or_string || schema.format.is_some() => None,
             None | Some(SchemaType::Object) if schema.map_type == Some(MapType::Atomic) => Some(MapForm::Whole),
             None | Some(SchemaType::Object) => Some(MapForm::Granular),
             Some(_) => None,

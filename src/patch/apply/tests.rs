@@ -53,8 +53,8 @@ impl World {
     /// A built-in kind.
     fn pod_templates() -> Self {
         let schema = sample::kind(json!({"template": sample::pod_template()}));
-        let blank = blank(&schema, "v1", "Widget");
-        Self::of(schema, blank)
+        let template = json!({"metadata": {}, "spec": {"containers": null}});
+        Self::of(schema, json!({"apiVersion": "v1", "kind": "Widget", "metadata": {}, "template": template}))
     }
 
     /// A custom kind without a schema.

@@ -62,11 +62,13 @@ fn paths_are_shown_as_kubernetes_shows_them() {
 }
 
 #[test]
-fn blank_objects_hold_structs_and_required_lists() {
-    assert_eq!(
-        World::pod_templates().blank,
-        json!({"apiVersion": "v1", "kind": "Widget", "metadata": {}, "template": {"metadata": {}, "spec": {"containers": null}}})
-    );
+fn raw_values_of_built_in_kinds_are_owned_whole() {
+    let fields = json!({"data": {"additional": true}, "limit": {"format": "quantity"}, "any": {"open": true}});
+    let mut world = World::of(sample::kind(fields), json!({"apiVersion": "v1", "kind": "Widget"}));
+    world.apply("one", json!({"data": {"a": {"b": 1}}, "limit": "1Gi", "any": {"a": 1}}));
+    world.check_owners(&[("one Apply", json!({"f:data": {}, "f:limit": {}, "f:any": {"f:a": {}}}))]);
+    let fault = "failed to create typed patch object (/a; /v1, Kind=Widget): .limit: expected any scalar, got &{map[]}";
+    assert_eq!(world.try_apply("one", json!({"limit": {}}), Force::No), Err(Error::Failed(fault.to_owned())));
 }
 
 #[test]
