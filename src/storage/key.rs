@@ -41,12 +41,12 @@ pub struct Position {
     pub name: Box<str>,
 }
 
-/// A position's parts, borrowed from wherever they live.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A position's parts, borrowed from wherever they live. Bytes, since comparing needs no text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Parts<'a> {
-    pub(super) cluster: &'a str,
-    pub(super) namespace: &'a str,
-    pub(super) name: &'a str,
+    pub(super) cluster: &'a [u8],
+    pub(super) namespace: &'a [u8],
+    pub(super) name: &'a [u8],
 }
 
 /// Encoded keys from `start` up to, not including, `end`.
@@ -105,7 +105,7 @@ impl Key {
     }
 
     pub(super) fn parts(&self) -> Parts<'_> {
-        Parts { cluster: self.cluster.as_str(), namespace: &self.namespace, name: &self.name }
+        Parts::new(self.cluster.as_str(), &self.namespace, &self.name)
     }
 }
 
@@ -124,7 +124,7 @@ impl Position {
     }
 
     pub(super) fn parts(&self) -> Parts<'_> {
-        Parts { cluster: self.cluster.as_str(), namespace: &self.namespace, name: &self.name }
+        Parts::new(self.cluster.as_str(), &self.namespace, &self.name)
     }
 }
 
@@ -142,13 +142,17 @@ impl PartialOrd for Position {
 
 // === impl Parts ===
 
-impl Parts<'_> {
+impl<'a> Parts<'a> {
+    pub(super) fn new(cluster: &'a str, namespace: &'a str, name: &'a str) -> Self {
+        Self { cluster: cluster.as_bytes(), namespace: namespace.as_bytes(), name: name.as_bytes() }
+    }
+
     /// This position compared with the span of everything in `cluster` (and in `namespace`, if one is given): `Equal`
     /// means inside.
     pub(super) fn cmp_span(&self, cluster: &str, namespace: Option<&str>) -> Ordering {
-        let by_cluster = cmp_part(self.cluster, cluster);
+        let by_cluster = cmp_part(self.cluster, cluster.as_bytes());
         match namespace {
-            Some(namespace) if by_cluster.is_eq() => cmp_part(self.namespace, namespace),
+            Some(namespace) if by_cluster.is_eq() => cmp_part(self.namespace, namespace.as_bytes()),
             _ => by_cluster,
         }
     }
@@ -158,7 +162,7 @@ impl Ord for Parts<'_> {
     fn cmp(&self, other: &Self) -> Ordering {
         cmp_part(self.cluster, other.cluster)
             .then_with(|| cmp_part(self.namespace, other.namespace))
-            .then_with(|| self.name.as_bytes().cmp(other.name.as_bytes()))
+            .then_with(|| self.name.cmp(other.name))
     }
 }
 
@@ -169,8 +173,7 @@ impl PartialOrd for Parts<'_> {
 }
 
 /// Compares two parts as if a `/` followed each, which is how they stand in an encoded key.
-fn cmp_part(a: &str, b: &str) -> Ordering {
-    let (a, b) = (a.as_bytes(), b.as_bytes());
+fn cmp_part(a: &[u8], b: &[u8]) -> Ordering {
     let common = a.len().min(b.len());
     a[..common].cmp(&b[..common]).then_with(|| match (a.get(common), b.get(common)) {
         (None, None) => Ordering::Equal,

@@ -31,7 +31,8 @@ pub struct Entry {
     uid: Text,
     labels: Box<[(Text, Text)]>,
     deleting: bool,
-    derived: OnceLock<Arc<dyn Any + Send + Sync>>,
+    /// Boxed once more, since few entries have it and all pay for its size.
+    derived: OnceLock<Box<Arc<dyn Any + Send + Sync>>>,
 }
 
 /// The labels of an entry, sorted by key.
@@ -164,18 +165,22 @@ impl Entry {
     /// An entry keeps one such value. Asking for another type than the one kept makes a value that is not kept.
     pub fn derived<T: Send + Sync + 'static>(&self, make: impl FnOnce(&Self) -> T) -> Arc<T> {
         if let Some(kept) = self.derived.get()
-            && let Ok(kept) = kept.clone().downcast::<T>()
+            && let Ok(kept) = Arc::clone(kept).downcast::<T>()
         {
             return kept;
         }
         let made = Arc::new(make(self));
         // Two may make it at once; the first one kept is the one that both return.
-        let kept = self.derived.get_or_init(|| made.clone()).clone();
+        let kept = Arc::clone(self.derived.get_or_init(|| Box::new(made.clone())));
         kept.downcast::<T>().unwrap_or(made)
     }
 
     pub(super) fn parts(&self) -> Parts<'_> {
-        Parts { cluster: self.cluster.as_str(), namespace: self.namespace(), name: self.name() }
+        Parts {
+            cluster: self.cluster.as_str().as_bytes(),
+            namespace: self.namespace.bytes(&self.bytes),
+            name: self.name.bytes(&self.bytes),
+        }
     }
 }
 
@@ -247,11 +252,17 @@ impl Text {
 
     fn get<'a>(&'a self, bytes: &'a Bytes) -> &'a str {
         match self {
-            Self::Within { start, len } => {
-                let range = *start as usize..*start as usize + *len as usize;
-                std::str::from_utf8(&bytes[range]).expect("the range was taken from a str within these bytes")
+            Self::Within { .. } => {
+                std::str::from_utf8(self.bytes(bytes)).expect("the range was taken from a str within these bytes")
             }
             Self::Beside(text) => text,
+        }
+    }
+
+    fn bytes<'a>(&'a self, bytes: &'a Bytes) -> &'a [u8] {
+        match self {
+            Self::Within { start, len } => &bytes[*start as usize..*start as usize + *len as usize],
+            Self::Beside(text) => text.as_bytes(),
         }
     }
 }
@@ -407,6 +418,6 @@ mod tests {
     #[test]
     fn entries_are_small() {
         assert_eq!(std::mem::size_of::<Text>(), 16);
-        assert!(std::mem::size_of::<Entry>() <= 160, "{}", std::mem::size_of::<Entry>());
+        assert!(std::mem::size_of::<Entry>() <= 144, "{}", std::mem::size_of::<Entry>());
     }
 }

@@ -87,7 +87,7 @@ impl Store {
     pub fn get(&self, key: &Key) -> Option<Arc<Entry>> {
         let resource = self.resource(&key.resource)?;
         let state = resource.state.read();
-        state.tree.get(key.parts()).cloned()
+        state.get(key.parts()).cloned()
     }
 
     /// The object under a key at an older revision.
@@ -99,7 +99,7 @@ impl Store {
         };
         let state = resource.state.read();
         self.check_at(&state, revision)?;
-        let mut found = state.tree.get(key.parts());
+        let mut found = state.get(key.parts());
         let since = state.ring.backwards_in(&key.cluster).take_while(|(_, event)| event.revision > revision);
         for (_, event) in since.filter(|(_, event)| event.entry.parts() == key.parts()) {
             found = event.previous.as_ref();
@@ -194,9 +194,8 @@ impl Snapshot {
         let (ClusterScope::One(cluster), Some(name), None) = (query.scope, query.name, query.after) else {
             return None;
         };
-        let at = Parts { cluster: cluster.as_str(), namespace: query.namespace?, name };
-        let position = Position::new(cluster.clone(), at.namespace, name);
-        Some(self.undone.get(&position).map_or_else(|| self.tree.get(at), Option::as_ref))
+        let position = Position::new(cluster.clone(), query.namespace?, name);
+        Some(self.undone.get(&position).map_or_else(|| self.tree.get(position.parts()), Option::as_ref))
     }
 
     /// The entries of a span, which in the tree are those from `start` to `end`.

@@ -9,7 +9,9 @@ mod clusters;
 mod entry;
 mod event;
 mod groups;
+mod index;
 mod list;
+mod load;
 mod resource;
 mod ring;
 #[cfg(test)]
@@ -28,7 +30,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch as latest;
 
 use self::clusters::Clusters;
-use self::resource::{Effects, Resource, Step, UsageChange};
+use self::resource::{Effects, Resource, Step};
 use self::ring::Limits;
 use self::watched::Watched;
 use super::{
@@ -121,10 +123,10 @@ impl Store {
             history: AtomicI64::new(0),
             sweeper: Mutex::new(None),
         });
-        store.load().await?;
+        let revision = store.load().await?;
+        store.begin_at(revision);
         let sink: Weak<Self> = Arc::downgrade(&store);
-        let after = store.revision();
-        store.backend.subscribe(after, sink).await.map_err(LoadError::Subscribe)?;
+        store.backend.subscribe(revision, sink).await.map_err(LoadError::Subscribe)?;
         *store.sweeper.lock() = Some(tokio::spawn(sweep(Arc::downgrade(&store), options.history_age)));
         Ok(store)
     }
@@ -216,25 +218,13 @@ impl Store {
         }
     }
 
-    async fn load(self: &Arc<Self>) -> Result<(), LoadError> {
-        let store = self.clone();
-        let visit = move |record: super::Record| {
-            let resource = store.resource_or_new(&record.key.resource);
-            let cluster = store.clusters.intern(&record.key.cluster);
-            let entry = Arc::new(Entry::new(&record.key, cluster.clone(), record.value, record.revision));
-            let bytes = entry.bytes.len() as i64;
-            resource.load(entry);
-            store.clusters.account(&[UsageChange { cluster, resource: resource.id, objects: 1, bytes }]);
-        };
-        let revision = self.backend.load(Box::new(visit)).await.map_err(LoadError::Load)?;
+    /// Everything is as of `revision` now, and nothing older is known.
+    fn begin_at(&self, revision: u64) {
         for resource in &self.resources.read().by_id {
-            let mut state = resource.state.write();
-            state.revision = revision;
-            state.ring = ring::Ring::new(revision);
+            resource.begin_at(revision);
         }
         self.loaded.store(revision, Ordering::Release);
         self.reach(revision);
-        Ok(())
     }
 
     /// Deletes a range in steps, so that other writers need not wait for all of it.

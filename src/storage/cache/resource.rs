@@ -10,9 +10,10 @@ use parking_lot::{RwLock, RwLockWriteGuard};
 use super::entry::Entry;
 use super::event::Event;
 use super::groups::{Group, Groups};
+use super::index::{Index, Lookup};
 use super::ring::{Limits, Ring};
 use super::tree::Tree;
-use crate::storage::key::Key;
+use crate::storage::key::{Key, Parts};
 
 /// One resource.
 pub(super) struct Resource {
@@ -24,7 +25,10 @@ pub(super) struct Resource {
 
 /// What the resource's lock protects.
 pub(super) struct State {
+    /// Every entry, in order.
     pub(super) tree: Tree,
+    /// The same entries, by place.
+    index: Index,
     pub(super) ring: Ring,
     pub(super) groups: Groups,
     /// The revision of the last event. The state is exact for this revision and for the store's, whichever is greater.
@@ -61,7 +65,13 @@ pub(super) struct UsageChange {
 impl Resource {
     /// A resource without objects, whose state is known as of `revision`.
     pub(super) fn new(id: u32, name: GroupResource, revision: u64) -> Self {
-        let state = State { tree: Tree::new(), ring: Ring::new(revision), groups: Groups::default(), revision };
+        let state = State {
+            tree: Tree::new(),
+            index: Index::default(),
+            ring: Ring::new(revision),
+            groups: Groups::default(),
+            revision,
+        };
         Self { id, name, state: RwLock::new(state) }
     }
 
@@ -80,23 +90,51 @@ impl Resource {
         effects.history += state.ring.bytes() as i64 - before as i64;
     }
 
-    /// Puts a loaded entry, which is no event.
-    pub(super) fn load(&self, entry: Arc<Entry>) -> Option<Arc<Entry>> {
-        self.state.write().tree.insert(entry)
+    /// Takes all entries at once, sorted; they are no events.
+    pub(super) fn fill(&self, entries: Vec<Arc<Entry>>) {
+        let mut state = self.state.write();
+        state.index.reserve(entries.len());
+        entries.iter().for_each(|entry| state.index.insert(entry.clone()));
+        state.tree = Tree::from_sorted(entries);
+    }
+
+    /// The entries are as of `revision`, and nothing older is known.
+    pub(super) fn begin_at(&self, revision: u64) {
+        let mut state = self.state.write();
+        state.revision = revision;
+        state.ring = Ring::new(revision);
     }
 }
 
 // === impl State ===
 
 impl State {
+    pub(super) fn get(&self, at: Parts<'_>) -> Option<&Arc<Entry>> {
+        match self.index.get(at) {
+            Lookup::Found(entry) => Some(entry),
+            Lookup::Absent => None,
+            Lookup::Unknown => self.tree.get(at),
+        }
+    }
+
+    fn insert(&mut self, entry: Arc<Entry>) -> Option<Arc<Entry>> {
+        self.index.insert(entry.clone());
+        self.tree.insert(entry)
+    }
+
+    fn remove(&mut self, at: Parts<'_>) -> Option<Arc<Entry>> {
+        self.index.remove(at);
+        self.tree.remove(at)
+    }
+
     fn apply(&mut self, step: Step<'_>, resource: u32, now: Instant, effects: &mut Effects) {
         let revision = step.revision();
         let event = match step {
             Step::Put(entry) => {
-                let previous = self.tree.insert(entry.clone());
+                let previous = self.insert(entry.clone());
                 Event::put(entry, previous)
             }
-            Step::Delete { key, revision } => match self.tree.remove(key.parts()) {
+            Step::Delete { key, revision } => match self.remove(key.parts()) {
                 Some(last) => Event::delete(last, revision),
                 // Nothing was there, so nothing happened.
                 None => return,

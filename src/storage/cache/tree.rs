@@ -12,6 +12,8 @@ use crate::storage::key::{Parts, Position};
 const MAX: usize = 64;
 /// Nodes with fewer are merged with a neighbour, if both fit into one.
 const MIN: usize = 20;
+/// How full nodes are made that are filled at once: a little room lets the next insertions in without splits.
+const FILL: usize = 56;
 
 /// Entries ordered by position.
 #[derive(Clone)]
@@ -44,6 +46,30 @@ pub(super) struct Iter<'a> {
 impl Tree {
     pub(super) fn new() -> Self {
         Self { root: Arc::new(Node::Leaf(Vec::new())) }
+    }
+
+    /// Makes a tree of entries that are sorted already. Those that are not find their place too, only slower.
+    pub(super) fn from_sorted(entries: Vec<Arc<Entry>>) -> Self {
+        if !entries.is_sorted_by(|a, b| a.parts() < b.parts()) {
+            let mut tree = Self::new();
+            entries.into_iter().for_each(|entry| drop(tree.insert(entry)));
+            return tree;
+        }
+        let leaves = entries.chunks(FILL).map(|entries| Child {
+            first: Arc::new(entries[0].position()),
+            len: entries.len(),
+            node: Arc::new(Node::Leaf(entries.to_vec())),
+        });
+        let mut level: Vec<Child> = leaves.collect();
+        while level.len() > 1 {
+            let parents = level.chunks(FILL).map(|children| Child {
+                first: children[0].first.clone(),
+                len: children.iter().map(|child| child.len).sum(),
+                node: Arc::new(Node::Inner(children.to_vec())),
+            });
+            level = parents.collect();
+        }
+        level.pop().map_or_else(Self::new, |root| Self { root: root.node })
     }
 
     #[cfg(test)]
@@ -350,6 +376,27 @@ mod tests {
                 let next = tree.iter_from(rank).next().map(|entry| entry.revision);
                 assert_eq!(next, (number.div_ceil(2) < count).then(|| number.div_ceil(2)));
                 assert_eq!(tree.iter_from(rank).count(), tree.len() - rank);
+            }
+        }
+    }
+
+    #[test]
+    fn a_tree_made_at_once_is_like_one_that_grew() {
+        for count in [0, 1, 55, 56, 57, 112, 56 * 56, 56 * 56 + 1, 10_000] {
+            let entries: Vec<_> = (0..count).map(|number| entry(number * 2, number)).collect();
+            let mut shuffled = entries.clone();
+            shuffled.reverse();
+            for mut tree in [Tree::from_sorted(entries.clone()), Tree::from_sorted(shuffled)] {
+                assert_eq!(tree.len() as u64, count);
+                assert!(tree.iter_from(0).map(|entry| entry.revision).eq(0..count));
+                let mut model: BTreeMap<String, u64> = content(&tree).into_iter().collect();
+                for number in (0..count * 2).step_by(7) {
+                    tree.insert(entry(number, number));
+                    model.insert(format!("{number:05}"), number);
+                    tree.remove(entry(number + 1, 0).parts());
+                    model.remove(&format!("{:05}", number + 1));
+                }
+                check_against(&tree, &model);
             }
         }
     }
