@@ -225,6 +225,10 @@ impl Group {
         Self { interest, wake: Notify::new(), track: Mutex::new(track) }
     }
 
+    pub(super) fn watchers(&self) -> usize {
+        self.track.lock().watchers
+    }
+
     /// What a watcher finds that has seen everything before `next`.
     pub(super) fn find(&self, next: u64, ring: &Ring) -> Found {
         let track = self.track.lock();

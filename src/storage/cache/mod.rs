@@ -5,6 +5,7 @@
 //! Nothing exists per logical cluster but its objects and one small record of what it holds; an idle one has no task, timer,
 //! channel or ring.
 
+mod bell;
 mod clusters;
 mod entry;
 mod event;
@@ -29,6 +30,7 @@ use atoll_api::{GroupResource, LogicalClusterName};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch as latest;
 
+use self::bell::Bell;
 use self::clusters::Clusters;
 use self::resource::{Effects, Resource, Step};
 use self::ring::Limits;
@@ -46,7 +48,7 @@ pub use list::{ListQuery, Page, ReadError};
 pub use watch::{WatchItem, WatchQuery, Watcher};
 
 /// How many keys one transaction of a cluster's deletion deletes.
-const DELETE_CHUNK: usize = 500;
+const DELETE_CHUNK: usize = 200;
 
 /// How long and how large the history is that watches resume from and lists of the past read.
 #[derive(Debug, Clone, Copy)]
@@ -74,7 +76,9 @@ pub struct Store {
     /// The revision at which the cache was loaded; of resources that have no entry in the table, nothing older is known.
     loaded: AtomicU64,
     history: AtomicI64,
-    sweeper: Mutex<Option<tokio::task::JoinHandle<()>>>,
+    bell: Arc<Bell>,
+    /// Sweeps old history and wakes crowds of watchers.
+    attendant: Mutex<Option<tokio::task::JoinHandle<()>>>,
 }
 
 #[derive(Default)]
@@ -121,13 +125,15 @@ impl Store {
             stopped: latest::Sender::new(None),
             loaded: AtomicU64::new(0),
             history: AtomicI64::new(0),
-            sweeper: Mutex::new(None),
+            bell: Arc::default(),
+            attendant: Mutex::new(None),
         });
         let revision = store.load().await?;
         store.begin_at(revision);
         let sink: Weak<Self> = Arc::downgrade(&store);
         store.backend.subscribe(revision, sink).await.map_err(LoadError::Subscribe)?;
-        *store.sweeper.lock() = Some(tokio::spawn(sweep(Arc::downgrade(&store), options.history_age)));
+        let attendant = attend(Arc::downgrade(&store), store.bell.clone(), options.history_age);
+        *store.attendant.lock() = Some(tokio::spawn(attendant));
         Ok(store)
     }
 
@@ -199,11 +205,11 @@ impl Store {
 
     /// Stops: ends all watches and closes the engine.
     pub async fn close(&self) {
-        let sweeper = self.sweeper.lock().take();
-        if let Some(sweeper) = sweeper {
-            sweeper.abort();
+        let attendant = self.attendant.lock().take();
+        if let Some(attendant) = attendant {
+            attendant.abort();
             // Aborted or done, either will do.
-            let _ = sweeper.await;
+            let _ = attendant.await;
         }
         self.backend.close().await;
         self.stop(&StopCause::Closed);
@@ -391,7 +397,7 @@ impl ChangeSink for Store {
         }
         self.clusters.account(&effects.usage);
         self.reach(batch.revision);
-        effects.wake();
+        self.bell.ring(effects.touched);
         self.history.fetch_add(effects.history, Ordering::Relaxed);
         self.give_way();
     }
@@ -403,21 +409,23 @@ impl ChangeSink for Store {
 
 impl Drop for Store {
     fn drop(&mut self) {
-        if let Some(sweeper) = self.sweeper.get_mut().take() {
-            sweeper.abort();
+        if let Some(attendant) = self.attendant.get_mut().take() {
+            attendant.abort();
         }
     }
 }
 
-/// Sweeps old history every now and then, as long as the store is there.
-async fn sweep(store: Weak<Store>, age: Duration) {
+/// Sweeps old history now and then, and wakes crowds when the bell rings, as long as the store is there.
+async fn attend(store: Weak<Store>, bell: Arc<Bell>, age: Duration) {
     let mut ticks = tokio::time::interval((age / 8).max(Duration::from_millis(100)));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
-        match store.upgrade() {
-            Some(store) => store.sweep(Instant::now()),
-            None => return,
+        tokio::select! {
+            () = bell.rung() => bell.wake_crowds(),
+            _ = ticks.tick() => match store.upgrade() {
+                Some(store) => store.sweep(Instant::now()),
+                None => return,
+            },
         }
     }
 }

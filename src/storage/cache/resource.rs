@@ -1,6 +1,5 @@
 //! The cached state of one resource in all logical clusters: its entries, its recent events, its watchers.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -171,19 +170,5 @@ impl UsageChange {
         };
         let cluster = event.entry.cluster().clone();
         Self { cluster, resource, objects: gained.0 - lost.0, bytes: gained.1 - lost.1 }
-    }
-}
-
-// === impl Effects ===
-
-impl Effects {
-    /// Wakes every touched group once.
-    pub(super) fn wake(&mut self) {
-        let mut woken = HashSet::new();
-        for group in self.touched.drain(..) {
-            if woken.insert(Arc::as_ptr(&group)) {
-                group.wake.notify_waiters();
-            }
-        }
     }
 }

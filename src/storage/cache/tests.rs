@@ -272,6 +272,21 @@ async fn a_waiting_watcher_is_woken_by_its_own_events_only() {
 }
 
 #[tokio::test]
+async fn a_crowd_of_watchers_is_woken_too() {
+    let store = open().await;
+    let waiting = (0..100).map(|_| {
+        let mut watcher = watch(&store, &one("a"), store.revision());
+        tokio::spawn(async move { matches!(watcher.next().await, WatchItem::Event(_)) })
+    });
+    let waiting: Vec<_> = waiting.collect();
+    tokio::task::yield_now().await;
+    put(&store, "a/n/x", "1").await;
+    for watcher in waiting {
+        assert!(watcher.await.unwrap());
+    }
+}
+
+#[tokio::test]
 async fn a_bookmark_never_runs_ahead_of_an_event_that_is_due() {
     let store = open().await;
     let mut watcher = watch(&store, &one("a"), store.revision());
