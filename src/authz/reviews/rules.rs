@@ -39,15 +39,15 @@ pub fn self_subject_rules_review(
 
 fn resource_rule(rule: &Rule) -> Value {
     let optional =
-        [("apiGroups", &rule.api_groups), ("resources", &rule.resources), ("resourceNames", &rule.resource_names)];
+        [("apiGroups", &*rule.api_groups), ("resources", &*rule.resources), ("resourceNames", &*rule.resource_names)];
     with_verbs(rule, &optional)
 }
 
 fn path_rule(rule: &Rule) -> Value {
-    with_verbs(rule, &[("nonResourceURLs", &rule.non_resource_urls)])
+    with_verbs(rule, &[("nonResourceURLs", &*rule.non_resource_urls)])
 }
 
-fn with_verbs(rule: &Rule, optional: &[(&str, &Box<[Box<str>]>)]) -> Value {
+fn with_verbs(rule: &Rule, optional: &[(&str, &[Box<str>])]) -> Value {
     let mut map = Map::from_iter([("verbs".to_owned(), json!(rule.verbs))]);
     for (field, texts) in optional.iter().filter(|(_, texts)| !texts.is_empty()) {
         map.insert((*field).to_owned(), json!(texts));
