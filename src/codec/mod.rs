@@ -7,6 +7,8 @@ pub mod answer;
 pub mod body;
 pub mod json;
 pub mod negotiate;
+#[cfg(test)]
+mod noise;
 pub mod partial;
 pub mod protobuf;
 mod strict;

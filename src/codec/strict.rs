@@ -9,7 +9,7 @@ use atoll_api::field::go_quote;
 /// The most faults of one body that clients are told of, as in Kubernetes.
 pub(crate) const MAX_FAULTS: usize = 100;
 /// The longest path that is shown, in bytes: a body of long keys must not make an answer many times its size.
-pub(crate) const MAX_PATH: usize = 4096;
+pub(crate) const MAX_PATH: usize = 1024;
 
 /// A field that is not as it should be, though the body can be read.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

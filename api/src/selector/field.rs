@@ -35,9 +35,9 @@ impl FieldRequirement {
 /// How a kind words that it cannot be selected by a field; see [`FieldSelector::require_fields`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FieldWording {
-    /// The words of kinds that leave it to the default: such as config maps, secrets excepted, and leases.
+    /// The words of kinds that leave it to the default, such as config maps and leases.
     Default,
-    /// The words of kinds that list their fields themselves: such as pods, namespaces, and all custom resources.
+    /// The words of kinds that list their fields themselves: pods, namespaces, secrets and others, and all custom resources.
     Own,
 }
 

@@ -1,6 +1,7 @@
 //! Negotiation, against answers recorded from kube-apiserver 1.36.
 
 use super::*;
+use crate::codec::noise::damaged;
 
 const CUSTOM: ObjectOffer<'_> = ObjectOffer { encodings: &[Encoding::Json, Encoding::Yaml] };
 const BUILT_IN: ObjectOffer<'_> = ObjectOffer { encodings: ENCODINGS };
@@ -137,4 +138,14 @@ fn people_get_indented_text() {
 fn long_headers_cost_little() {
     let header = "*/*;q=0.1,a/b;q=0.2,".repeat(100_000);
     assert_eq!(parse_accept(&header).len(), 64);
+}
+
+#[test]
+fn damaged_headers_never_panic() {
+    let sample = "application/json;as=Table;v=v1;g=meta.k8s.io;q=0.9, */*; q=0.1,text/*;a=b=c";
+    for bytes in damaged(sample.as_bytes(), 5_000) {
+        let header = String::from_utf8_lossy(&bytes);
+        let _ = negotiate(&header, &BUILT_IN);
+        let _ = body_encoding(&header);
+    }
 }

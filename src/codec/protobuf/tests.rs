@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::tables::{Kind, Occurrence};
 use super::*;
+use crate::codec::noise::damaged;
 
 fn decode_value(bytes: &[u8]) -> Value {
     Value::Object(decode(bytes, &TypeMeta::default()).expect("well formed"))
@@ -232,4 +233,19 @@ fn nesting_is_bounded() {
     let bytes = envelope("apps/v1", "ControllerRevision", &revision.into_bytes());
     let value = decode(&bytes, &TypeMeta::default()).expect("just deep enough");
     assert!(serde_json::from_str::<Value>(&Value::Object(value).to_string()).is_ok());
+}
+
+#[test]
+fn damaged_messages_never_panic() {
+    for (api_version, kind) in
+        [("v1", "Pod"), ("apiextensions.k8s.io/v1", "CustomResourceDefinition"), ("apps/v1", "ControllerRevision")]
+    {
+        let mut object = sample(tables().kind(api_version, kind).expect("a kind of the tables"), 2);
+        object.insert("apiVersion".into(), api_version.into());
+        object.insert("kind".into(), kind.into());
+        let bytes = encode(&Value::Object(object)).expect("well formed");
+        for bytes in damaged(&bytes, 3_000) {
+            let _ = decode(&bytes, &TypeMeta::default());
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::codec::noise::{Noise, damaged};
 use crate::codec::strict::strict_error;
 
 fn value(text: &str) -> Value {
@@ -247,5 +248,28 @@ fn odd_texts_survive_writing_and_reading() {
     let long = "k".repeat(3000);
     for value in [json!({&long: {"a": 1, "b": [1]}}), json!({&long: [1, {"a": 2}]}), json!({&long: "x\ny\n"})] {
         assert_eq!(parse(&to_vec(&value)).expect("long keys").value, value);
+    }
+}
+
+#[test]
+fn damaged_yaml_never_panics() {
+    let sample = "a: &x {b: 1, <<: {c: 2}}\nd:\n- *x\n- !!int \"5\"\n- |2-\n   lit\n  eral\n- 'q''q'\n- >\n  fol\n  ded\n? e\n: 0x1f\n...\n";
+    for bytes in damaged(sample.as_bytes(), 5_000) {
+        if let Ok(document) = parse(&bytes) {
+            assert_eq!(parse(&to_vec(&document.value)).expect("what was written can be read").value, document.value);
+        }
+    }
+}
+
+#[test]
+fn texts_of_odd_characters_survive_writing_and_reading() {
+    let alphabet: Vec<char> = " \n\t:-?#'\"{}[],&*!|>%@`~ab01.e+_=<\r\u{85}\u{feff}\u{2028}é😀\u{1}".chars().collect();
+    let mut noise = Noise::default();
+    for _ in 0..5_000 {
+        let text: String = (0..noise.below(8)).map(|_| alphabet[noise.below(alphabet.len())]).collect();
+        let value = json!({"k": [&text, {&text: &text}], "l": &text});
+        let printed = to_vec(&value);
+        let read = parse(&printed).unwrap_or_else(|error| panic!("{value}: {error}"));
+        assert_eq!(read.value, value, "{}", String::from_utf8_lossy(&printed));
     }
 }
