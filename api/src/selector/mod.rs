@@ -4,6 +4,7 @@
 
 mod field;
 mod label;
+mod text;
 
 pub use field::{FieldOperator, FieldRequirement, FieldSelector, FieldWording};
 pub use label::{LabelOperator, LabelRequirement, LabelSelector};
