@@ -2,12 +2,15 @@
 //!
 //! Plugins run in the order of one explicit list; the registry decides when.
 
+mod plugins;
+
 use std::sync::Arc;
 
 use atoll_api::{ApiResult, GroupVersionKind, GroupVersionResource, Object};
 use futures::future::BoxFuture;
 
 use crate::request::RequestContext;
+use crate::storage::Store;
 
 /// What a write does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -69,6 +72,11 @@ pub trait AdmissionPlugin: Send + Sync + 'static {
         let _ = (cx, attributes, object, old);
         Box::pin(std::future::ready(Ok(())))
     }
+}
+
+/// Atoll's own plugins, in the order in which they run.
+pub fn default_chain(store: &Arc<Store>) -> Vec<Arc<dyn AdmissionPlugin>> {
+    vec![Arc::new(plugins::NamespaceLifecycle::new(store.clone()))]
 }
 
 /// The plugins of a server, in order.

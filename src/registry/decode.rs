@@ -31,7 +31,7 @@ impl From<Value> for Body {
 }
 
 /// Decodes a body into an object of the target's version: checked for type, pruned, not yet defaulted.
-pub(super) fn decode(
+pub fn decode(
     cx: &RequestContext,
     target: &Target,
     body: Body,

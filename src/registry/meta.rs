@@ -50,7 +50,7 @@ pub(super) fn settle_namespace(target: &Target, object: &mut Object, name: &Obje
 }
 
 /// Checks that the name in the body is the one in the URL.
-pub(super) fn check_name(object: &Object, name: &str) -> ApiResult<()> {
+pub fn check_name(object: &Object, name: &str) -> ApiResult<()> {
     match object.name() {
         "" => Err(ApiError::bad_request(format!(
             "the name of the object ({name} based on URL) was undeterminable: name must be provided"

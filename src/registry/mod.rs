@@ -24,10 +24,11 @@ mod watch;
 
 use std::sync::Arc;
 
-use atoll_api::{GroupResource, GroupVersionKind, GroupVersionResource, LogicalClusterName, Object};
+use atoll_api::{ApiError, ApiResult, GroupResource, GroupVersionKind, GroupVersionResource, LogicalClusterName, Object};
 use bytes::Bytes;
 
-pub use self::decode::{Body, cannot_be_handled};
+pub use self::decode::{Body, cannot_be_handled, decode};
+pub use self::meta::check_name;
 pub use self::delete::Deleted;
 use self::descriptor::{Descriptor, ResourceVersionInfo};
 use self::follow::Follower;
@@ -69,6 +70,14 @@ pub struct Written {
     pub json: Bytes,
     /// Whether it did not exist before.
     pub created: bool,
+}
+
+impl Written {
+    /// The object, read back.
+    pub fn object(&self) -> ApiResult<Object> {
+        serde_json::from_slice(&self.json)
+            .map_err(|error| ApiError::internal("a written object cannot be read back").caused_by(error))
+    }
 }
 
 // === impl Target ===

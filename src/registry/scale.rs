@@ -103,9 +103,7 @@ impl Registry {
             unconditional: true,
         };
         let written = self.modify(cx, target, name, change, options, make).await?;
-        let object: Object = serde_json::from_slice(&written.json)
-            .map_err(|error| ApiError::internal("the scaled object cannot be read").caused_by(error))?;
-        scale_of(target, &object)
+        scale_of(target, &written.object()?)
     }
 }
 

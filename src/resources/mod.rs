@@ -48,6 +48,15 @@ use crate::registry::follow::Follower;
 pub use kind::Builtin;
 pub use surface::{Handler, Surfaces};
 
+/// What answers for resources and subresources that are computed.
+pub fn handlers() -> Vec<Handler> {
+    vec![Handler {
+        resource: GroupResource::new("", "namespaces"),
+        subresource: "finalize",
+        computed: Arc::new(core::namespace_finalize::Finalize),
+    }]
+}
+
 /// Those who act on writes of a resource before the writes are answered.
 pub fn followers() -> Vec<(GroupResource, Arc<dyn Follower>)> {
     Vec::new()

@@ -163,7 +163,8 @@ impl Builder {
     fn assemble(&self, store: Arc<Store>) -> Result<Api, Error> {
         let root = bootstrap::root_cluster(&store, &self.resources);
         let clusters = Arc::new(Clusters::new(store.clone(), root));
-        let plugins = self.plugins.clone();
+        let mut plugins = crate::admission::default_chain(&store);
+        plugins.extend(self.plugins.iter().cloned());
         let registry = Arc::new(Registry::new(store.clone(), Chain::new(plugins), resources::followers()));
         let token_file = match &self.token_auth_file {
             Some(path) => Some(TokenFile::load(path, audiences()).map_err(Error::TokenFile)?),
@@ -179,7 +180,7 @@ impl Builder {
         let policy = Arc::new(StoredPolicy::new(store.clone()));
         let authorizer: Arc<dyn Authorizer> =
             Arc::new(authz::Chain::new(vec![Box::new(PrivilegedGroup(SYSTEM_MASTERS)), Box::new(Rbac::new(policy))]));
-        let surfaces = Arc::new(Surfaces::new(store, clusters.clone(), Vec::new()));
+        let surfaces = Arc::new(Surfaces::new(store, clusters.clone(), resources::handlers()));
         Ok(Api { registry, surfaces, clusters, authenticator, authorizer, metrics: Metrics::new() })
     }
 

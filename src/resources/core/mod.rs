@@ -7,6 +7,7 @@ pub(super) mod endpoints;
 pub(super) mod event;
 pub(super) mod limitrange;
 pub(super) mod namespace;
+pub(super) mod namespace_finalize;
 pub(super) mod node;
 pub(super) mod persistentvolume;
 pub(super) mod persistentvolumeclaim;
