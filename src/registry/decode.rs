@@ -31,12 +31,7 @@ impl From<Value> for Body {
 }
 
 /// Decodes a body into an object of the target's version: checked for type, pruned, not yet defaulted.
-pub fn decode(
-    cx: &RequestContext,
-    target: &Target,
-    body: Body,
-    validation: FieldValidation,
-) -> ApiResult<Object> {
+pub fn decode(cx: &RequestContext, target: &Target, body: Body, validation: FieldValidation) -> ApiResult<Object> {
     let Body { value, mut faults } = body;
     let mut object = as_object(target, value)?;
     check_type(target, &mut object)?;

@@ -15,7 +15,7 @@ const SUFFIX_LENGTH: usize = 5;
 const MAX_GENERATED_PREFIX: usize = 63 - SUFFIX_LENGTH;
 
 /// A time as metadata shows it: RFC 3339 in whole seconds.
-pub(super) fn seconds(now: Timestamp) -> String {
+pub fn seconds(now: Timestamp) -> String {
     now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 

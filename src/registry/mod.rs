@@ -24,15 +24,17 @@ mod watch;
 
 use std::sync::Arc;
 
-use atoll_api::{ApiError, ApiResult, GroupResource, GroupVersionKind, GroupVersionResource, LogicalClusterName, Object};
+use atoll_api::{
+    ApiError, ApiResult, GroupResource, GroupVersionKind, GroupVersionResource, LogicalClusterName, Object,
+};
 use bytes::Bytes;
 
 pub use self::decode::{Body, cannot_be_handled, decode};
-pub use self::meta::check_name;
 pub use self::delete::Deleted;
 use self::descriptor::{Descriptor, ResourceVersionInfo};
 use self::follow::Follower;
 pub use self::list::{ListAnswer, ListRequest};
+pub use self::meta::{check_name, seconds};
 pub use self::patch::{Patch, PatchKind};
 use self::resource::{Part, Resource};
 pub use self::watch::{Happened, Watch, WatchRequest, WatchStep};

@@ -59,7 +59,7 @@ pub fn handlers() -> Vec<Handler> {
 
 /// Those who act on writes of a resource before the writes are answered.
 pub fn followers() -> Vec<(GroupResource, Arc<dyn Follower>)> {
-    Vec::new()
+    vec![(surface::definitions(), Arc::new(apiextensions::names::AcceptNames))]
 }
 
 /// Atoll's own kinds, which the system cluster serves beside the built-in ones.

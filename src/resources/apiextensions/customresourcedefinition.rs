@@ -21,7 +21,10 @@ pub(in crate::resources) static KIND: Kind = Kind {
     }],
     generation: GenerationPolicy::SpecChanges,
     manners: Manners::CONDITIONAL,
-    prepare_create: record_stored_version,
+    prepare_create: |definition| {
+        record_stored_version(definition);
+        super::names::add_finalizer(definition);
+    },
     prepare_update: |definition, _| record_stored_version(definition),
     type_defaults: &[
         ("apiextensions.v1.CustomResourceDefinitionSpec", spec_defaults),

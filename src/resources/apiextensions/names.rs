@@ -1,0 +1,226 @@
+//! Accepts the names of definitions, and thereby serves what they define, before the write that asks for it is answered.
+//!
+//! The rules are those of apiextensions' naming and establishing controllers.
+
+use atoll_api::options::WriteOptions;
+use atoll_api::{ClusterScope, Object};
+use futures::future::BoxFuture;
+use serde_json::{Value, json};
+
+use crate::registry::follow::Follower;
+use crate::registry::{ObjectName, Registry, Target};
+use crate::request::RequestContext;
+use crate::storage::ListQuery;
+
+/// The field manager that kube-apiserver writes conditions under.
+const MANAGER: &str = "kube-apiserver";
+
+/// Follows definitions.
+pub(in crate::resources) struct AcceptNames;
+
+/// The names that other definitions of a group have been granted.
+#[derive(Default)]
+struct Taken {
+    resources: Vec<String>,
+    kinds: Vec<String>,
+}
+
+impl Follower for AcceptNames {
+    fn follow<'a>(
+        &'a self,
+        cx: &'a RequestContext,
+        registry: &'a Registry,
+        target: &'a Target,
+        name: &'a ObjectName<'a>,
+    ) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            // The definition itself first; names it has given up may then be what others wait for.
+            settle(cx, registry, target, name.name).await;
+            for other in group_of(cx, registry, target, name.name) {
+                if is_waiting(&other) {
+                    settle(cx, registry, target, other.name()).await;
+                }
+            }
+        })
+    }
+}
+
+/// The other definitions of the group that a definition's name ends with.
+fn group_of(cx: &RequestContext, registry: &Registry, target: &Target, name: &str) -> Vec<Object> {
+    let Some((_, group)) = name.split_once('.') else { return Vec::new() };
+    let scope = ClusterScope::One(cx.cluster.clone());
+    let of_group = |entry: &crate::storage::Entry| {
+        entry.name() != name && entry.name().split_once('.').is_some_and(|(_, other)| other == group)
+    };
+    let query = ListQuery { filter: Some(&of_group), ..ListQuery::new(&target.descriptor().resource, &scope) };
+    let entries = registry.store().list(query).map(|page| page.entries).unwrap_or_default();
+    entries.iter().filter_map(|entry| target.read(entry).ok()).collect()
+}
+
+fn is_waiting(definition: &Object) -> bool {
+    condition(definition, "NamesAccepted").is_none_or(|condition| condition["status"] != "True")
+}
+
+fn condition<'a>(definition: &'a Object, kind: &str) -> Option<&'a Value> {
+    definition.at(&["status", "conditions"])?.as_array()?.iter().find(|condition| condition["type"] == kind)
+}
+
+/// Writes the status a definition should have, if it has another.
+async fn settle(cx: &RequestContext, registry: &Registry, target: &Target, name: &str) {
+    let name = ObjectName { namespace: "", name };
+    let Ok(definition) = registry.get_object(cx, target, &name) else { return };
+    let mut taken = Taken::default();
+    for other in group_of(cx, registry, target, name.name) {
+        taken.add(&other);
+    }
+    if settled(&definition, &taken, cx) == definition {
+        return;
+    }
+    let options = WriteOptions { field_manager: MANAGER.to_owned(), ..WriteOptions::default() };
+    let done =
+        registry.change(cx, target, &name, "status", &options, |definition| Ok(settled(definition, &taken, cx))).await;
+    if let Err(error) = done {
+        tracing::warn!(cluster = %cx.cluster, definition = name.name, %error, "its names could not be accepted");
+    }
+}
+
+impl Taken {
+    fn add(&mut self, definition: &Object) {
+        let names = definition.at(&["status", "acceptedNames"]).cloned().unwrap_or_default();
+        let text = |field: &str| names[field].as_str().filter(|name| !name.is_empty()).map(str::to_owned);
+        let short = names["shortNames"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
+        self.resources.extend(text("plural").into_iter().chain(text("singular")).chain(short));
+        self.kinds.extend(text("kind").into_iter().chain(text("listKind")));
+    }
+}
+
+/// The definition with the names it is granted and the conditions that tell of it.
+fn settled(definition: &Object, taken: &Taken, cx: &RequestContext) -> Object {
+    let mut settled = definition.clone();
+    let wanted = definition.at(&["spec", "names"]).cloned().unwrap_or_default();
+    let mut accepted = definition.at(&["status", "acceptedNames"]).cloned().unwrap_or_else(|| json!({}));
+    let mut conflict: Option<(&str, String)> = None;
+    for (field, reason, others) in [
+        ("plural", "PluralConflict", &taken.resources),
+        ("singular", "SingularConflict", &taken.resources),
+        ("shortNames", "ShortNamesConflict", &taken.resources),
+        ("kind", "KindConflict", &taken.kinds),
+        ("listKind", "ListKindConflict", &taken.kinds),
+    ] {
+        let names: Vec<&str> = match &wanted[field] {
+            Value::String(name) => vec![name],
+            Value::Array(names) => names.iter().filter_map(Value::as_str).collect(),
+            _ => Vec::new(),
+        };
+        let clashes: Vec<String> = names
+            .iter()
+            .filter(|name| others.iter().any(|other| other == *name))
+            .map(|name| format!("{name:?} is already in use"))
+            .collect();
+        match clashes.as_slice() {
+            [] if wanted[field].is_null() => {
+                accepted.as_object_mut().map(|map| map.remove(field));
+            }
+            [] => accepted[field] = wanted[field].clone(),
+            [one] => conflict = Some((reason, one.clone())),
+            many => conflict = Some((reason, format!("[{}]", many.join(", ")))),
+        }
+    }
+    match &wanted["categories"] {
+        Value::Null => {
+            accepted.as_object_mut().map(|map| map.remove("categories"));
+        }
+        categories => accepted["categories"] = categories.clone(),
+    }
+    for field in ["kind", "plural"] {
+        if accepted[field].is_null() {
+            accepted[field] = "".into();
+        }
+    }
+    let now = crate::registry::seconds(cx.now);
+    let names_accepted = match &conflict {
+        Some((reason, message)) => make("NamesAccepted", "False", reason, message, &now),
+        None => make("NamesAccepted", "True", "NoConflicts", "no conflicts found", &now),
+    };
+    let is_established = condition(definition, "Established").is_some_and(|c| c["status"] == "True");
+    // What was served once stays served under the names it has, as in Kubernetes.
+    let established = match (&conflict, is_established) {
+        (None, _) | (Some(_), true) => {
+            make("Established", "True", "InitialNamesAccepted", "the initial names have been accepted", &now)
+        }
+        (Some(_), false) => make("Established", "False", "NotAccepted", "not all names are accepted", &now),
+    };
+    let status = settled.map_mut("status");
+    status.insert("acceptedNames".into(), accepted);
+    let mut conditions = status.remove("conditions").and_then(|list| list.as_array().cloned()).unwrap_or_default();
+    for wanted in [names_accepted, established] {
+        put(&mut conditions, wanted);
+    }
+    status.insert("conditions".into(), conditions.into());
+    settled
+}
+
+fn make(kind: &str, status: &str, reason: &str, message: &str, now: &str) -> Value {
+    json!({"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": now})
+}
+
+/// Puts a condition in the place of the one of its type; the time changes only with the status.
+fn put(conditions: &mut Vec<Value>, mut wanted: Value) {
+    match conditions.iter_mut().find(|condition| condition["type"] == wanted["type"]) {
+        None => conditions.push(wanted),
+        Some(known) => {
+            if known["status"] == wanted["status"] {
+                wanted["lastTransitionTime"] = known["lastTransitionTime"].clone();
+            }
+            *known = wanted;
+        }
+    }
+}
+
+/// The finalizer by which the objects go before their definition.
+const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
+
+/// Every definition has the finalizer from its creation on.
+pub(in crate::resources) fn add_finalizer(definition: &mut Object) {
+    let mut finalizers: Vec<String> = definition.finalizers().into_iter().map(str::to_owned).collect();
+    if !finalizers.iter().any(|finalizer| finalizer == CLEANUP) {
+        finalizers.push(CLEANUP.to_owned());
+        definition.set_finalizers(finalizers);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use atoll_api::{LogicalClusterName, UserInfo};
+
+    use super::*;
+
+    fn definition(plural: &str, kind: &str) -> Object {
+        let definition = json!({
+            "metadata": {"name": format!("{plural}.example.com")},
+            "spec": {"names": {"plural": plural, "singular": plural, "kind": kind, "listKind": format!("{kind}List")}},
+        });
+        Object::from_value(definition).expect("an object")
+    }
+
+    #[test]
+    fn a_kind_that_is_taken_is_not_accepted_and_the_rest_is() {
+        let cx = RequestContext::new(LogicalClusterName::root(), UserInfo::default(), jiff::Timestamp::UNIX_EPOCH);
+        let first = settled(&definition("things", "Thing"), &Taken::default(), &cx);
+        assert_eq!(condition(&first, "Established").expect("told")["status"], "True");
+        let mut taken = Taken::default();
+        taken.add(&first);
+        let second = settled(&definition("others", "Thing"), &taken, &cx);
+        let told = condition(&second, "NamesAccepted").expect("told");
+        assert_eq!(
+            (&told["reason"], &told["message"]),
+            (&json!("KindConflict"), &json!("\"Thing\" is already in use"))
+        );
+        assert_eq!(condition(&second, "Established").expect("told")["status"], "False");
+        assert_eq!(second.at(&["status", "acceptedNames", "plural"]), Some(&json!("others")));
+        assert_eq!(
+            settled(&second, &Taken::default(), &cx).at(&["status", "acceptedNames", "kind"]),
+            Some(&json!("Thing"))
+        );
+    }
+}
