@@ -11,6 +11,7 @@ use http::{Response, StatusCode};
 use super::chain::Asked;
 use super::verbs::method_not_allowed;
 use super::{Api, answer, body};
+use crate::patch::apply::Force;
 use crate::registry::computed::{Call, Computed};
 use crate::registry::descriptor::Subresource;
 use crate::registry::{self, Patch, PatchKind, Target};
@@ -45,7 +46,7 @@ async fn scale(api: &Arc<Api>, asked: &Asked, target: &Target, body: Body) -> Ap
             let style = if kind == PatchKind::Apply { PatchStyle::Apply } else { PatchStyle::Other };
             let options = PatchOptions::from_query(&query, style)?;
             let body = body::read_patch(asked, target, kind, body).await?;
-            let patch = Patch { kind, body, force: options.force };
+            let patch = Patch { kind, body, force: if options.force { Force::Yes } else { Force::No } };
             api.registry.patch_scale(&asked.cx, target, &name, patch, &options.write).await?
         }
         _ => return Err(method_not_allowed()),

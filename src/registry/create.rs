@@ -27,7 +27,7 @@ impl Registry {
         let mut object = decode::decode(cx, target, body, options.field_validation)?;
         meta::settle_namespace(target, &mut object, name)?;
         decode::default(target, &mut object)?;
-        self.track_creation(cx, target, &mut object, options)?;
+        self.track_creation(cx, target, &mut object, options);
         self.create_decoded(cx, target, object, options).await
     }
 
@@ -38,8 +38,8 @@ impl Registry {
         target: &Target,
         object: &mut Object,
         options: &WriteOptions,
-    ) -> ApiResult<()> {
-        Tracked { cx, target, part: Part::Main, subresource: "", options }.created(object)
+    ) {
+        Tracked { cx, target, part: Part::Main, subresource: "", options }.created(object);
     }
 
     /// Creates an object that is decoded, pruned, defaulted and tracked, in the request's version.

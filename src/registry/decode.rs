@@ -40,6 +40,20 @@ pub fn decode(cx: &RequestContext, target: &Target, body: Body, validation: Fiel
     Ok(object)
 }
 
+/// Reads a body as an object of the target's kind without looking at its fields: the configuration of a server-side
+/// apply, whose nulls and empty values mean something.
+pub(super) fn typed(
+    cx: &RequestContext,
+    target: &Target,
+    body: Body,
+    validation: FieldValidation,
+) -> ApiResult<Object> {
+    let mut object = as_object(target, body.value)?;
+    check_type(target, &mut object)?;
+    report(cx, target, &body.faults, validation)?;
+    Ok(object)
+}
+
 /// Tells the client of strict faults in the way it asked for.
 pub(super) fn report(
     cx: &RequestContext,

@@ -124,7 +124,7 @@ impl Registry {
             return Err(ApiError::conflict(&target.shown(), name.name, &why));
         }
         if change.tracking == Tracking::Compare {
-            self.track_creation(cx, target, &mut object, options)?;
+            self.track_creation(cx, target, &mut object, options);
         }
         self.create_decoded(cx, target, object, options).await
     }
@@ -179,7 +179,7 @@ impl Registry {
         let resource = &*target.resource;
         if change.tracking == Tracking::Compare {
             let tracked = Tracked { cx, target, part: change.part, subresource: change.subresource, options };
-            tracked.updated(live, &mut new)?;
+            tracked.updated(live, &mut new);
         }
         let storage = target.at_storage();
         let old = storage.read(entry)?;

@@ -11,6 +11,7 @@ use super::resource::{Origin, Part};
 use super::tracking::Tracked;
 use super::{ObjectName, Registry, Target, Written, decode, meta};
 use crate::patch;
+use crate::patch::apply::Force;
 use crate::request::RequestContext;
 use atoll_api::options::FieldValidation;
 
@@ -35,7 +36,7 @@ pub struct Patch {
     /// The parsed body.
     pub body: Body,
     /// Whether an apply takes fields over from other managers.
-    pub force: bool,
+    pub force: Force,
 }
 
 impl Registry {
@@ -82,7 +83,7 @@ impl Registry {
         patch: &Patch,
         options: &WriteOptions,
     ) -> ApiResult<Object> {
-        let mut object = decode::decode(cx, target, patch.body.clone(), options.field_validation)?;
+        let mut object = decode::typed(cx, target, patch.body.clone(), options.field_validation)?;
         if object.metadata().is_some_and(|m| m.contains_key("managedFields")) {
             return Err(ApiError::bad_request("metadata.managedFields must be nil"));
         }
@@ -139,12 +140,13 @@ fn apply_patch(
     part: Part,
     applied: &Object,
     live: Option<&Object>,
-    force: bool,
+    force: Force,
     options: &WriteOptions,
 ) -> ApiResult<(Object, Precondition)> {
     let precondition = Precondition::of(applied);
     let tracked = Tracked { cx, target, part, subresource: target.subresource_of(part), options };
-    let mut object = tracked.applied(live, applied, force)?;
+    let merged = tracked.applied(live, applied, force)?;
+    let mut object = decode::decode(cx, target, Body::from(merged.into_value()), options.field_validation)?;
     decode::default(target, &mut object)?;
     Ok((object, precondition))
 }

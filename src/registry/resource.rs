@@ -207,6 +207,12 @@ pub trait Resource: Send + Sync + 'static {
         false
     }
 
+    /// An object of that version of which nothing is said: for built-in kinds the zero value of the Go type as Go writes
+    /// it, without defaults; whatever it has is nobody's.
+    fn blank(&self, version: &GroupVersion) -> Value {
+        serde_json::json!({"apiVersion": version.to_string(), "kind": &*self.descriptor().kind})
+    }
+
     /// Fields, as paths, that writes to this part never own in `managedFields` (`GetResetFields`).
     fn reset_fields(&self, part: Part) -> Vec<&'static str> {
         if !self.descriptor().storage_version().has_status() {
@@ -214,7 +220,7 @@ pub trait Resource: Send + Sync + 'static {
         }
         match part {
             Part::Main => vec!["status"],
-            Part::Status => vec!["spec", "metadata.labels", "metadata.annotations"],
+            Part::Status => vec!["spec", "metadata.labels"],
             Part::Other => Vec::new(),
         }
     }

@@ -15,6 +15,7 @@ use super::resource::{Origin, Part};
 use super::tracking::Tracked;
 use super::{ObjectName, Patch, PatchKind, Registry, Target};
 use crate::patch;
+use crate::patch::apply::Force;
 use crate::request::RequestContext;
 
 impl Registry {
@@ -113,7 +114,7 @@ fn apply_scale(
     name: &ObjectName<'_>,
     live: Option<&Object>,
     wanted: i64,
-    force: bool,
+    force: Force,
     options: &WriteOptions,
 ) -> ApiResult<(Object, Precondition)> {
     let live = live.ok_or_else(|| ApiError::not_found(&target.shown(), name.name))?;

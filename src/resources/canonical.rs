@@ -17,6 +17,21 @@ pub(super) fn settle(type_index: u16, object: &mut Object) {
     settle_struct(type_index, &mut object.0);
 }
 
+/// What Go writes of a type of the catalog of which nothing is set, without defaults.
+pub(super) fn blank(type_index: u16) -> Value {
+    let facts = TYPES.facts(type_index);
+    let fields = facts.always.iter().map(|name| {
+        let field = &facts.fields[name];
+        let value = match (&field.type_name, field.presence) {
+            (_, Presence::Null) => Value::Null,
+            (TypeName::Struct(index), _) => blank(*index),
+            (other, _) => zero(other),
+        };
+        (name.clone(), value)
+    });
+    Value::Object(fields.collect())
+}
+
 fn settle_struct(index: u16, map: &mut Map<String, Value>) {
     let facts = TYPES.facts(index);
     map.retain(|name, value| facts.fields.get(name).is_some_and(|field| is_kept(field, value)));

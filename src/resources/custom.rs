@@ -279,7 +279,7 @@ impl Resource for Custom {
         match (part, self.descriptor.storage_version().has_status()) {
             (Part::Main, true) => vec!["status"],
             (Part::Main, false) | (Part::Other, _) => Vec::new(),
-            (Part::Status, _) => vec!["*"],
+            (Part::Status, _) => vec!["metadata", "spec"],
         }
     }
 }

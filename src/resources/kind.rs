@@ -283,6 +283,10 @@ impl Resource for Builtin {
         canonical::settle(self.type_of(version), object);
     }
 
+    fn blank(&self, version: &GroupVersion) -> Value {
+        canonical::blank(self.type_of(version))
+    }
+
     fn prepare_create(&self, object: &mut Object) {
         (self.kind.prepare_create)(object);
         self.settle(object);

@@ -10,6 +10,7 @@ use http::Response;
 
 use super::super::chain::Asked;
 use super::super::{Api, answer, body};
+use crate::patch::apply::Force;
 use crate::registry::resource::Part;
 use crate::registry::{Patch, PatchKind, Target};
 
@@ -25,7 +26,7 @@ pub(super) async fn answer(
     let style = if kind == PatchKind::Apply { PatchStyle::Apply } else { PatchStyle::Other };
     let options = PatchOptions::from_query(&Query::parse(&asked.query), style)?;
     let body = body::read_patch(asked, target, kind, body).await?;
-    let patch = Patch { kind, body, force: options.force };
+    let patch = Patch { kind, body, force: if options.force { Force::Yes } else { Force::No } };
     let name = asked.object_name(target);
     let written = api.registry.patch(&asked.cx, target, &name, part, patch, &options.write).await?;
     answer::written(asked, target, written)
