@@ -45,7 +45,8 @@ pub(super) async fn handle(api: Arc<Api>, request: Request<Body>) -> Response<Bo
     let audit_id = uuid::Uuid::new_v4().to_string();
     let headers = response.headers_mut();
     headers.insert("audit-id", HeaderValue::from_str(&audit_id).expect("a uuid is a header value"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    // What may be cached says so itself.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache, private"));
     api.metrics.observe(&seen.verb, response.status().as_u16(), started.elapsed());
     tracing::info!(
         cluster = %seen.cluster, user = %seen.user, verb = %seen.verb, resource = %seen.resource,

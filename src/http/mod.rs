@@ -6,6 +6,7 @@ mod answer;
 mod body;
 mod chain;
 mod discovery;
+mod drain;
 mod health;
 mod subresource;
 mod verbs;
@@ -75,7 +76,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let api = self.0.clone();
-        let request = request.map(Body::new);
+        let request = request.map(|body| drain::Drained::body(Body::new(body)));
         Box::pin(async move { Ok(chain::handle(api, request).await) })
     }
 }
