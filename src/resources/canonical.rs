@@ -34,9 +34,13 @@ pub(super) fn blank(type_index: u16) -> Value {
 
 fn settle_struct(index: u16, map: &mut Map<String, Value>) {
     let facts = TYPES.facts(index);
-    map.retain(|name, value| facts.fields.get(name).is_some_and(|field| is_kept(field, value)));
+    let gated = defaults::gated_fields(index);
+    map.retain(|name, value| {
+        facts.fields.get(name).is_some_and(|field| is_kept(field, value)) && !gated.contains(&name.as_str())
+    });
     for name in &facts.always {
-        if let TypeName::Struct(_) = facts.fields[name].type_name
+        let field = &facts.fields[name];
+        if matches!((&field.type_name, field.presence), (TypeName::Struct(_), Presence::Zero))
             && !map.contains_key(name)
         {
             map.insert(name.clone(), Value::Object(Map::new()));
@@ -73,6 +77,9 @@ fn is_kept(field: &FieldFacts, value: &Value) -> bool {
     match (field.presence, value) {
         (_, Value::Null) => false,
         (Presence::Drop, value) => !is_empty(value),
+        // Objects go through protobuf on their way to storage, where an empty list is no list.
+        (Presence::Null, Value::Array(list)) => !list.is_empty(),
+        (Presence::Null, Value::Object(map)) => !map.is_empty() || !matches!(field.type_name, TypeName::Map(_)),
         _ => true,
     }
 }

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use serde_json::{Map, Value};
 
 use super::catalog::TYPES;
-use super::{BUILTINS, podspec};
+use super::{BUILTINS, gated, podspec};
 
 /// Sets the defaults of one value. Empty optional fields have been dropped before, children have no defaults yet.
 pub(super) type SetDefaults = fn(&mut Map<String, Value>);
@@ -24,6 +24,20 @@ pub(super) fn of_type(index: u16) -> Option<SetDefaults> {
         for (name, set_defaults) in of_kinds.chain(podspec::DEFAULTS) {
             let index = TYPES.index(name).expect("defaults are for types of the catalog, which is tested");
             by_type[usize::from(index)] = Some(*set_defaults);
+        }
+        by_type
+    });
+    by_type[usize::from(index)]
+}
+
+/// The fields of the type at `index` that are dropped because their feature is off.
+pub(super) fn gated_fields(index: u16) -> &'static [&'static str] {
+    static BY_TYPE: OnceLock<Vec<&'static [&'static str]>> = OnceLock::new();
+    let by_type = BY_TYPE.get_or_init(|| {
+        let mut by_type: Vec<&'static [&'static str]> = vec![&[]; TYPES.names().count()];
+        for (name, fields) in gated::FIELDS {
+            let index = TYPES.index(name).expect("gated fields are of types of the catalog, which is tested");
+            by_type[usize::from(index)] = fields;
         }
         by_type
     });

@@ -4,8 +4,10 @@
 
 mod canonical;
 pub mod catalog;
+mod checks;
 pub mod custom;
 mod defaults;
+mod gated;
 pub mod kind;
 mod podspec;
 mod printing;

@@ -1,9 +1,10 @@
 //! ControllerRevisions: immutable snapshots of what a controller was told.
 
-use atoll_api::{GroupKind, GroupVersion, Object};
+use atoll_api::{FieldErrors, GroupKind, GroupVersion, Object};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::resources::checks::{immutable, not_negative, path, required};
 use crate::resources::kind::{AGE, Kind, Version, column};
 use crate::resources::printing::{NONE, age};
 use crate::resources::read::{field, int};
@@ -21,6 +22,8 @@ pub(in crate::resources) static KIND: Kind = Kind {
         ],
         ..Version::BARE
     }],
+    validate_create,
+    validate_update: Some(validate_update),
     cells,
     ..Kind::NAMESPACED
 };
@@ -33,4 +36,18 @@ fn cells(object: &Object, now: Timestamp) -> Vec<Value> {
         format!("{}/{}", kind.to_string().to_lowercase(), owner.name)
     });
     vec![controller.unwrap_or(NONE.to_owned()).into(), int(field(object, "revision")).into(), age(object, now)]
+}
+
+fn validate_create(revision: &Object, errors: &mut FieldErrors) {
+    not_negative(errors, &path("revision"), field(revision, "revision"));
+    match field(revision, "data") {
+        Value::Object(_) => {}
+        Value::Null => required(errors, &path("data"), "data is mandatory"),
+        _ => required(errors, &path("data"), "data must be a valid JSON object"),
+    }
+}
+
+fn validate_update(revision: &Object, old: &Object, errors: &mut FieldErrors) {
+    not_negative(errors, &path("revision"), field(revision, "revision"));
+    immutable(errors, &path("data"), field(revision, "data"), field(old, "data"));
 }

@@ -1,12 +1,17 @@
 //! ReplicaSets: a number of equal pods.
 
-use atoll_api::Object;
+use atoll_api::selector::LabelSelector;
+use atoll_api::{FieldErrors, Object};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::deployment::name_warning;
 use crate::registry::resource::GenerationPolicy;
+use crate::resources::checks::workloads::{at_most, counts, own_selector};
+use crate::resources::checks::{immutable, invalid, not_negative, path};
 use crate::resources::defaults::set;
 use crate::resources::kind::{AGE, Kind, SubresourceSpec, Version, column, wide};
+use crate::resources::podspec::{Template, validate_template};
 use crate::resources::printing::{age, containers, selector};
 use crate::resources::read::{field, int};
 
@@ -34,6 +39,10 @@ pub(in crate::resources) static KIND: Kind = Kind {
         ..Version::BARE
     }],
     generation: GenerationPolicy::SpecChanges,
+    validate_create,
+    validate_update: Some(validate_update),
+    validate_status_update,
+    warnings: |object, old| if old.is_none() { name_warning(object.name()).into_iter().collect() } else { Vec::new() },
     cells,
     type_defaults: &[("apps.v1.ReplicaSetSpec", |spec| set(spec, "replicas", 1))],
     ..Kind::NAMESPACED
@@ -51,4 +60,36 @@ fn cells(object: &Object, now: Timestamp) -> Vec<Value> {
         images,
         selector(&spec["selector"]),
     ]
+}
+
+fn validate_create(set: &Object, errors: &mut FieldErrors) {
+    let (spec, path) = (field(set, "spec"), path("spec"));
+    not_negative(errors, &path.child("replicas"), &spec["replicas"]);
+    not_negative(errors, &path.child("minReadySeconds"), &spec["minReadySeconds"]);
+    own_selector(errors, &spec["selector"], &path.child("selector"), "deployment");
+    match LabelSelector::from_object(&spec["selector"]) {
+        Err(_) => invalid(errors, &path.child("selector"), &spec["selector"], "invalid label selector"),
+        Ok(selector) => {
+            let demands =
+                Template { selector: Some(selector), restart_policies: &["Always"], no_deadline: Some("ReplicaSet") };
+            validate_template(errors, &spec["template"], &path.child("template"), &demands);
+        }
+    }
+}
+
+fn validate_update(set: &Object, old: &Object, errors: &mut FieldErrors) {
+    validate_create(set, errors);
+    let selector = |object| field(object, "spec").get("selector").cloned().unwrap_or_default();
+    immutable(errors, &path("spec.selector"), &selector(set), &selector(old));
+}
+
+fn validate_status_update(set: &Object, _: &Object, errors: &mut FieldErrors) {
+    let (status, path) = (field(set, "status"), path("status"));
+    let bounded = ["fullyLabeledReplicas", "readyReplicas", "availableReplicas"];
+    counts(errors, status, &path, &["replicas"]);
+    counts(errors, status, &path, &bounded);
+    counts(errors, status, &path, &["observedGeneration", "terminatingReplicas"]);
+    at_most(errors, status, &path, &bounded, "replicas", "cannot be greater than status.replicas");
+    let detail = "cannot be greater than readyReplicas";
+    at_most(errors, status, &path, &["availableReplicas"], "readyReplicas", detail);
 }

@@ -1,14 +1,16 @@
 //! CronJobs: jobs at set times.
 
-use atoll_api::Object;
+use atoll_api::{FieldErrors, FieldPath, Object};
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
+use super::{job, schedule};
 use crate::registry::resource::GenerationPolicy;
+use crate::resources::checks::{invalid, not_negative, path, required, required_one_of};
 use crate::resources::defaults::set;
 use crate::resources::kind::{AGE, Kind, SubresourceSpec, Version, column, wide};
 use crate::resources::printing::{NONE, age, containers, go_bool, selector, since, text_or};
-use crate::resources::read::{field, size, text};
+use crate::resources::read::{field, flag, is_set, size, text};
 
 pub(in crate::resources) static KIND: Kind = Kind {
     resource: "cronjobs",
@@ -33,6 +35,8 @@ pub(in crate::resources) static KIND: Kind = Kind {
         ..Version::BARE
     }],
     generation: GenerationPolicy::SpecChanges,
+    validate_create,
+    validate_update: Some(validate_update),
     cells,
     type_defaults: &[("batch.v1.CronJobSpec", spec_defaults)],
     ..Kind::NAMESPACED
@@ -64,4 +68,86 @@ fn cells(object: &Object, now: Timestamp) -> Vec<Value> {
         images,
         selector(&job["selector"]),
     ]
+}
+
+/// A job's name is the cron job's, a hyphen and ten digits, and must be a DNS label.
+const MAX_NAME: usize = 52;
+
+fn validate_create(cron_job: &Object, errors: &mut FieldErrors) {
+    validate_spec(cron_job, None, errors);
+    if cron_job.name().len() > MAX_NAME {
+        let detail = format!("must be no more than {MAX_NAME} characters");
+        invalid(errors, &path("metadata.name"), &cron_job.name().into(), detail);
+    }
+}
+
+fn validate_update(cron_job: &Object, old: &Object, errors: &mut FieldErrors) {
+    validate_spec(cron_job, Some(field(old, "spec")), errors);
+}
+
+fn validate_spec(cron_job: &Object, old: Option<&Value>, errors: &mut FieldErrors) {
+    let (spec, path) = (field(cron_job, "spec"), path("spec"));
+    match text(&spec["schedule"]) {
+        "" => required(errors, &path.child("schedule"), ""),
+        schedule => {
+            let had_zone = old.is_some_and(|old| text(&old["schedule"]).contains("TZ"));
+            validate_schedule(schedule, had_zone, is_set(&spec["timeZone"]), &path.child("schedule"), errors);
+        }
+    }
+    not_negative(errors, &path.child("startingDeadlineSeconds"), &spec["startingDeadlineSeconds"]);
+    if old.is_none_or(|old| old["timeZone"] != spec["timeZone"])
+        && let Some(zone) = spec["timeZone"].as_str()
+    {
+        validate_zone(zone, &path.child("timeZone"), errors);
+    }
+    let policy = text(&spec["concurrencyPolicy"]);
+    required_one_of(errors, &path.child("concurrencyPolicy"), policy, &["Allow", "Forbid", "Replace"]);
+    let (template, at) = (&spec["jobTemplate"]["spec"], path.child("jobTemplate").child("spec"));
+    job::validate_spec_without_selector(template, &at, errors);
+    if is_set(&template["selector"]) {
+        invalid(errors, &at.child("selector"), &template["selector"], "`selector` will be auto-generated");
+    }
+    if flag(&template["manualSelector"]) {
+        let path = at.child("manualSelector");
+        errors.push(atoll_api::FieldError::not_supported(&path, &json!(true), &["nil", "false"]));
+    }
+    for field in ["successfulJobsHistoryLimit", "failedJobsHistoryLimit"] {
+        not_negative(errors, &path.child(field), &spec[field]);
+    }
+}
+
+fn validate_schedule(schedule: &str, had_zone: bool, has_field: bool, path: &FieldPath, errors: &mut FieldErrors) {
+    if let Err(why) = schedule::check(schedule) {
+        invalid(errors, path, &schedule.into(), why);
+    }
+    let detail = match (schedule.contains("TZ"), had_zone) {
+        (true, false) => "cannot use TZ or CRON_TZ in schedule, use timeZone field instead",
+        (true, true) if has_field => "cannot use both timeZone field and TZ or CRON_TZ in schedule",
+        _ => return,
+    };
+    invalid(errors, path, &schedule.into(), detail);
+}
+
+/// Names of zones are checked for their shape; which there are is not known here.
+fn validate_zone(zone: &str, path: &FieldPath, errors: &mut FieldErrors) {
+    let shaped = |part: &str| {
+        !part.is_empty()
+            && !matches!(part, "." | "..")
+            && !part.starts_with('-')
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || "._+-".contains(c))
+    };
+    let plausible = |zone: &str| {
+        let known = ["UTC", "GMT", "Etc", "Zulu", "Universal", "Greenwich"];
+        zone.contains('/')
+            || known.contains(&zone)
+            || (zone.len() >= 2 && zone.chars().next().is_some_and(|c| c.is_ascii_uppercase()))
+    };
+    if zone.is_empty() {
+        invalid(errors, path, &zone.into(), "timeZone must be nil or non-empty string");
+    } else if !zone.split('/').all(shaped) || (!plausible(zone) && !zone.eq_ignore_ascii_case("local")) {
+        invalid(errors, path, &zone.into(), format!("unknown time zone {zone}"));
+    } else if zone.eq_ignore_ascii_case("local") {
+        let detail = "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones";
+        invalid(errors, path, &zone.into(), detail);
+    }
 }

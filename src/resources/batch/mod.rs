@@ -2,3 +2,4 @@
 
 pub(super) mod cronjob;
 pub(super) mod job;
+mod schedule;

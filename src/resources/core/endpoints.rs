@@ -1,9 +1,11 @@
 //! Endpoints: the addresses behind a service, in one object.
 
-use atoll_api::Object;
+use atoll_api::{FieldErrors, FieldPath, Object};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use crate::resources::checks::network::{PROTOCOLS, endpoint_ip, legacy_ip, port};
+use crate::resources::checks::{label, path, qualified, required, required_one_of, subdomain};
 use crate::resources::defaults::{each, set};
 use crate::resources::kind::{AGE, Kind, Manners, Version, column};
 use crate::resources::printing::{NONE, age};
@@ -21,6 +23,8 @@ pub(in crate::resources) static KIND: Kind = Kind {
         ..Version::BARE
     }],
     manners: Manners::CREATE_ON_UPDATE,
+    validate_create,
+    validate_update: Some(validate_update),
     cells,
     type_defaults: &[("core.v1.EndpointSubset", subset_defaults)],
     ..Kind::NAMESPACED
@@ -70,4 +74,62 @@ fn addresses(subsets: &Value) -> String {
 
 fn join_host_port(host: &str, port: i64) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+fn validate_create(endpoints: &Object, errors: &mut FieldErrors) {
+    for (index, subset) in list(field(endpoints, "subsets")).iter().enumerate() {
+        let path = path("subsets").index(index);
+        if list(&subset["addresses"]).is_empty() && list(&subset["notReadyAddresses"]).is_empty() {
+            required(errors, &path, "must specify `addresses` or `notReadyAddresses`");
+        }
+        for part in ["addresses", "notReadyAddresses"] {
+            for (index, address) in list(&subset[part]).iter().enumerate() {
+                validate_address(address, &path.child(part).index(index), errors);
+            }
+        }
+        let ports = list(&subset["ports"]);
+        for (index, port) in ports.iter().enumerate() {
+            let name = if ports.len() > 1 { Name::Required } else { Name::Optional };
+            validate_port(port, name, &path.child("ports").index(index), errors);
+        }
+    }
+}
+
+/// Whether a port must have a name, to be told apart from others.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Name {
+    Required,
+    Optional,
+}
+
+fn validate_address(address: &Value, path: &FieldPath, errors: &mut FieldErrors) {
+    let ip = text(&address["ip"]);
+    legacy_ip(errors, &path.child("ip"), ip);
+    if !text(&address["hostname"]).is_empty() {
+        label(errors, &path.child("hostname"), text(&address["hostname"]));
+    }
+    if let Some(node) = address["nodeName"].as_str() {
+        subdomain(errors, &path.child("nodeName"), node);
+    }
+    endpoint_ip(errors, &path.child("ip"), ip);
+}
+
+fn validate_port(value: &Value, name: Name, path: &FieldPath, errors: &mut FieldErrors) {
+    match (text(&value["name"]), name) {
+        ("", Name::Required) => required(errors, &path.child("name"), ""),
+        ("", Name::Optional) => {}
+        (name, _) => label(errors, &path.child("name"), name),
+    }
+    port(errors, &path.child("port"), int(&value["port"]));
+    required_one_of(errors, &path.child("protocol"), text(&value["protocol"]), PROTOCOLS);
+    if let Some(protocol) = value["appProtocol"].as_str() {
+        qualified(errors, &path.child("appProtocol"), protocol);
+    }
+}
+
+/// What was accepted once may stay as it is.
+fn validate_update(endpoints: &Object, old: &Object, errors: &mut FieldErrors) {
+    if field(endpoints, "subsets") != field(old, "subsets") {
+        validate_create(endpoints, errors);
+    }
 }

@@ -10,6 +10,7 @@ pub(super) mod namespace;
 pub(super) mod namespace_finalize;
 pub(super) mod node;
 pub(super) mod persistentvolume;
+pub(super) mod persistentvolume_checks;
 pub(super) mod persistentvolumeclaim;
 pub(super) mod pod;
 pub(super) mod podtemplate;

@@ -1,17 +1,18 @@
 //! Namespaces: what names are unique in.
 
-use atoll_api::Object;
+use atoll_api::{FieldErrors, Object};
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::registry::descriptor::Verb;
 use crate::registry::resource::NameRule;
+use crate::resources::checks::{invalid, invalid_each, path};
 use crate::resources::defaults::{child, made, set};
 use crate::resources::kind::{AGE, Kind, Manners, SubresourceSpec, Version, column};
 use crate::resources::printing::age;
-use crate::resources::read::{field, text};
+use crate::resources::read::{field, strings, text};
 
-/// The finalizer that keeps a namespace until it is empty.
+/// The finalizer that the namespace controller takes off once a namespace is empty.
 const FINALIZER: &str = "kubernetes";
 /// The label that carries a namespace's name.
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
@@ -31,17 +32,6 @@ pub(in crate::resources) static KIND: Kind = Kind {
     }],
     name_rule: NameRule::Label,
     manners: Manners::RETURNS_DELETED,
-    prepare_create: |namespace| {
-        namespace.map_mut("spec").insert("finalizers".into(), vec![Value::from(FINALIZER)].into());
-    },
-    prepare_update: |namespace, old| match old.get("spec").cloned() {
-        Some(spec) => {
-            namespace.0.insert("spec".into(), spec);
-        }
-        None => {
-            namespace.0.remove("spec");
-        }
-    },
     holds_deleted: |namespace| {
         namespace.at(&["spec", "finalizers"]).and_then(Value::as_array).is_some_and(|held| !held.is_empty())
     },
@@ -50,6 +40,11 @@ pub(in crate::resources) static KIND: Kind = Kind {
         namespace.metadata_mut().remove("deletionGracePeriodSeconds");
         namespace.map_mut("status").insert("phase".into(), "Terminating".into());
     },
+    prepare_create,
+    prepare_update: |namespace, old| keep_finalizers(namespace, old),
+    validate_create,
+    validate_update: Some(|_, _, _| {}),
+    validate_status_update,
     cells,
     type_defaults: &[("core.v1.Namespace", namespace_defaults), ("core.v1.NamespaceStatus", status_defaults)],
     ..Kind::CLUSTER
@@ -69,4 +64,48 @@ fn status_defaults(status: &mut Map<String, Value>) {
 
 fn cells(object: &Object, now: Timestamp) -> Vec<Value> {
     vec![text(&field(object, "status")["phase"]).into(), age(object, now)]
+}
+
+fn prepare_create(namespace: &mut Object) {
+    let finalizers = namespace.map_mut("spec").entry("finalizers").or_insert(json!([]));
+    if let Value::Array(list) = finalizers
+        && !list.iter().any(|finalizer| finalizer == FINALIZER)
+    {
+        list.push(FINALIZER.into());
+    }
+    namespace.0.insert("status".into(), json!({"phase": "Active"}));
+}
+
+/// Finalizers in the spec change through the subresource `finalize` only.
+fn keep_finalizers(namespace: &mut Object, old: &Object) {
+    let spec = namespace.map_mut("spec");
+    match field(old, "spec").get("finalizers") {
+        Some(finalizers) => spec.insert("finalizers".into(), finalizers.clone()),
+        None => spec.remove("finalizers"),
+    };
+}
+
+fn validate_create(namespace: &Object, errors: &mut FieldErrors) {
+    for finalizer in strings(&field(namespace, "spec")["finalizers"]) {
+        let wrong = atoll_api::validation::qualified_name(finalizer);
+        let malformed = !wrong.is_empty();
+        invalid_each(errors, &path("spec.finalizers"), finalizer, wrong);
+        if !malformed && !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(&finalizer) {
+            let detail = "name is neither a standard finalizer name nor is it fully qualified";
+            invalid(errors, &path("spec.finalizers"), &finalizer.into(), detail);
+        }
+    }
+}
+
+const STANDARD_FINALIZERS: &[&str] = &[FINALIZER, "orphan", "foregroundDeletion"];
+
+fn validate_status_update(namespace: &Object, _: &Object, errors: &mut FieldErrors) {
+    let phase = &field(namespace, "status")["phase"];
+    let (wanted, detail) = match namespace.deletion_timestamp() {
+        None => ("Active", "may only be 'Active' if `deletionTimestamp` is empty"),
+        Some(_) => ("Terminating", "may only be 'Terminating' if `deletionTimestamp` is not empty"),
+    };
+    if phase != wanted {
+        invalid(errors, &path("status.Phase"), phase, detail);
+    }
 }

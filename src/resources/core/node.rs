@@ -2,15 +2,20 @@
 
 use std::collections::BTreeSet;
 
-use atoll_api::Object;
+use atoll_api::validation::{label_value, qualified_name};
+use atoll_api::{FieldError, FieldErrors, FieldPath, Object};
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::registry::descriptor::Verb;
+use crate::resources::checks::amounts::amount_of;
+use crate::resources::checks::network::{Cidr, legacy_cidr};
+use crate::resources::checks::{forbidden, invalid, invalid_each, path, required_one_of};
 use crate::resources::defaults::set;
 use crate::resources::kind::{AGE, Kind, SubresourceSpec, Version, column, wide};
+use crate::resources::podspec::EFFECTS;
 use crate::resources::printing::{NONE, UNKNOWN, age, text_or};
-use crate::resources::read::{condition, field, flag, list, text};
+use crate::resources::read::{condition, entries, field, flag, list, strings, text};
 
 /// The verbs of the proxies to nodes, pods and services.
 pub(in crate::resources) const PROXY_VERBS: &[Verb] =
@@ -37,12 +42,15 @@ pub(in crate::resources) static KIND: Kind = Kind {
         subresources: &[SubresourceSpec::Other("proxy", "", "NodeProxyOptions", PROXY_VERBS), SubresourceSpec::Status],
         selectable_fields: &["spec.unschedulable"],
     }],
+    validate_create,
+    validate_update: Some(validate_update),
+    validate_status_update: |node, old, errors| validate_update(node, old, errors),
     cells,
     selectable: |object, path| match path {
         "spec.unschedulable" => Some(flag(&field(object, "spec")["unschedulable"]).to_string()),
         other => crate::resources::kind::by_path(object, other),
     },
-    type_defaults: &[("core.v1.NodeStatus", status_defaults)],
+    type_defaults: &[("core.v1.NodeStatus", status_defaults), ("core.v1.NodeSpec", spec_defaults)],
     ..Kind::CLUSTER
 };
 
@@ -97,4 +105,89 @@ fn roles(object: &Object) -> String {
         .filter(|role| !role.is_empty())
         .collect();
     if roles.is_empty() { NONE.to_owned() } else { roles.into_iter().collect::<Vec<_>>().join(",") }
+}
+
+/// The first range and the list of them are kept equal (core/v1/conversion.go, 1.36).
+fn spec_defaults(spec: &mut Map<String, Value>) {
+    let first = spec.get("podCIDRs").map(|all| text(&all[0]).to_owned()).unwrap_or_default();
+    let one = spec.get("podCIDR").map(|one| text(one).to_owned()).unwrap_or_default();
+    if first.is_empty() && !one.is_empty() {
+        set(spec, "podCIDRs", json!([one]));
+    } else if !first.is_empty() && one.is_empty() {
+        spec.insert("podCIDR".into(), first.into());
+    }
+}
+
+fn validate_create(node: &Object, errors: &mut FieldErrors) {
+    let spec = field(node, "spec");
+    taints(errors, &spec["taints"]);
+    amounts(errors, node);
+    let at = path("spec.podCIDRs");
+    let ranges = strings(&spec["podCIDRs"]);
+    for (index, range) in ranges.iter().enumerate() {
+        legacy_cidr(errors, &at.index(index), range);
+    }
+    let families: Vec<bool> =
+        ranges.iter().filter_map(|range| Cidr::parse(range)).map(|c| c.address.is_ipv4()).collect();
+    if ranges.len() > 1 && (ranges.len() > 2 || families.len() != 2 || families[0] == families[1]) {
+        let detail = "may specify no more than one CIDR for each IP family";
+        invalid(errors, &at, &spec["podCIDRs"], detail);
+    }
+}
+
+/// Kubernetes reports taints at the metadata (ValidateNode, 1.36).
+fn taints(errors: &mut FieldErrors, taints: &Value) {
+    let mut seen = BTreeSet::new();
+    for (index, taint) in list(taints).iter().enumerate() {
+        let path = path("metadata.taints").index(index);
+        let (key, value, effect) = (text(&taint["key"]), text(&taint["value"]), text(&taint["effect"]));
+        invalid_each(errors, &path.child("key"), key, qualified_name(key));
+        let wrong = label_value(value);
+        if !wrong.is_empty() {
+            invalid(errors, &path.child("value"), &value.into(), wrong.join(";"));
+        }
+        required_one_of(errors, &path.child("effect"), effect, EFFECTS);
+        if !seen.insert((effect, key)) {
+            let shown = json!({"Key": key, "Value": value, "Effect": effect, "TimeAdded": taint["timeAdded"]});
+            let detail = "taints must be unique by key and effect pair".to_owned();
+            errors.push(FieldError { detail, ..FieldError::duplicate(&path, &shown) });
+        }
+    }
+}
+
+fn amounts(errors: &mut FieldErrors, node: &Object) {
+    for part in ["capacity", "allocatable"] {
+        for (name, amount) in entries(&field(node, "status")[part]) {
+            amount_of(errors, &FieldPath::new("status").child(part).child(name), name, amount);
+        }
+    }
+}
+
+fn validate_update(node: &Object, old: &Object, errors: &mut FieldErrors) {
+    let (spec, was) = (field(node, "spec"), field(old, "spec"));
+    amounts(errors, node);
+    let mut seen: Vec<&Value> = Vec::new();
+    for (index, address) in list(&field(node, "status")["addresses"]).iter().enumerate() {
+        if seen.contains(&address) {
+            errors.push(FieldError::duplicate(&path("status.addresses").index(index), address));
+        }
+        seen.push(address);
+    }
+    let (ranges, before) = (strings(&spec["podCIDRs"]), strings(&was["podCIDRs"]));
+    let detail = "node updates may not change podCIDR except from \"\" to valid";
+    if !before.is_empty() && ranges.len() != before.len() {
+        forbidden(errors, &path("spec.podCIDRs"), detail);
+    } else {
+        for _ in before.iter().zip(&ranges).filter(|(was, now)| was != now) {
+            forbidden(errors, &path("spec.podCIDRs"), detail);
+        }
+    }
+    if !text(&was["providerID"]).is_empty() && was["providerID"] != spec["providerID"] {
+        let detail = "node updates may not change providerID except from \"\" to valid";
+        forbidden(errors, &path("spec.providerID"), detail);
+    }
+    taints(errors, &spec["taints"]);
+    if text(&was["externalID"]) != text(&spec["externalID"]) {
+        forbidden(errors, &path("spec.externalID"), "may not be updated");
+    }
 }

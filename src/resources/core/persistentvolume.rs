@@ -2,8 +2,9 @@
 
 use atoll_api::Object;
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
+use super::persistentvolume_checks as checks;
 use crate::resources::defaults::{child, made, set};
 use crate::resources::kind::{AGE, Kind, Manners, SubresourceSpec, Version, column, wide};
 use crate::resources::printing::{UNSET, age, text_or};
@@ -35,6 +36,10 @@ pub(in crate::resources) static KIND: Kind = Kind {
         ..Version::BARE
     }],
     manners: Manners::RETURNS_DELETED,
+    prepare_create,
+    prepare_status_update,
+    validate_create: checks::validate,
+    validate_update: Some(checks::validate_update),
     cells,
     type_defaults: &[("core.v1.PersistentVolume", volume_defaults)],
     ..Kind::CLUSTER
@@ -76,4 +81,22 @@ pub(super) fn access_modes(modes: &Value) -> String {
     let modes = strings(modes);
     let named = SHORT.iter().filter(|(mode, _)| modes.contains(mode)).map(|(_, short)| *short);
     named.collect::<Vec<_>>().join(",")
+}
+
+fn prepare_create(volume: &mut Object) {
+    let since = volume.meta("creationTimestamp").to_owned();
+    volume.0.insert("status".into(), json!({"phase": "Pending", "lastPhaseTransitionTime": since}));
+}
+
+/// The time of the last change of the phase stays while the phase does.
+fn prepare_status_update(volume: &mut Object, old: &Object) {
+    let was = field(old, "status");
+    let status = volume.map_mut("status");
+    let same = status.get("phase") == was.get("phase");
+    if same
+        && !status.contains_key("lastPhaseTransitionTime")
+        && let Some(time) = was.get("lastPhaseTransitionTime")
+    {
+        status.insert("lastPhaseTransitionTime".into(), time.clone());
+    }
 }

@@ -5,7 +5,9 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::registry::resource::GenerationPolicy;
+use crate::resources::checks::path;
 use crate::resources::kind::{Kind, Manners, Version, column};
+use crate::resources::podspec::{Template, validate_template};
 use crate::resources::printing::{containers, labels};
 use crate::resources::read::field;
 
@@ -24,6 +26,10 @@ pub(in crate::resources) static KIND: Kind = Kind {
     }],
     generation: GenerationPolicy::ContentChanges,
     manners: Manners::RETURNS_DELETED,
+    validate_create: |object, errors| {
+        let demands = Template { selector: None, restart_policies: &[], no_deadline: None };
+        validate_template(errors, field(object, "template"), &path("template"), &demands);
+    },
     cells,
     ..Kind::NAMESPACED
 };

@@ -1,14 +1,18 @@
 //! ReplicationControllers: the predecessor of ReplicaSets, with a plain map of labels as selector.
 
-use atoll_api::Object;
+use atoll_api::selector::LabelSelector;
+use atoll_api::{FieldErrors, Object};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::registry::resource::GenerationPolicy;
+use crate::resources::checks::workloads::{at_most, counts};
+use crate::resources::checks::{not_negative, path, required};
 use crate::resources::defaults::{child, set};
 use crate::resources::kind::{AGE, Kind, Manners, SubresourceSpec, Version, by_path, column, wide};
+use crate::resources::podspec::{Template, validate_template};
 use crate::resources::printing::{age, containers, labels};
-use crate::resources::read::{entry, field, int, size};
+use crate::resources::read::{entry, field, int, is_set, size};
 
 pub(in crate::resources) static KIND: Kind = Kind {
     resource: "replicationcontrollers",
@@ -35,6 +39,8 @@ pub(in crate::resources) static KIND: Kind = Kind {
     }],
     generation: GenerationPolicy::SpecChanges,
     manners: Manners { orphans_by_default: true, ..Manners::USUAL },
+    validate_create,
+    validate_status_update,
     cells,
     selectable: |object, path| match path {
         "status.replicas" => Some(int(&field(object, "status")["replicas"]).to_string()),
@@ -73,4 +79,33 @@ fn cells(object: &Object, now: Timestamp) -> Vec<Value> {
         images,
         labels(&spec["selector"]),
     ]
+}
+
+fn validate_create(controller: &Object, errors: &mut FieldErrors) {
+    let (spec, path) = (field(controller, "spec"), path("spec"));
+    not_negative(errors, &path.child("minReadySeconds"), &spec["minReadySeconds"]);
+    if size(&spec["selector"]) == 0 {
+        required(errors, &path.child("selector"), "");
+    }
+    not_negative(errors, &path.child("replicas"), &spec["replicas"]);
+    if !is_set(&spec["template"]) {
+        return required(errors, &path.child("template"), "");
+    }
+    let demands = Template {
+        selector: Some(LabelSelector::from_label_map(&spec["selector"])),
+        restart_policies: &["Always"],
+        no_deadline: Some("ReplicationController"),
+    };
+    validate_template(errors, &spec["template"], &path.child("template"), &demands);
+}
+
+fn validate_status_update(controller: &Object, _: &Object, errors: &mut FieldErrors) {
+    let (status, path) = (field(controller, "status"), path("status"));
+    let bounded = ["fullyLabeledReplicas", "readyReplicas", "availableReplicas"];
+    counts(errors, status, &path, &["replicas"]);
+    counts(errors, status, &path, &bounded);
+    counts(errors, status, &path, &["observedGeneration"]);
+    at_most(errors, status, &path, &bounded, "replicas", "cannot be greater than status.replicas");
+    let detail = "cannot be greater than readyReplicas";
+    at_most(errors, status, &path, &["availableReplicas"], "readyReplicas", detail);
 }

@@ -1,10 +1,13 @@
 //! PodDisruptionBudgets: how many pods may be missing at a time.
 
-use atoll_api::Object;
+use atoll_api::validation::validate_label_selector;
+use atoll_api::{FieldErrors, Object};
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::registry::resource::GenerationPolicy;
+use crate::resources::checks::workloads::{at_most_all, count_or_percent, counts};
+use crate::resources::checks::{conditions, invalid, one_of, path};
 use crate::resources::kind::{AGE, Kind, Manners, SubresourceSpec, Version, column};
 use crate::resources::printing::age;
 use crate::resources::read::{field, int, int_or_string, is_set};
@@ -27,6 +30,8 @@ pub(in crate::resources) static KIND: Kind = Kind {
     }],
     generation: GenerationPolicy::SpecChanges,
     manners: Manners::CONDITIONAL,
+    validate_create,
+    validate_status_update,
     cells,
     ..Kind::NAMESPACED
 };
@@ -40,4 +45,31 @@ fn cells(object: &Object, now: Timestamp) -> Vec<Value> {
         int(&field(object, "status")["disruptionsAllowed"]).into(),
         age(object, now),
     ]
+}
+
+fn validate_create(budget: &Object, errors: &mut FieldErrors) {
+    let (spec, path) = (field(budget, "spec"), path("spec"));
+    let (least, most) = (&spec["minAvailable"], &spec["maxUnavailable"]);
+    if is_set(least) && is_set(most) {
+        let shown = json!({
+            "MinAvailable": least, "Selector": spec["selector"], "MaxUnavailable": most,
+            "UnhealthyPodEvictionPolicy": spec["unhealthyPodEvictionPolicy"],
+        });
+        invalid(errors, &path, &shown, "minAvailable and maxUnavailable cannot be both set");
+    }
+    for (field, bound) in [("minAvailable", least), ("maxUnavailable", most)] {
+        count_or_percent(errors, bound, &path.child(field));
+        at_most_all(errors, bound, &path.child(field));
+    }
+    validate_label_selector(&spec["selector"], &path.child("selector"), errors);
+    if let Some(policy) = spec["unhealthyPodEvictionPolicy"].as_str() {
+        let accepted = ["AlwaysAllow", "IfHealthyBudget"];
+        one_of(errors, &path.child("unhealthyPodEvictionPolicy"), policy, &accepted);
+    }
+}
+
+fn validate_status_update(budget: &Object, _: &Object, errors: &mut FieldErrors) {
+    let (status, path) = (field(budget, "status"), path("status"));
+    conditions::conditions(errors, &path.child("conditions"), &status["conditions"]);
+    counts(errors, status, &path, &["disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"]);
 }

@@ -1,16 +1,20 @@
 //! Pods: containers that run together on a node.
 
+mod quality;
 mod table;
+mod update;
 
-use atoll_api::Object;
-use serde_json::{Map, Value};
+use atoll_api::{FieldErrors, Object};
+use serde_json::{Map, Value, json};
 
 use super::node::PROXY_VERBS;
 use crate::registry::descriptor::{GET_PATCH_UPDATE, Verb};
-use crate::registry::resource::GenerationPolicy;
+use crate::registry::resource::{GenerationPolicy, Grace};
+use crate::resources::checks::{forbidden, invalid, path};
+use crate::resources::defaults::set;
 use crate::resources::kind::{AGE, Kind, Manners, SubresourceSpec, Version, by_path, column, wide};
-use crate::resources::podspec;
-use crate::resources::read::{field, flag, text};
+use crate::resources::podspec::{self, Whose, deletion_cost, validate_only_for_pods, validate_spec};
+use crate::resources::read::{field, flag, is_set, list, text};
 
 const STREAM_VERBS: &[Verb] = &[Verb::Create, Verb::Get];
 
@@ -58,9 +62,15 @@ pub(in crate::resources) static KIND: Kind = Kind {
     }],
     generation: GenerationPolicy::SpecChanges,
     manners: Manners::RETURNS_DELETED,
+    prepare_create,
+    prepare_status_update,
+    validate_create,
+    validate_update: Some(update::validate_update),
+    validate_status_update: update::validate_status_update,
     cells: table::cells,
     selectable,
-    type_defaults: &[("core.v1.Pod", pod_defaults)],
+    grace,
+    type_defaults: &[("core.v1.Pod", pod_defaults), ("core.v1.PodStatus", status_defaults)],
     ..Kind::NAMESPACED
 };
 
@@ -77,5 +87,86 @@ fn selectable(object: &Object, path: &str) -> Option<String> {
         // Kubernetes accepts this selector but knows no value for it (core/pod/strategy.go, 1.36).
         "status.podIPs" => None,
         other => by_path(object, other),
+    }
+}
+
+/// The first address and the list of them are kept equal (core/v1/conversion.go, 1.36).
+fn status_defaults(status: &mut Map<String, Value>) {
+    for (one, all) in [("podIP", "podIPs"), ("hostIP", "hostIPs")] {
+        let first = status.get(all).map(|all| text(&all[0]["ip"]).to_owned()).unwrap_or_default();
+        let ip = status.get(one).map(|ip| text(ip).to_owned()).unwrap_or_default();
+        if one == "podIP" && first.is_empty() && !ip.is_empty() {
+            set(status, all, json!([{"ip": ip}]));
+        } else if one == "podIP" && !first.is_empty() {
+            status.insert(one.to_owned(), first.into());
+        }
+    }
+}
+
+fn prepare_create(pod: &mut Object) {
+    let class = quality::class(field(pod, "spec"));
+    pod.0.insert("status".into(), json!({"phase": "Pending", "qosClass": class}));
+}
+
+/// A status does not touch owners, and keeps what it does not name of generations.
+fn prepare_status_update(pod: &mut Object, old: &Object) {
+    match old.metadata().and_then(|metadata| metadata.get("ownerReferences")) {
+        Some(owners) => pod.metadata_mut().insert("ownerReferences".into(), owners.clone()),
+        None => pod.metadata_mut().remove("ownerReferences"),
+    };
+    let was = field(old, "status");
+    let status = pod.map_mut("status");
+    if is_set(&was["observedGeneration"]) {
+        set(status, "observedGeneration", was["observedGeneration"].clone());
+    }
+    let conditions = status.get_mut("conditions").and_then(Value::as_array_mut);
+    for condition in conditions.into_iter().flatten().filter_map(Value::as_object_mut) {
+        let kind = condition.get("type").cloned().unwrap_or_default();
+        if let Some(was) = list(&was["conditions"]).iter().find(|was| was["type"] == kind)
+            && is_set(&was["observedGeneration"])
+        {
+            set(condition, "observedGeneration", was["observedGeneration"].clone());
+        }
+    }
+}
+
+/// A pod on a node is given time to stop; one that is on none, or has ended, goes at once.
+fn grace(pod: &Object, requested: Option<i64>) -> Grace {
+    let (spec, status) = (field(pod, "spec"), field(pod, "status"));
+    let ended = matches!(text(&status["phase"]), "Failed" | "Succeeded");
+    let seconds = requested.or(spec["terminationGracePeriodSeconds"].as_i64()).unwrap_or(0);
+    match seconds {
+        _ if ended || text(&spec["nodeName"]).is_empty() => Grace::Immediate,
+        0 => Grace::Immediate,
+        seconds if seconds < 0 => Grace::Seconds(1),
+        seconds => Grace::Seconds(seconds),
+    }
+}
+
+/// What must hold of a pod's description at any time.
+fn validate_metadata_and_spec(pod: &Object, errors: &mut FieldErrors) {
+    const MIRROR: &str = "kubernetes.io/config.mirror";
+    let (metadata, spec) = (field(pod, "metadata"), field(pod, "spec"));
+    let annotations = path("metadata.annotations");
+    if let Some(value) = pod.annotation(MIRROR)
+        && text(&spec["nodeName"]).is_empty()
+    {
+        let detail = "must set spec.nodeName if mirror pod annotation is set";
+        invalid(errors, &annotations.key(MIRROR), &value.into(), detail);
+    }
+    deletion_cost(errors, &metadata["annotations"], &annotations);
+    validate_spec(errors, spec, pod.metadata(), &path("spec"), Whose::Pod);
+    validate_only_for_pods(errors, spec, &path("spec"));
+}
+
+fn validate_create(pod: &Object, errors: &mut FieldErrors) {
+    validate_metadata_and_spec(pod, errors);
+    let spec = field(pod, "spec");
+    if !list(&spec["ephemeralContainers"]).is_empty() {
+        forbidden(errors, &path("spec.ephemeralContainers"), "cannot be set on create");
+    }
+    if !text(&spec["nodeName"]).is_empty() && !list(&spec["schedulingGates"]).is_empty() {
+        let detail = "cannot be set until all schedulingGates have been cleared";
+        forbidden(errors, &path("spec.nodeName"), detail);
     }
 }

@@ -1,17 +1,17 @@
 //! Services: a stable address for pods.
 
-use std::collections::BTreeSet;
+mod addresses;
+mod checks;
+mod table;
 
-use atoll_api::Object;
-use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::node::PROXY_VERBS;
 use crate::registry::resource::NameRule;
 use crate::resources::defaults::{child, each, set};
 use crate::resources::kind::{AGE, Kind, Manners, SubresourceSpec, Version, column, wide};
-use crate::resources::printing::{NONE, age, labels, text_or};
-use crate::resources::read::{entry, field, int, list, strings, text};
+use crate::resources::read::{entry, int, list, text};
+pub(in crate::resources) use table::load_balancer_addresses;
 
 /// How long a client stays with the same pod, if it is to.
 const AFFINITY_SECONDS: i64 = 10_800;
@@ -38,9 +38,14 @@ pub(in crate::resources) static KIND: Kind = Kind {
         ],
         selectable_fields: &["spec.clusterIP", "spec.type"],
     }],
-    name_rule: NameRule::Rfc1035Label,
+    name_rule: NameRule::Label,
     manners: Manners { create_on_update: true, ..Manners::RETURNS_DELETED },
-    cells,
+    prepare_create: addresses::assign,
+    prepare_update: addresses::reassign,
+    validate_create: |service, errors| checks::validate(service, None, errors),
+    validate_update: Some(checks::validate_update),
+    validate_status_update: checks::validate_status_update,
+    cells: table::cells,
     type_defaults: &[("core.v1.Service", service_defaults)],
     ..Kind::NAMESPACED
 };
@@ -92,49 +97,4 @@ pub(super) fn is_externally_accessible(spec: &Map<String, Value>) -> bool {
         "ClusterIP" => !list(entry(spec, "externalIPs")).is_empty(),
         _ => false,
     }
-}
-
-fn cells(object: &Object, now: Timestamp) -> Vec<Value> {
-    let (spec, status) = (field(object, "spec"), field(object, "status"));
-    vec![
-        text(&spec["type"]).into(),
-        text_or(&spec["clusterIPs"][0], NONE),
-        external_ip(spec, status).into(),
-        ports(spec).into(),
-        age(object, now),
-        labels(&spec["selector"]),
-    ]
-}
-
-fn external_ip(spec: &Value, status: &Value) -> String {
-    let external = strings(&spec["externalIPs"]);
-    let or = |list: Vec<&str>, instead: &str| if list.is_empty() { instead.to_owned() } else { list.join(",") };
-    match text(&spec["type"]) {
-        "ClusterIP" | "NodePort" => or(external, NONE),
-        "LoadBalancer" => {
-            let mut all: Vec<&str> = load_balancer_addresses(&status["loadBalancer"]).into_iter().collect();
-            all.extend(external);
-            or(all, "<pending>")
-        }
-        "ExternalName" => text(&spec["externalName"]).to_owned(),
-        _ => "<unknown>".to_owned(),
-    }
-}
-
-/// The addresses and names of a load balancer, sorted.
-pub(in crate::resources) fn load_balancer_addresses(balancer: &Value) -> BTreeSet<&str> {
-    list(&balancer["ingress"])
-        .iter()
-        .map(|ingress| if text(&ingress["ip"]).is_empty() { text(&ingress["hostname"]) } else { text(&ingress["ip"]) })
-        .filter(|address| !address.is_empty())
-        .collect()
-}
-
-fn ports(spec: &Value) -> String {
-    let ports = list(&spec["ports"]).iter().map(|port| match (int(&port["port"]), int(&port["nodePort"])) {
-        (number, node) if node > 0 => format!("{number}:{node}/{}", text(&port["protocol"])),
-        (number, _) => format!("{number}/{}", text(&port["protocol"])),
-    });
-    let ports: Vec<String> = ports.collect();
-    if ports.is_empty() { NONE.to_owned() } else { ports.join(",") }
 }

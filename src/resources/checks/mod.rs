@@ -1,0 +1,107 @@
+//! Checks that many kinds share, with Kubernetes' texts. Each adds what it finds to a list of faults.
+
+pub(super) mod amounts;
+pub(super) mod conditions;
+pub(super) mod network;
+pub(super) mod workloads;
+
+use atoll_api::validation::{dns1123_label, dns1123_subdomain, label_value, qualified_name};
+use atoll_api::{FieldError, FieldErrors, FieldPath};
+use serde_json::Value;
+
+use super::read::{list, text};
+
+pub(super) const IMMUTABLE: &str = "field is immutable";
+const NEGATIVE: &str = "must be greater than or equal to 0";
+
+/// A path, from dotted field names.
+pub(super) fn path(fields: &str) -> FieldPath {
+    FieldPath::new(fields)
+}
+
+/// One fault for each thing wrong with a text.
+pub(super) fn invalid_each(errors: &mut FieldErrors, path: &FieldPath, value: &str, wrong: Vec<String>) {
+    errors.extend(wrong.into_iter().map(|detail| FieldError::invalid(path, &value.into(), detail)));
+}
+
+/// A value that is wrong for a reason that is told.
+pub(super) fn invalid(errors: &mut FieldErrors, path: &FieldPath, value: &Value, detail: impl Into<String>) {
+    errors.push(FieldError::invalid(path, value, detail));
+}
+
+/// A value that must be there.
+pub(super) fn required(errors: &mut FieldErrors, path: &FieldPath, detail: impl Into<String>) {
+    errors.push(FieldError::required(path, detail));
+}
+
+/// A value that must not be there.
+pub(super) fn forbidden(errors: &mut FieldErrors, path: &FieldPath, detail: impl Into<String>) {
+    errors.push(FieldError::forbidden(path, detail));
+}
+
+/// A number that must not be negative; absent is 0.
+pub(super) fn not_negative(errors: &mut FieldErrors, path: &FieldPath, value: &Value) {
+    if value.as_i64().is_some_and(|number| number < 0) {
+        invalid(errors, path, value, NEGATIVE);
+    }
+}
+
+/// A number that must be positive.
+pub(super) fn positive(errors: &mut FieldErrors, path: &FieldPath, value: i64) {
+    if value <= 0 {
+        invalid(errors, path, &value.into(), "must be greater than 0");
+    }
+}
+
+/// A value that must stay as it was.
+pub(super) fn immutable(errors: &mut FieldErrors, path: &FieldPath, new: &Value, old: &Value) {
+    if new != old {
+        invalid(errors, path, new, IMMUTABLE);
+    }
+}
+
+/// A text that must be one of a few.
+pub(super) fn one_of(errors: &mut FieldErrors, path: &FieldPath, value: &str, accepted: &[&str]) {
+    if !accepted.contains(&value) {
+        errors.push(FieldError::not_supported(path, &value.into(), accepted));
+    }
+}
+
+/// A text that must be there, and be one of a few.
+pub(super) fn required_one_of(errors: &mut FieldErrors, path: &FieldPath, value: &str, accepted: &[&str]) {
+    if value.is_empty() {
+        required(errors, path, "");
+    } else {
+        one_of(errors, path, value, accepted);
+    }
+}
+
+/// A DNS label.
+pub(super) fn label(errors: &mut FieldErrors, path: &FieldPath, value: &str) {
+    invalid_each(errors, path, value, dns1123_label(value));
+}
+
+/// A DNS subdomain.
+pub(super) fn subdomain(errors: &mut FieldErrors, path: &FieldPath, value: &str) {
+    invalid_each(errors, path, value, dns1123_subdomain(value));
+}
+
+/// A name that may have a DNS subdomain before it.
+pub(super) fn qualified(errors: &mut FieldErrors, path: &FieldPath, value: &str) {
+    invalid_each(errors, path, value, qualified_name(value));
+}
+
+/// The value of a label.
+pub(super) fn value_of_label(errors: &mut FieldErrors, path: &FieldPath, value: &str) {
+    invalid_each(errors, path, value, label_value(value));
+}
+
+/// Each text of a list that stands there twice.
+pub(super) fn duplicates(errors: &mut FieldErrors, path: &FieldPath, values: &Value) {
+    let mut seen = std::collections::BTreeSet::new();
+    for (index, value) in list(values).iter().enumerate() {
+        if !seen.insert(text(value)) {
+            errors.push(FieldError::duplicate(&path.index(index), value));
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Which addresses and ports a service gets.
+//!
+//! Services of a logical cluster carry no traffic themselves: an address only has to look like one, and to stay. It
+//! follows from the service's uid, so there is no allocator whose state could be lost, nor a check that no other
+//! service of the cluster happens to have the same.
+
+use std::net::Ipv4Addr;
+
+use atoll_api::Object;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use super::is_externally_accessible;
+use crate::resources::checks::network::parse_ip_sloppily;
+use crate::resources::defaults::set;
+use crate::resources::read::{entry, field, int, list, size, strings, text};
+
+/// Where the ports that nodes open begin, and how many there are.
+const FIRST_NODE_PORT: u32 = 30_000;
+const NODE_PORTS: u32 = 2_768;
+
+/// Gives a new service what it does not name itself.
+pub(super) fn assign(service: &mut Object) {
+    let seed = Seed::of(service);
+    let spec = service.map_mut("spec");
+    settle_cluster_ips(spec, None);
+    families(spec);
+    allocate(spec, &seed);
+}
+
+/// Keeps the addresses and ports a service has, and gives it what a change of its type calls for.
+pub(super) fn reassign(service: &mut Object, old: &Object) {
+    let seed = Seed::of(old);
+    let was = field(old, "spec").as_object().cloned().unwrap_or_default();
+    let spec = service.map_mut("spec");
+    keep_allocated(spec, &was);
+    settle_cluster_ips(spec, Some(&was));
+    drop_unneeded(spec, &was);
+    families(spec);
+    allocate(spec, &seed);
+    let balances = entry(spec, "type") == "LoadBalancer";
+    if !balances && let Some(status) = service.0.get_mut("status").and_then(Value::as_object_mut) {
+        status.insert("loadBalancer".into(), json!({}));
+    }
+}
+
+fn is_headless(spec: &Map<String, Value>) -> bool {
+    text(entry(spec, "clusterIP")) == "None" || entry(spec, "clusterIPs")[0] == "None"
+}
+
+fn needs_cluster_ip(spec: &Map<String, Value>) -> bool {
+    matches!(text(entry(spec, "type")), "ClusterIP" | "NodePort" | "LoadBalancer")
+}
+
+fn needs_node_ports(spec: &Map<String, Value>) -> bool {
+    match text(entry(spec, "type")) {
+        "NodePort" => true,
+        "LoadBalancer" => entry(spec, "allocateLoadBalancerNodePorts") != false,
+        _ => false,
+    }
+}
+
+/// Whether load balancers ask nodes if they have pods of the service.
+pub(super) fn needs_health_check(spec: &Map<String, Value>) -> bool {
+    entry(spec, "type") == "LoadBalancer" && entry(spec, "externalTrafficPolicy") == "Local"
+}
+
+/// Keeps the address and the list of addresses equal, whichever of them a client knows.
+fn settle_cluster_ips(spec: &mut Map<String, Value>, old: Option<&Map<String, Value>>) {
+    let Some(old) = old else {
+        if !text(entry(spec, "clusterIP")).is_empty() && size(entry(spec, "clusterIPs")) == 0 {
+            let ip = entry(spec, "clusterIP").clone();
+            spec.insert("clusterIPs".into(), json!([ip]));
+        }
+        return;
+    };
+    let same = |field: &str| entry(spec, field) == entry(old, field);
+    let (ip_kept, ips_kept) = (same("clusterIP"), same("clusterIPs"));
+    let had_ip = !text(entry(old, "clusterIP")).is_empty();
+    match text(entry(spec, "clusterIP")).to_owned() {
+        ip if ip.is_empty() && had_ip && ips_kept => {
+            spec.remove("clusterIPs");
+        }
+        ip if !ip.is_empty() && !ip_kept && ips_kept => {
+            spec.insert("clusterIPs".into(), json!([ip]));
+        }
+        _ => {}
+    }
+}
+
+/// What a client leaves out of an update stays as it was given.
+fn keep_allocated(spec: &mut Map<String, Value>, old: &Map<String, Value>) {
+    if needs_cluster_ip(old) && needs_cluster_ip(spec) {
+        for field in ["clusterIP", "clusterIPs"] {
+            if text(entry(spec, field)).is_empty() && size(entry(spec, field)) == 0 && old.contains_key(field) {
+                set(spec, field, entry(old, field).clone());
+            }
+        }
+    }
+    if needs_node_ports(old) && needs_node_ports(spec) {
+        let ports = spec.get_mut("ports").and_then(Value::as_array_mut);
+        for port in ports.into_iter().flatten().filter_map(Value::as_object_mut) {
+            let same =
+                |was: &&Value| was["port"] == *entry(port, "port") && was["protocol"] == *entry(port, "protocol");
+            let was = list(entry(old, "ports")).iter().find(same).map_or(0, |was| int(&was["nodePort"]));
+            if was != 0 && int(entry(port, "nodePort")) == 0 {
+                port.insert("nodePort".into(), was.into());
+            }
+        }
+    }
+    if needs_health_check(old) && needs_health_check(spec) && int(entry(spec, "healthCheckNodePort")) == 0 {
+        spec.insert("healthCheckNodePort".into(), entry(old, "healthCheckNodePort").clone());
+    }
+}
+
+/// Drops what a changed type has no use for, unless the client changed that too.
+fn drop_unneeded(spec: &mut Map<String, Value>, old: &Map<String, Value>) {
+    if needs_cluster_ip(old) && entry(spec, "type") == "ExternalName" {
+        for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
+            drop_if_kept(spec, old, field);
+        }
+    }
+    if entry(old, "type") == "LoadBalancer" && entry(spec, "type") != "LoadBalancer" {
+        for field in ["allocateLoadBalancerNodePorts", "loadBalancerClass"] {
+            drop_if_kept(spec, old, field);
+        }
+    }
+    if needs_health_check(old) && !needs_health_check(spec) {
+        drop_if_kept(spec, old, "healthCheckNodePort");
+    }
+    if is_externally_accessible(old) && !is_externally_accessible(spec) {
+        drop_if_kept(spec, old, "externalTrafficPolicy");
+    }
+    let node_ports = |spec: &Map<String, Value>| -> Vec<i64> {
+        list(entry(spec, "ports")).iter().map(|port| int(&port["nodePort"])).collect()
+    };
+    if needs_node_ports(old) && !needs_node_ports(spec) && node_ports(old) == node_ports(spec) {
+        let ports = spec.get_mut("ports").and_then(Value::as_array_mut);
+        for port in ports.into_iter().flatten().filter_map(Value::as_object_mut) {
+            port.remove("nodePort");
+        }
+    }
+}
+
+fn drop_if_kept(spec: &mut Map<String, Value>, old: &Map<String, Value>, field: &str) {
+    if entry(spec, field) == entry(old, field) {
+        spec.remove(field);
+    }
+}
+
+/// The families of addresses: IPv4 alone, as in a cluster that has nothing else, except for services that have no
+/// addresses of their own and select nothing.
+fn families(spec: &mut Map<String, Value>) {
+    if !needs_cluster_ip(spec) {
+        return;
+    }
+    let free = is_headless(spec) && size(entry(spec, "selector")) == 0;
+    if !spec.contains_key("ipFamilyPolicy") {
+        let both = free && list(entry(spec, "ipFamilies")).len() != 1;
+        spec.insert("ipFamilyPolicy".into(), if both { "RequireDualStack" } else { "SingleStack" }.into());
+    }
+    let mut families: Vec<String> = strings(entry(spec, "ipFamilies")).into_iter().map(str::to_owned).collect();
+    if families.is_empty() {
+        let given = strings(entry(spec, "clusterIPs")).into_iter().filter_map(parse_ip_sloppily);
+        families = given.map(|ip| if ip.is_ipv4() { "IPv4" } else { "IPv6" }.to_owned()).collect();
+    }
+    if families.is_empty() {
+        families.push("IPv4".to_owned());
+    }
+    if free && families.len() == 1 && entry(spec, "ipFamilyPolicy") != "SingleStack" {
+        let other = if families[0] == "IPv4" { "IPv6" } else { "IPv4" };
+        families.push(other.to_owned());
+    }
+    spec.insert("ipFamilies".into(), families.into());
+}
+
+fn allocate(spec: &mut Map<String, Value>, seed: &Seed) {
+    if needs_cluster_ip(spec) && size(entry(spec, "clusterIPs")) == 0 && text(entry(spec, "clusterIP")).is_empty() {
+        let ip = seed.address().to_string();
+        spec.insert("clusterIP".into(), ip.as_str().into());
+        spec.insert("clusterIPs".into(), json!([ip]));
+    }
+    let mut taken: Vec<i64> = list(entry(spec, "ports")).iter().map(|port| int(&port["nodePort"])).collect();
+    taken.push(int(entry(spec, "healthCheckNodePort")));
+    if needs_node_ports(spec) {
+        let ports = spec.get_mut("ports").and_then(Value::as_array_mut);
+        for port in ports.into_iter().flatten().filter_map(Value::as_object_mut) {
+            if int(entry(port, "nodePort")) == 0 {
+                port.insert("nodePort".into(), seed.port(&mut taken).into());
+            }
+        }
+    }
+    if needs_health_check(spec) && int(entry(spec, "healthCheckNodePort")) == 0 {
+        spec.insert("healthCheckNodePort".into(), seed.port(&mut taken).into());
+    }
+}
+
+/// Numbers that follow from the identity of a service.
+struct Seed([u8; 32]);
+
+impl Seed {
+    fn of(service: &Object) -> Self {
+        Self(Sha256::digest(service.uid().as_bytes()).into())
+    }
+
+    /// An address within 10.0.0.0/8; never the first or last of a range.
+    fn address(&self) -> Ipv4Addr {
+        Ipv4Addr::new(10, self.0[0], self.0[1], 1 + self.0[2] % 254)
+    }
+
+    /// A port that is not taken yet, and is taken now.
+    fn port(&self, taken: &mut Vec<i64>) -> i64 {
+        let start = u32::from_be_bytes([self.0[3], self.0[4], self.0[5], self.0[6]]) % NODE_PORTS;
+        let ports = (0..NODE_PORTS).map(|step| i64::from(FIRST_NODE_PORT + (start + step) % NODE_PORTS));
+        let port = ports.into_iter().find(|port| !taken.contains(port)).unwrap_or(i64::from(FIRST_NODE_PORT));
+        taken.push(port);
+        port
+    }
+}
