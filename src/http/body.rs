@@ -42,7 +42,7 @@ pub(super) async fn read_object(asked: &Asked, target: &Target, body: Body) -> A
     match target.resource.origin() {
         Origin::Builtin => {
             let read = codec_body::read_object(&bytes, encoding, &target.kind(), Duplicates::Merge)?;
-            Ok(registry::Body { value: read.object.into_value(), faults: read.faults })
+            Ok(registry::Body { value: read.object.into_value(), faults: read.faults, text: bytes })
         }
         Origin::Custom => read_custom(target, encoding, &bytes),
     }
@@ -54,11 +54,11 @@ fn read_custom(target: &Target, encoding: Encoding, bytes: &[u8]) -> ApiResult<r
     match encoding {
         Encoding::Json => {
             let read = json::parse(bytes, Duplicates::Replace).map_err(|error| unrecognized(error.to_string()))?;
-            Ok(registry::Body { value: read.value, faults: read.faults })
+            Ok(registry::Body { value: read.value, faults: read.faults, text: Bytes::copy_from_slice(bytes) })
         }
         Encoding::Yaml => {
             let read = yaml::parse(bytes).map_err(|error| unrecognized(error.to_string()))?;
-            Ok(registry::Body { value: read.value, faults: read.faults })
+            Ok(registry::Body { value: read.value, faults: read.faults, text: Bytes::copy_from_slice(bytes) })
         }
         Encoding::Protobuf => Err(unsupported_media_type(&["application/json", "application/yaml"])),
     }
@@ -93,10 +93,19 @@ pub(super) async fn read_patch(
     body: Body,
 ) -> ApiResult<registry::Body> {
     let bytes = read(body).await?;
-    let _ = (asked, target, kind);
-    let document =
-        json::parse(&bytes, Duplicates::Replace).map_err(|error| ApiError::bad_request(error.to_string()))?;
-    Ok(registry::Body { value: document.value, faults: document.faults })
+    let _ = (asked, target);
+    let bad = |error: &dyn std::fmt::Display| ApiError::bad_request(error.to_string());
+    let (value, faults) = match kind {
+        PatchKind::Apply => {
+            let document = yaml::parse(&bytes).map_err(|error| bad(&error))?;
+            (document.value, document.faults)
+        }
+        _ => {
+            let document = json::parse(&bytes, Duplicates::Replace).map_err(|error| bad(&error))?;
+            (document.value, document.faults)
+        }
+    };
+    Ok(registry::Body { value, faults, text: Bytes::new() })
 }
 
 /// The options of a deletion: of the body if there is one, else of the query.

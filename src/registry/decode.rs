@@ -4,11 +4,12 @@
 
 use atoll_api::validation::{self, Namespacing, validate_object_meta};
 use atoll_api::{ApiError, ApiResult, FieldErrors, FieldPath, GroupVersion, Object};
+use bytes::Bytes;
 use serde_json::Value;
 
 use super::Target;
 use super::resource::{NameRule, Origin};
-use crate::codec::{StrictFault, strict_error, strict_warnings};
+use crate::codec::{StrictFault, json, strict_error, strict_warnings};
 use crate::request::RequestContext;
 use crate::schema;
 use crate::schema::metadata::Malformed;
@@ -22,20 +23,24 @@ pub struct Body {
     pub value: Value,
     /// Faults that only the text shows, such as duplicate fields.
     pub faults: Vec<StrictFault>,
+    /// The text itself, if it was JSON or YAML: it tells in which order faults stand.
+    pub text: Bytes,
 }
 
 impl From<Value> for Body {
     fn from(value: Value) -> Self {
-        Self { value, faults: Vec::new() }
+        Self { value, faults: Vec::new(), text: Bytes::new() }
     }
 }
 
 /// Decodes a body into an object of the target's version: checked for type, pruned, not yet defaulted.
 pub fn decode(cx: &RequestContext, target: &Target, body: Body, validation: FieldValidation) -> ApiResult<Object> {
-    let Body { value, mut faults } = body;
+    let Body { value, mut faults, text } = body;
     let mut object = as_object(target, value)?;
     check_type(target, &mut object)?;
+    keep_reset_of_managers(&mut object);
     faults.extend(read_fields(target, &mut object)?);
+    json::sort_by_document(&text, &mut faults);
     report(cx, target, &faults, validation)?;
     Ok(object)
 }
@@ -131,6 +136,17 @@ fn check_type(target: &Target, object: &mut Object) -> ApiResult<()> {
     let kind = if object.kind().is_empty() { expected.kind.to_string() } else { object.kind().to_owned() };
     object.set_type(&version, &kind);
     Ok(())
+}
+
+/// An empty list of managers means that they are to be forgotten, as one empty entry does; it must survive the dropping of
+/// empty lists.
+fn keep_reset_of_managers(object: &mut Object) {
+    let Some(Value::Object(metadata)) = object.0.get_mut("metadata") else { return };
+    if let Some(Value::Array(managers)) = metadata.get_mut("managedFields")
+        && managers.is_empty()
+    {
+        managers.push(Value::Object(serde_json::Map::new()));
+    }
 }
 
 /// Reads an object as its origin is read; gives what a strict reading finds.

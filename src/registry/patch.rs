@@ -3,6 +3,7 @@
 use atoll_api::options::WriteOptions;
 use atoll_api::status::{Cause, Details};
 use atoll_api::{ApiError, ApiResult, FieldError, FieldPath, GroupKind, Object, Reason};
+use bytes::Bytes;
 use serde_json::Value;
 
 use super::decode::Body;
@@ -63,7 +64,7 @@ impl Registry {
             let applied = self.decode_applied(cx, target, name, &patch, options)?;
             return self
                 .modify(cx, target, name, change, options, |live| {
-                    apply_patch(cx, target, part, &applied, live, patch.force, options)
+                    apply_patch(cx, target, part, (name, &applied), live, patch.force, options)
                 })
                 .await;
         }
@@ -84,14 +85,15 @@ impl Registry {
         options: &WriteOptions,
     ) -> ApiResult<Object> {
         let mut object = decode::typed(cx, target, patch.body.clone(), options.field_validation)?;
-        if object.metadata().is_some_and(|m| m.contains_key("managedFields")) {
+        if object.metadata().and_then(|m| m.get("managedFields")).is_some_and(|managers| !managers.is_null()) {
             return Err(ApiError::bad_request("metadata.managedFields must be nil"));
         }
         if object.name().is_empty() {
             object.set_meta("name", name.name);
         }
         meta::check_name(&object, name.name)?;
-        meta::settle_namespace(target, &mut object, name)?;
+        // What the client leaves out is not filled in here: nobody is to own it.
+        meta::settle_namespace(target, &mut object.clone(), name)?;
         Ok(object)
     }
 }
@@ -115,8 +117,13 @@ fn patched(
         }
         _ => patch::strategic::apply(before, &patch.body.value, &target.version().schema).map_err(refuse)?,
     };
-    let body = Body { value: after, faults: patch.body.faults.clone() };
-    let mut object = decode::decode(cx, target, body, validation).map_err(|error| patched_into_nonsense(error))?;
+    let shown = after.to_string();
+    let body = Body { value: after, faults: patch.body.faults.clone(), text: Bytes::new() };
+    let mut object =
+        decode::decode(cx, target, body, validation).map_err(|error| patched_into_nonsense(target, &shown, &error))?;
+    meta::check_name(&object, live.name())?;
+    let name = ObjectName { namespace: live.namespace(), name: live.name() };
+    meta::settle_namespace(target, &mut object, &name)?;
     decode::default(target, &mut object)?;
     let precondition = changed_identity(&object, live);
     Ok((object, precondition))
@@ -138,7 +145,7 @@ fn apply_patch(
     cx: &RequestContext,
     target: &Target,
     part: Part,
-    applied: &Object,
+    (name, applied): (&ObjectName<'_>, &Object),
     live: Option<&Object>,
     force: Force,
     options: &WriteOptions,
@@ -147,6 +154,7 @@ fn apply_patch(
     let tracked = Tracked { cx, target, part, subresource: target.subresource_of(part), options };
     let merged = tracked.applied(live, applied, force)?;
     let mut object = decode::decode(cx, target, Body::from(merged.into_value()), options.field_validation)?;
+    meta::settle_namespace(target, &mut object, name)?;
     decode::default(target, &mut object)?;
     Ok((object, precondition))
 }
@@ -177,11 +185,13 @@ pub(super) fn refuse(error: patch::Error) -> ApiError {
 }
 
 /// A patch that leaves something which is not an object of the kind is the patch's fault: 422, not 400.
-fn patched_into_nonsense(error: ApiError) -> ApiError {
-    let why = error.status.message.clone();
+fn patched_into_nonsense(target: &Target, patched: &str, error: &ApiError) -> ApiError {
     let path = FieldPath::new("patch");
-    let kind = GroupKind { group: "".into(), kind: "".into() };
-    ApiError::invalid(&kind, "", &vec![FieldError::invalid_shown(&path, "", why)])
+    let nobody = GroupKind { group: "".into(), kind: "".into() };
+    let kind = target.kind().kind;
+    let message = &error.status.message;
+    let why = message.split_once(&format!(" cannot be handled as a {kind}: ")).map_or(&**message, |(_, why)| why);
+    ApiError::invalid(&nobody, "", &vec![FieldError::invalid(&path, &patched.into(), why)])
 }
 
 fn unsupported_strategic() -> ApiError {

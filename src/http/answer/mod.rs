@@ -110,7 +110,8 @@ pub(super) fn list(asked: &Asked, target: &Target, page: &ListAnswer) -> ApiResu
     let agreed = agree(asked, target, Holds::List)?;
     match agreed.shape() {
         Shape::Plain => form::encoded(asked, &agreed, StatusCode::OK, plain_list(asked, target, page)?),
-        Shape::PartialList(version) | Shape::Partial(version) => {
+        Shape::Partial(_) => Err(not_one_object()),
+        Shape::PartialList(version) => {
             let items = partial_items(asked, target, page, version)?;
             let list = partial_list(items, &list_meta(page), version);
             form::encoded(asked, &agreed, StatusCode::OK, form::json(&list)?)
@@ -169,6 +170,13 @@ fn list_meta(page: &ListAnswer) -> ListMeta {
 /// What of each object goes with its row.
 fn include(asked: &Asked) -> ApiResult<IncludeObject> {
     IncludeObject::from_query(&Query::parse(&asked.query))
+}
+
+fn not_one_object() -> ApiError {
+    ApiError::new(
+        atoll_api::Reason::NotAcceptable,
+        "you requested PartialObjectMetadata, but the requested object is a list",
+    )
 }
 
 fn not_a_list() -> ApiError {

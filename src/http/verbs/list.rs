@@ -25,8 +25,12 @@ pub(super) async fn answer(api: &Arc<Api>, asked: &Asked, target: &Target) -> Ap
 /// What a list, watch or deletecollection asks of the registry.
 pub(crate) fn request(asked: &Asked, target: &Target, options: &ListOptions) -> ApiResult<ListRequest> {
     let fields = target.version().selectable_fields.clone();
+    // Kinds that list their fields themselves know a namespace only if they live in one.
+    let has_namespace = fields.is_empty() || target.descriptor().is_namespaced();
     let known = |field: &str| {
-        field == "metadata.name" || field == "metadata.namespace" || fields.iter().any(|known| &**known == field)
+        field == "metadata.name"
+            || (field == "metadata.namespace" && has_namespace)
+            || fields.iter().any(|known| &**known == field)
     };
     let wording = match target.resource.origin() {
         Origin::Builtin if fields.is_empty() => FieldWording::Default,
