@@ -34,9 +34,13 @@ struct Record {
 // === impl Clusters ===
 
 impl Clusters {
-    /// The one copy of a cluster's name that all its entries share.
+    /// The one copy of a cluster's name that all its entries share. What is then put must be accounted for.
     pub(super) fn intern(&self, cluster: &LogicalClusterName) -> LogicalClusterName {
-        self.records.read().get_key_value(cluster).map_or_else(|| cluster.clone(), |(name, _)| name.clone())
+        if let Some((name, _)) = self.records.read().get_key_value(cluster) {
+            return name.clone();
+        }
+        self.records.write().entry(cluster.clone()).or_default();
+        cluster.clone()
     }
 
     pub(super) fn account(&self, changes: &[UsageChange]) {

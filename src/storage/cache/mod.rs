@@ -128,8 +128,10 @@ impl Store {
             bell: Arc::default(),
             attendant: Mutex::new(None),
         });
+        let started = Instant::now();
         let revision = store.load().await?;
         store.begin_at(revision);
+        tracing::info!(revision, clusters = store.clusters.len(), elapsed = ?started.elapsed(), "loaded the store");
         let sink: Weak<Self> = Arc::downgrade(&store);
         store.backend.subscribe(revision, sink).await.map_err(LoadError::Subscribe)?;
         let attendant = attend(Arc::downgrade(&store), store.bell.clone(), options.history_age);
