@@ -1,3 +1,5 @@
+//! Which old element a new one is compared with, and when a value counts as unchanged.
+
 use serde_json::{Value, json};
 
 use super::{OldElements, is_unchanged};

@@ -1,3 +1,5 @@
+//! What built-in and custom decoding accept, and how faults are told.
+
 use serde_json::{Value, json};
 
 use super::{base64, builtin, check, custom};

@@ -1,3 +1,5 @@
+//! What defaults fill in, and where they stop.
+
 use serde_json::{Value, json};
 
 use super::{TooLarge, fill};

@@ -1,3 +1,5 @@
+//! Values each string format takes and refuses.
+
 use super::{is_known_for, matches};
 use crate::schema::SchemaType;
 

@@ -1,3 +1,5 @@
+//! Keys of map lists and sets: what counts as the same element.
+
 use atoll_api::FieldPath;
 use serde_json::{Value, json};
 

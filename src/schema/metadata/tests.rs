@@ -1,3 +1,5 @@
+//! Faults of embedded object metadata.
+
 use atoll_api::FieldPath;
 use serde_json::{Value, json};
 

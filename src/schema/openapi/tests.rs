@@ -1,3 +1,5 @@
+//! The definitions that custom kinds become.
+
 use serde_json::{Value, json};
 
 use super::{CustomKind, Document, definition_name, definitions};

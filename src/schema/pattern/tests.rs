@@ -1,3 +1,5 @@
+//! Patterns that match, patterns that do not, and those that are refused.
+
 use super::{Pattern, check};
 
 fn check_match(pattern: &str, matching: &[&str], other: &[&str]) {

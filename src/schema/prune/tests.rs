@@ -1,3 +1,5 @@
+//! What pruning takes away, and what it leaves.
+
 use serde_json::{Value, json};
 
 use super::{Extent, drop_nulls, prune, prune_reporting};

@@ -1,3 +1,5 @@
+//! Which schemas are structural, and how the others are told off.
+
 use atoll_api::FieldPath;
 use serde_json::{Value, json};
 

@@ -1,3 +1,5 @@
+//! Values and the faults validation finds in them.
+
 use atoll_api::FieldPath;
 use serde_json::{Map, Value, json};
 
