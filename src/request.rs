@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use atoll_api::{ApiError, ClusterScope, LogicalClusterName, UserInfo};
+use atoll_api::{ApiError, ClusterScope, LogicalClusterName, Uid, UserInfo};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
@@ -194,6 +194,8 @@ pub fn percent_decode(text: &str) -> Option<Cow<'_, str>> {
 pub struct RequestContext {
     /// The logical cluster. For a request over all clusters, the system cluster, whose policy decides.
     pub cluster: LogicalClusterName,
+    /// Its identity when the request began; none for work of the server's own.
+    pub cluster_uid: Option<Uid>,
     /// Which clusters are read.
     pub scope: ClusterScope,
     /// Who asks.
@@ -209,7 +211,15 @@ impl RequestContext {
     /// The context of a request in one cluster.
     pub fn new(cluster: LogicalClusterName, user: UserInfo, now: Timestamp) -> Self {
         let scope = ClusterScope::One(cluster.clone());
-        Self { cluster, scope, user, user_agent: String::new(), now, warnings: Mutex::new(Vec::new()) }
+        Self {
+            cluster,
+            cluster_uid: None,
+            scope,
+            user,
+            user_agent: String::new(),
+            now,
+            warnings: Mutex::new(Vec::new()),
+        }
     }
 
     /// Adds a `Warning` header to the answer, once for each text.

@@ -107,6 +107,7 @@ async fn serve(api: &Arc<Api>, request: Request<Body>) -> (Response<Body>, Seen)
         Err(error) => return refused(error, seen),
     };
     let mut cx = RequestContext::new(cluster, user, now);
+    cx.cluster_uid = api.clusters.find(&cx.cluster).map(|found| found.uid.clone());
     cx.scope = scope;
     cx.user_agent = body::user_agent(&parts.headers);
     seen.user.clone_from(&cx.user.name);

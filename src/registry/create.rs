@@ -9,7 +9,7 @@ use super::tracking::Tracked;
 use super::{ObjectName, Registry, Target, Written, decode, encode, meta};
 use crate::admission::Operation;
 use crate::request::RequestContext;
-use crate::storage::{Action, CommitError, Expect, Key, Op, Txn};
+use crate::storage::{Action, Expect, Key, Op};
 
 /// How often a generated name may be taken before the client is told.
 const NAME_ATTEMPTS: usize = 8;
@@ -124,14 +124,13 @@ impl Registry {
             let bytes = encode::encode(&companion.object)?;
             ops.push(Op { key, expect: Expect::Absent, action: Action::Put(bytes) });
         }
-        match self.store.commit(Txn { ops }).await {
-            Ok(revision) => {
+        match self.commit(cx, ops).await? {
+            Some(revision) => {
                 let json = self.shown_after(target, &key, revision, object)?;
                 self.followed(cx, target, &name).await;
                 Ok(Written { json, created: true })
             }
-            Err(CommitError::Conflict { .. }) => Err(ApiError::already_exists(&target.shown(), name.name)),
-            Err(error) => Err(super::get::store_failed(error)),
+            None => Err(ApiError::already_exists(&target.shown(), name.name)),
         }
     }
 }

@@ -10,7 +10,7 @@ use super::resource::Grace;
 use super::{ObjectName, Registry, Target, encode, get, meta};
 use crate::admission::Operation;
 use crate::request::RequestContext;
-use crate::storage::{Action, CommitError, Entry, Expect, Key, Op, Txn};
+use crate::storage::{Action, Entry, Expect, Key, Op};
 
 const ATTEMPTS: usize = 32;
 /// The finalizer by which the garbage collector deletes dependents first.
@@ -98,10 +98,9 @@ impl Registry {
             entry.revision
         } else {
             let op = Op { key: key.clone(), expect: Expect::Revision(entry.revision), action };
-            match self.store.commit(Txn { ops: vec![op] }).await {
-                Ok(revision) => revision,
-                Err(CommitError::Conflict { .. }) => return Ok(None),
-                Err(error) => return Err(get::store_failed(error)),
+            match self.commit(cx, vec![op]).await? {
+                Some(revision) => revision,
+                None => return Ok(None),
             }
         };
         Ok(Some(match kept {

@@ -6,6 +6,7 @@ pub mod descriptor;
 pub mod encode;
 pub mod resource;
 
+mod commit;
 pub mod computed;
 mod create;
 mod decode;

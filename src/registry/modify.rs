@@ -12,7 +12,7 @@ use super::tracking::Tracked;
 use super::{ObjectName, Registry, Target, Written, decode, encode, get, meta};
 use crate::admission::Operation;
 use crate::request::RequestContext;
-use crate::storage::{Action, CommitError, Entry, Expect, Key, Op, Txn};
+use crate::storage::{Action, Entry, Expect, Key, Op};
 
 /// How often a change is made anew because somebody else was faster.
 const ATTEMPTS: usize = 32;
@@ -85,7 +85,7 @@ impl Registry {
             let precondition = change.precondition.clone().or(precondition);
             self.check_precondition(target, name, &entry, &change, &precondition)?;
             let Revised { new, old } = self.revise(cx, target, &change, options, &entry, &live, new).await?;
-            match self.store_changed(target, &key, &entry, &new, &old, options).await? {
+            match self.store_changed(cx, target, &key, &entry, &new, &old, options).await? {
                 Some(written) => {
                     if change.part == Part::Main && !options.dry_run {
                         self.followed(cx, target, name).await;
@@ -197,6 +197,7 @@ impl Registry {
     /// Commits a changed object; `None` if somebody else was faster.
     async fn store_changed(
         &self,
+        cx: &RequestContext,
         target: &Target,
         key: &Key,
         entry: &Entry,
@@ -210,10 +211,8 @@ impl Registry {
         if options.dry_run || gone {
             if gone && !options.dry_run {
                 let op = Op { key: key.clone(), expect: Expect::Revision(entry.revision), action: Action::Delete };
-                match self.store.commit(Txn { ops: vec![op] }).await {
-                    Ok(_) => {}
-                    Err(CommitError::Conflict { .. }) => return Ok(None),
-                    Err(error) => return Err(get::store_failed(error)),
+                if self.commit(cx, vec![op]).await?.is_none() {
+                    return Ok(None);
                 }
             }
             let mut shown = new.clone();
@@ -227,10 +226,9 @@ impl Registry {
             return done(out.into());
         }
         let op = Op { key: key.clone(), expect: Expect::Revision(entry.revision), action: Action::Put(bytes) };
-        match self.store.commit(Txn { ops: vec![op] }).await {
-            Ok(revision) => done(self.shown_after(target, key, revision, new)?),
-            Err(CommitError::Conflict { .. }) => Ok(None),
-            Err(error) => Err(get::store_failed(error)),
+        match self.commit(cx, vec![op]).await? {
+            Some(revision) => done(self.shown_after(target, key, revision, new)?),
+            None => Ok(None),
         }
     }
 }
