@@ -281,7 +281,7 @@ fn keep_field(new: &mut Object, old: &Object, field: &str) {
     };
 }
 
-/// A status write changes the status; a custom type's metadata stays as well, of a built-in's only the labels.
+/// A status write changes the status; a custom type's metadata stays as well, of a built-in's what the kind says.
 fn keep_all_but_status(target: &Target, new: &mut Object, old: &Object) {
     let status = new.0.remove("status");
     let metadata = new.0.remove("metadata");
@@ -290,17 +290,14 @@ fn keep_all_but_status(target: &Target, new: &mut Object, old: &Object) {
     if let Some(status) = status {
         kept.0.insert("status".into(), status);
     }
-    if let Some(mut metadata) = metadata {
+    if let Some(metadata) = metadata {
         let old_metadata = old.metadata().cloned().unwrap_or_default();
         match target.resource.origin() {
             super::resource::Origin::Builtin => {
-                if let Some(map) = metadata.as_object_mut() {
-                    match old_metadata.get("labels") {
-                        Some(labels) => map.insert("labels".into(), labels.clone()),
-                        None => map.remove("labels"),
-                    };
-                }
                 kept.0.insert("metadata".into(), metadata);
+                for field in target.resource.reset_fields(Part::Status) {
+                    keep_in_metadata(&mut kept, &old_metadata, field);
+                }
             }
             super::resource::Origin::Custom => {
                 let managed = metadata.get("managedFields").cloned();
@@ -312,6 +309,15 @@ fn keep_all_but_status(target: &Target, new: &mut Object, old: &Object) {
         }
     }
     *new = kept;
+}
+
+/// Keeps a field `metadata.<name>` as it was; other paths are none of this function's business.
+fn keep_in_metadata(object: &mut Object, old: &serde_json::Map<String, serde_json::Value>, path: &str) {
+    let Some(field) = path.strip_prefix("metadata.") else { return };
+    match old.get(field) {
+        Some(value) => object.metadata_mut().insert(field.to_owned(), value.clone()),
+        None => object.metadata_mut().remove(field),
+    };
 }
 
 fn check_changed(cx: &RequestContext, target: &Target, part: Part, new: &Object, old: &Object) -> ApiResult<()> {

@@ -14,7 +14,7 @@ use super::defaults::TypeDefaults;
 use crate::registry::descriptor::{
     ALL_VERBS, Column, Descriptor, ResourceVersionInfo, ScalePaths, Scope, Subresource, Verb,
 };
-use crate::registry::resource::{Companion, GenerationPolicy, Grace, NameRule, Resource};
+use crate::registry::resource::{Companion, GenerationPolicy, Grace, NameRule, Part, Resource};
 
 /// A built-in kind: its names and what is particular about it.
 pub struct Kind {
@@ -50,6 +50,8 @@ pub struct Kind {
     pub prepare_update: fn(&mut Object, &Object),
     /// Readies a changed status.
     pub prepare_status_update: fn(&mut Object, &Object),
+    /// The fields that a write to the status leaves as they are.
+    pub status_keeps: &'static [&'static str],
     /// Checks a new object.
     pub validate_create: fn(&Object, &mut FieldErrors),
     /// Checks a changed object; `None` to check it as a new one.
@@ -185,6 +187,7 @@ impl Kind {
         prepare_create: |_| {},
         prepare_update: |_, _| {},
         prepare_status_update: |_, _| {},
+        status_keeps: &["spec"],
         validate_create: |_, _| {},
         validate_update: None,
         validate_status_update: |_, _, _| {},
@@ -281,6 +284,14 @@ impl Resource for Builtin {
 
     fn default(&self, version: &GroupVersion, object: &mut Object) {
         canonical::settle(self.type_of(version), object);
+    }
+
+    fn reset_fields(&self, part: Part) -> Vec<&'static str> {
+        match part {
+            Part::Status => self.kind.status_keeps.to_vec(),
+            Part::Main if self.descriptor.storage_version().has_status() => vec!["status"],
+            Part::Main | Part::Other => Vec::new(),
+        }
     }
 
     fn blank(&self, version: &GroupVersion) -> Value {

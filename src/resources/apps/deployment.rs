@@ -48,6 +48,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     warnings,
     cells,
     type_defaults: &[("apps.v1.DeploymentSpec", spec_defaults)],
+    status_keeps: &["spec", "metadata.labels"],
     ..Kind::NAMESPACED
 };
 

@@ -24,7 +24,13 @@ impl Computed for Finalize {
                     if !version.is_empty() && version != namespace.resource_version() {
                         return Err(ApiError::modified(&call.target.shown(), call.name));
                     }
-                    let mut namespace = namespace.clone();
+                    let mut changed = sent.clone();
+                    for field in ["spec", "status"] {
+                        if let Some(value) = namespace.get(field) {
+                            changed.0.insert(field.into(), value.clone());
+                        }
+                    }
+                    let mut namespace = changed;
                     namespace.map_mut("spec").insert("finalizers".into(), finalizers.clone());
                     if finalizers.as_array().is_none_or(Vec::is_empty) {
                         namespace.map_mut("spec").remove("finalizers");
