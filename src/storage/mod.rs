@@ -283,8 +283,8 @@ pub enum Durability {
     /// After they survive a power loss.
     #[default]
     Full,
-    /// At once; a power loss may take the last moments, but never half a transaction. Commits still survive the death of the process
-    /// when it is closed properly.
+    /// At once; a power loss, or the death of the process, may take the last fraction of a second, but never half a
+    /// transaction. Closing properly takes nothing.
     Relaxed,
 }
 
