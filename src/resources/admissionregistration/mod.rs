@@ -15,6 +15,10 @@ pub(super) mod validatingadmissionpolicy;
 pub(super) mod validatingadmissionpolicybinding;
 pub(super) mod validatingwebhookconfiguration;
 
+mod policies;
+mod rules;
+mod webhooks;
+
 /// What webhooks of both kinds do if they do not say.
 fn webhook_defaults(webhook: &mut Map<String, Value>) {
     set(webhook, "failurePolicy", "Fail");

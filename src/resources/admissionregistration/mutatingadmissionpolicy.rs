@@ -1,6 +1,6 @@
 //! MutatingAdmissionPolicies: expressions that change what is written.
 
-use super::policy_cells;
+use super::{policies, policy_cells};
 use crate::registry::resource::GenerationPolicy;
 use crate::resources::defaults::set;
 use crate::resources::kind::{AGE, Kind, Manners, Version, column};
@@ -21,6 +21,8 @@ pub(in crate::resources) static KIND: Kind = Kind {
     }],
     generation: GenerationPolicy::SpecChanges,
     manners: Manners::CONDITIONAL,
+    validate_create: |policy, errors| policies::mutating(policy, None, errors),
+    validate_update: Some(|policy, old, errors| policies::mutating(policy, Some(old), errors)),
     cells: |object, now| policy_cells(object, "mutations", now),
     type_defaults: &[("admissionregistration.v1.MutatingAdmissionPolicySpec", |spec| {
         set(spec, "failurePolicy", "Fail")

@@ -1,6 +1,6 @@
 //! MutatingAdmissionPolicyBindings: where a policy applies, and with which parameters.
 
-use super::binding_cells;
+use super::{binding_cells, policies};
 use crate::registry::resource::GenerationPolicy;
 use crate::resources::kind::{AGE, Kind, Manners, Version, column};
 
@@ -20,6 +20,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     }],
     generation: GenerationPolicy::SpecChanges,
     manners: Manners::CONDITIONAL,
+    validate_create: policies::binding,
     cells: binding_cells,
     ..Kind::CLUSTER
 };

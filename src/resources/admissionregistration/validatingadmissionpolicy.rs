@@ -1,6 +1,6 @@
 //! ValidatingAdmissionPolicies: expressions that check what is written.
 
-use super::policy_cells;
+use super::{policies, policy_cells};
 use crate::registry::resource::GenerationPolicy;
 use crate::resources::defaults::set;
 use crate::resources::kind::{AGE, Kind, Manners, SubresourceSpec, Version, column};
@@ -22,6 +22,9 @@ pub(in crate::resources) static KIND: Kind = Kind {
     }],
     generation: GenerationPolicy::SpecChanges,
     manners: Manners::CONDITIONAL,
+    validate_create: |policy, errors| policies::validating(policy, None, errors),
+    validate_update: Some(|policy, old, errors| policies::validating(policy, Some(old), errors)),
+    validate_status_update: |policy, _, errors| policies::validating_status(policy, errors),
     cells: |object, now| policy_cells(object, "validations", now),
     type_defaults: &[
         ("admissionregistration.v1.ValidatingAdmissionPolicySpec", |spec| set(spec, "failurePolicy", "Fail")),

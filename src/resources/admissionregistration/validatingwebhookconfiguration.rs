@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{configuration_cells, webhook_defaults};
+use super::{configuration_cells, webhook_defaults, webhooks};
 use crate::registry::resource::GenerationPolicy;
 use crate::resources::defaults::set;
 use crate::resources::kind::{AGE, Kind, Manners, Version, column};
@@ -19,6 +19,8 @@ pub(in crate::resources) static KIND: Kind = Kind {
     }],
     generation: GenerationPolicy::ContentChanges,
     manners: Manners::CONDITIONAL,
+    validate_create: webhooks::validate_create,
+    validate_update: Some(webhooks::validate_update),
     cells: configuration_cells,
     type_defaults: &[
         ("admissionregistration.v1.ValidatingWebhook", validating_defaults),

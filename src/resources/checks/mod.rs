@@ -3,6 +3,7 @@
 pub(super) mod amounts;
 pub(super) mod conditions;
 pub(super) mod network;
+pub(super) mod webhooks;
 pub(super) mod workloads;
 
 use atoll_api::validation::{dns1123_label, dns1123_subdomain, label_value, qualified_name};
@@ -89,6 +90,20 @@ pub(super) fn subdomain(errors: &mut FieldErrors, path: &FieldPath, value: &str)
 /// A name that may have a DNS subdomain before it.
 pub(super) fn qualified(errors: &mut FieldErrors, path: &FieldPath, value: &str) {
     invalid_each(errors, path, value, qualified_name(value));
+}
+
+/// A name that can be one part of a path.
+pub(super) fn path_segment(errors: &mut FieldErrors, path: &FieldPath, value: &str) {
+    invalid_each(errors, path, value, atoll_api::validation::path_segment_name(value));
+}
+
+/// A name that must be there, and can be one part of a path.
+pub(super) fn required_path_segment(errors: &mut FieldErrors, path: &FieldPath, value: &str) {
+    if value.is_empty() {
+        required(errors, path, "");
+    } else {
+        path_segment(errors, path, value);
+    }
 }
 
 /// The value of a label.

@@ -108,9 +108,7 @@ pub(in crate::resources) fn legacy_cidr(errors: &mut FieldErrors, path: &FieldPa
     let Some(cidr) = Cidr::parse(value) else {
         return invalid(errors, path, &value.into(), "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)");
     };
-    let (address, bits) = value.split_once('/').unwrap_or((value, ""));
-    let has_zeros = address.parse::<IpAddr>().is_err() || (bits.len() > 1 && bits.starts_with('0'));
-    if has_zeros {
+    if has_zeros(value) {
         invalid(errors, path, &value.into(), "must not have leading 0s in IP or prefix length");
     } else if matches!(cidr.address, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some()) {
         invalid(errors, path, &value.into(), "must not have an IPv4-mapped IPv6 address");
@@ -129,6 +127,50 @@ pub(in crate::resources) fn strict_cidr(errors: &mut FieldErrors, path: &FieldPa
     {
         invalid(errors, path, &value.into(), format!("must be in canonical form ({:?})", cidr.to_string()));
     }
+}
+
+/// What is unusual about an address, for a warning.
+pub(in crate::resources) fn ip_warning(path: &FieldPath, value: &str) -> Option<String> {
+    let address = parse_ip_sloppily(value)?;
+    let plain = match address {
+        IpAddr::V6(v6) => v6.to_ipv4_mapped(),
+        IpAddr::V4(v4) => value.parse::<IpAddr>().is_err().then_some(v4),
+    };
+    if let Some(v4) = plain {
+        let better = v4.to_string();
+        return Some(format!("{path}: non-standard IP address {value:?} is invalid: use {better:?}"));
+    }
+    let canonical = address.to_string();
+    (address.is_ipv6() && canonical != value)
+        .then(|| format!("{path}: IPv6 address {value:?} should be in RFC 5952 canonical format ({canonical:?})"))
+}
+
+/// What is unusual about a range, for warnings.
+pub(in crate::resources) fn cidr_warnings(path: &FieldPath, value: &str) -> Vec<String> {
+    let Some(cidr) = Cidr::parse(value) else { return Vec::new() };
+    let mut warnings = Vec::new();
+    let masked = cidr.masked().to_string();
+    if cidr.masked() != cidr {
+        let one = Cidr { bits: if cidr.address.is_ipv4() { 32 } else { 128 }, ..cidr }.to_string();
+        warnings.push(format!(
+            "{path}: CIDR value {value:?} is ambiguous in this context (should be {masked:?} or {one:?}?)"
+        ));
+    }
+    let mapped = matches!(cidr.address, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some());
+    if has_zeros(value) || mapped {
+        warnings.push(format!("{path}: non-standard CIDR value {value:?} is invalid: use {masked:?}"));
+    } else if warnings.is_empty() && cidr.address.is_ipv6() && cidr.to_string() != value {
+        let canonical = cidr.to_string();
+        warnings
+            .push(format!("{path}: IPv6 CIDR value {value:?} should be in RFC 5952 canonical format ({canonical:?})"));
+    }
+    warnings
+}
+
+/// Whether a range has zeros before its numbers.
+fn has_zeros(cidr: &str) -> bool {
+    let (address, bits) = cidr.split_once('/').unwrap_or((cidr, ""));
+    address.parse::<IpAddr>().is_err() || (bits.len() > 1 && bits.starts_with('0'))
 }
 
 /// An address that traffic for a service may be sent to.

@@ -4,6 +4,7 @@ use atoll_api::Object;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::ingress_checks as checks;
 use crate::registry::resource::GenerationPolicy;
 use crate::resources::core::service::load_balancer_addresses;
 use crate::resources::kind::{AGE, Kind, SubresourceSpec, Version, column};
@@ -28,6 +29,16 @@ pub(in crate::resources) static KIND: Kind = Kind {
         ..Version::BARE
     }],
     generation: GenerationPolicy::SpecChanges,
+    validate_create: |ingress, errors| {
+        checks::validate(ingress, checks::Existing::default(), errors);
+        checks::one_class(ingress, errors);
+    },
+    validate_update: Some(|ingress, old, errors| checks::validate(ingress, checks::Existing::of(old), errors)),
+    validate_status_update: checks::validate_status_update,
+    warnings: |ingress, old| match old {
+        None => deprecated_class(ingress),
+        Some(_) => Vec::new(),
+    },
     cells,
     ..Kind::NAMESPACED
 };
@@ -55,5 +66,14 @@ fn hosts(rules: &Value) -> String {
         _ if shown.is_empty() => "*".to_owned(),
         Some((index, _)) if index + 1 < rules.len() => format!("{shown} + {} more...", rules.len() - SHOWN),
         _ => shown,
+    }
+}
+
+fn deprecated_class(ingress: &Object) -> Vec<String> {
+    match ingress.annotation(checks::CLASS) {
+        Some(_) if field(ingress, "spec")["ingressClassName"].is_null() => {
+            vec![format!("annotation {:?} is deprecated, please use 'spec.ingressClassName' instead", checks::CLASS)]
+        }
+        _ => Vec::new(),
     }
 }

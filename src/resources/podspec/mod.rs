@@ -17,6 +17,7 @@ mod volumes;
 pub(super) use affinity::{EFFECTS, node_selector, tolerations};
 pub(super) use defaults::{DEFAULTS, pod_only_defaults};
 pub(super) use mounts::no_backsteps;
+pub(super) use requirements::container_requirements;
 pub(super) use spec::{Whose, validate_only_for_pods, validate_spec};
 pub(super) use template::{Template, deletion_cost, validate_template};
 pub(super) use volumes::{

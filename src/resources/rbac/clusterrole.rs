@@ -1,5 +1,6 @@
 //! ClusterRoles: what may be done anywhere, or in any namespace.
 
+use super::checks;
 use crate::registry::resource::NameRule;
 use crate::resources::kind::{Kind, Manners, Version};
 
@@ -13,5 +14,9 @@ pub(in crate::resources) static KIND: Kind = Kind {
     }],
     name_rule: NameRule::PathSegment,
     manners: Manners { underlay: true, ..Manners::CREATE_ON_UPDATE },
+    validate_create: |role, errors| {
+        checks::rules(errors, role, checks::Reach::Cluster);
+        checks::aggregation(errors, role);
+    },
     ..Kind::CLUSTER
 };

@@ -4,7 +4,7 @@ use atoll_api::Object;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{binding_defaults, subjects};
+use super::{binding_defaults, checks, subjects};
 use crate::registry::resource::NameRule;
 use crate::resources::kind::{AGE, Kind, Manners, Version, column, wide};
 use crate::resources::printing::age;
@@ -27,6 +27,11 @@ pub(in crate::resources) static KIND: Kind = Kind {
     }],
     name_rule: NameRule::PathSegment,
     manners: Manners { underlay: true, ..Manners::CREATE_ON_UPDATE },
+    validate_create: |binding, errors| checks::binding(errors, binding, checks::Reach::Cluster),
+    validate_update: Some(|binding, old, errors| {
+        checks::binding(errors, binding, checks::Reach::Cluster);
+        checks::same_role(errors, binding, old);
+    }),
     cells,
     type_defaults: &[("rbac.v1.ClusterRoleBinding", binding_defaults)],
     ..Kind::CLUSTER

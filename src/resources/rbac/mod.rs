@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::defaults::set;
 use super::read::{entry, list, text};
 
+mod checks;
 pub(super) mod clusterrole;
 pub(super) mod clusterrolebinding;
 pub(super) mod role;

@@ -1,5 +1,6 @@
 //! Roles: what may be done in a namespace.
 
+use super::checks;
 use crate::registry::resource::NameRule;
 use crate::resources::kind::{Kind, Manners, Version};
 
@@ -9,5 +10,6 @@ pub(in crate::resources) static KIND: Kind = Kind {
     versions: &[Version { api_version: "rbac.authorization.k8s.io/v1", type_name: "rbac.v1.Role", ..Version::BARE }],
     name_rule: NameRule::PathSegment,
     manners: Manners { underlay: true, ..Manners::CREATE_ON_UPDATE },
+    validate_create: |role, errors| checks::rules(errors, role, checks::Reach::Namespace),
     ..Kind::NAMESPACED
 };

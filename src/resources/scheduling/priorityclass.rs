@@ -1,10 +1,11 @@
 //! PriorityClasses: names for how important pods are.
 
-use atoll_api::Object;
+use atoll_api::{FieldErrors, Object};
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::registry::resource::GenerationPolicy;
+use crate::resources::checks::{forbidden, immutable, one_of, path};
 use crate::resources::defaults::set;
 use crate::resources::kind::{AGE, Kind, Version, column};
 use crate::resources::printing::age;
@@ -27,6 +28,8 @@ pub(in crate::resources) static KIND: Kind = Kind {
     }],
     // There is no spec that could change: the generation stays 1.
     generation: GenerationPolicy::SpecChanges,
+    validate_create,
+    validate_update: Some(validate_update),
     cells,
     type_defaults: &[("scheduling.v1.PriorityClass", |class| set(class, "preemptionPolicy", "PreemptLowerPriority"))],
     ..Kind::CLUSTER
@@ -39,4 +42,43 @@ fn cells(object: &Object, now: Timestamp) -> Vec<Value> {
         age(object, now),
         text(field(object, "preemptionPolicy")).into(),
     ]
+}
+
+/// The highest priority for kinds of pods that are not part of the system.
+const HIGHEST: i64 = 1_000_000_000;
+/// What names of the system's own begin with, and which there are, with their priorities.
+const SYSTEM: &str = "system-";
+const OF_THE_SYSTEM: &[(&str, i64)] =
+    &[("system-node-critical", 2 * HIGHEST + 1000), ("system-cluster-critical", 2 * HIGHEST)];
+
+fn validate_create(class: &Object, errors: &mut FieldErrors) {
+    let value = int(field(class, "value"));
+    if class.name().starts_with(SYSTEM) {
+        if let Some(why) = not_of_the_system(class.name(), value, flag(field(class, "globalDefault"))) {
+            let detail =
+                format!("priority class names with '{SYSTEM}' prefix are reserved for system use only. error: {why}");
+            forbidden(errors, &path("metadata.name"), detail);
+        }
+    } else if value > HIGHEST {
+        let detail = format!("maximum allowed value of a user defined priority is {HIGHEST}");
+        forbidden(errors, &path("value"), detail);
+    }
+    let policy = text(field(class, "preemptionPolicy"));
+    one_of(errors, &path("preemptionPolicy"), policy, &["PreemptLowerPriority", "Never"]);
+}
+
+fn not_of_the_system(name: &str, value: i64, is_default: bool) -> Option<String> {
+    match OF_THE_SYSTEM.iter().find(|(known, _)| *known == name) {
+        None => Some(format!("{name} is not a known system priority class")),
+        Some((_, wanted)) if *wanted != value => Some(format!("value of {name} PriorityClass must be {wanted}")),
+        Some(_) if is_default => Some(format!("globalDefault of {name} PriorityClass must be false")),
+        Some(_) => None,
+    }
+}
+
+fn validate_update(class: &Object, old: &Object, errors: &mut FieldErrors) {
+    if int(field(class, "value")) != int(field(old, "value")) {
+        forbidden(errors, &path("value"), "may not be changed in an update.");
+    }
+    immutable(errors, &path("preemptionPolicy"), field(class, "preemptionPolicy"), field(old, "preemptionPolicy"));
 }

@@ -1,9 +1,12 @@
 //! CSIStorageCapacities: how much room a storage class has in some place.
 
-use atoll_api::Object;
+use atoll_api::validation::validate_label_selector;
+use atoll_api::{FieldErrors, Object};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::resources::checks::amounts::not_negative_amount;
+use crate::resources::checks::{immutable, path, subdomain};
 use crate::resources::kind::{Kind, Manners, Version, column};
 use crate::resources::printing::UNSET;
 use crate::resources::read::{field, is_set, quantity, text};
@@ -21,6 +24,13 @@ pub(in crate::resources) static KIND: Kind = Kind {
         ..Version::BARE
     }],
     manners: Manners::CONDITIONAL,
+    validate_create,
+    validate_update: Some(|capacity, old, errors| {
+        validate_create(capacity, errors);
+        for name in ["nodeTopology", "storageClassName"] {
+            immutable(errors, &path(name), field(capacity, name), field(old, name));
+        }
+    }),
     cells,
     ..Kind::NAMESPACED
 };
@@ -29,4 +39,12 @@ fn cells(object: &Object, _: Timestamp) -> Vec<Value> {
     let capacity = field(object, "capacity");
     let shown = if is_set(capacity) { quantity(capacity).to_string() } else { UNSET.to_owned() };
     vec![text(field(object, "storageClassName")).into(), shown.into()]
+}
+
+fn validate_create(capacity: &Object, errors: &mut FieldErrors) {
+    validate_label_selector(field(capacity, "nodeTopology"), &path("nodeTopology"), errors);
+    subdomain(errors, &path("storageClassName"), text(field(capacity, "storageClassName")));
+    if is_set(field(capacity, "capacity")) {
+        not_negative_amount(errors, &path("capacity"), field(capacity, "capacity"));
+    }
 }

@@ -1,5 +1,6 @@
 //! The kinds of `storage.k8s.io`.
 
+mod checks;
 pub(super) mod csidriver;
 pub(super) mod csinode;
 pub(super) mod csistoragecapacity;

@@ -1,13 +1,17 @@
 //! StorageClasses: how volumes are made.
 
-use atoll_api::Object;
+use std::collections::{BTreeMap, BTreeSet};
+
+use atoll_api::{FieldError, FieldErrors, FieldPath, Object};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use super::checks::{Parameters, parameters, provisioner};
+use crate::resources::checks::{immutable, one_of, path, qualified, required};
 use crate::resources::defaults::set;
 use crate::resources::kind::{AGE, Kind, Manners, NAME, Version, column};
 use crate::resources::printing::{age, text_or};
-use crate::resources::read::{field, flag, text};
+use crate::resources::read::{field, flag, list, text};
 
 pub(in crate::resources) static KIND: Kind = Kind {
     resource: "storageclasses",
@@ -27,6 +31,13 @@ pub(in crate::resources) static KIND: Kind = Kind {
         ..Version::BARE
     }],
     manners: Manners::RETURNS_DELETED,
+    validate_create,
+    validate_update: Some(|class, old, errors| {
+        validate_create(class, errors);
+        for name in ["parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"] {
+            immutable(errors, &path(name), field(class, name), field(old, name));
+        }
+    }),
     cells,
     type_defaults: &[("storage.v1.StorageClass", class_defaults)],
     ..Kind::CLUSTER
@@ -51,4 +62,50 @@ fn cells(object: &Object, now: Timestamp) -> Vec<Value> {
         flag(field(object, "allowVolumeExpansion")).into(),
         age(object, now),
     ]
+}
+
+fn validate_create(class: &Object, errors: &mut FieldErrors) {
+    provisioner(errors, &path("provisioner"), field(class, "provisioner"));
+    parameters(errors, &path("parameters"), field(class, "parameters"), Parameters::Optional);
+    let policy = text(field(class, "reclaimPolicy"));
+    if !policy.is_empty() {
+        one_of(errors, &path("reclaimPolicy"), policy, &["Delete", "Retain"]);
+    }
+    let mode = text(field(class, "volumeBindingMode"));
+    one_of(errors, &path("volumeBindingMode"), mode, &["Immediate", "WaitForFirstConsumer"]);
+    let mut seen = BTreeSet::new();
+    for (index, term) in list(field(class, "allowedTopologies")).iter().enumerate() {
+        let at = path("allowedTopologies").index(index).child("matchLabelExpressions");
+        let wanted = check_topology(errors, list(&term["matchLabelExpressions"]), &at);
+        if wanted.is_empty() || !seen.insert(wanted) {
+            errors.push(FieldError::duplicate(&at, &"".into()));
+        }
+    }
+}
+
+/// Checks a term; gives the values it wants of each label.
+fn check_topology<'a>(
+    errors: &mut FieldErrors,
+    expressions: &'a [Value],
+    path: &FieldPath,
+) -> BTreeMap<&'a str, BTreeSet<&'a str>> {
+    let mut wanted = BTreeMap::new();
+    for (index, expression) in expressions.iter().enumerate() {
+        let at = path.index(index);
+        let key = text(&expression["key"]);
+        let mut values = BTreeSet::new();
+        if list(&expression["values"]).is_empty() {
+            required(errors, &at.child("values"), "");
+        }
+        for (index, value) in list(&expression["values"]).iter().enumerate() {
+            if !values.insert(text(value)) {
+                errors.push(FieldError::duplicate(&at.child("values").index(index), value));
+            }
+        }
+        qualified(errors, &at.child("key"), key);
+        if wanted.insert(key, values).is_some() {
+            errors.push(FieldError::duplicate(&at.child("key"), &key.into()));
+        }
+    }
+    wanted
 }
