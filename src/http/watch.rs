@@ -40,7 +40,11 @@ pub(super) async fn answer(api: &Arc<Api>, asked: &Asked, target: &Target) -> Ap
     if !asked.path_name().is_empty() {
         list.fields = list.fields.and(atoll_api::selector::FieldSelector::exact("metadata.name", asked.path_name()));
     }
-    let request = WatchRequest { list, send_initial_events: options.send_initial_events };
+    let request = WatchRequest {
+        list,
+        send_initial_events: options.send_initial_events,
+        marks_initial_end: options.allow_bookmarks,
+    };
     let frames = answer::Frames::of(asked, target)?;
     let watch = match api.registry.watch(&asked.cx, target, &request).await {
         Ok(watch) => watch,

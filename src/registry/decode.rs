@@ -3,7 +3,7 @@
 //! Parsing bytes is the codec's work; what a value may be is the schema's.
 
 use atoll_api::validation::{self, Namespacing, validate_object_meta};
-use atoll_api::{ApiError, ApiResult, FieldErrors, FieldPath, GroupVersion, Object};
+use atoll_api::{ApiError, ApiResult, FieldError, FieldErrors, FieldPath, GroupVersion, Object};
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -207,7 +207,23 @@ pub(super) fn check_metadata(target: &Target, object: &Object) -> FieldErrors {
     let name_rule = target.resource.name_rule();
     let namespaced = target.descriptor().is_namespaced();
     let namespacing = if namespaced { Namespacing::Required } else { Namespacing::Forbidden };
-    validate_object_meta(object, namespacing, api_rule(name_rule), &FieldPath::new("metadata"))
+    let path = FieldPath::new("metadata");
+    let mut errors = validate_object_meta(object, namespacing, api_rule(name_rule), &path);
+    if target.resource.origin() == Origin::Builtin {
+        check_finalizers(object, &path.child("finalizers"), &mut errors);
+    }
+    errors
+}
+
+/// Finalizers of built-in kinds are Kubernetes' own or have a domain (core/validation, `ValidateObjectMeta`).
+fn check_finalizers(object: &Object, path: &FieldPath, errors: &mut FieldErrors) {
+    const STANDARD: [&str; 3] = ["foregroundDeletion", "kubernetes", "orphan"];
+    for (index, finalizer) in object.finalizers().into_iter().enumerate() {
+        if !finalizer.contains('/') && !STANDARD.contains(&finalizer) {
+            let why = "name is neither a standard finalizer name nor is it fully qualified";
+            errors.push(FieldError::invalid(&path.index(index), &finalizer.into(), why));
+        }
+    }
 }
 
 /// The rule of names in the words of validation.

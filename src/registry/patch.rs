@@ -107,9 +107,14 @@ fn patched(
     validation: FieldValidation,
 ) -> ApiResult<(Object, Precondition)> {
     let before = Value::Object(live.0.clone());
+    let mut faults = patch.body.faults.clone();
+    let mut operation_faults = Vec::new();
     let after = match patch.kind {
         PatchKind::Json => {
-            patch::json::Patch::decode(&patch.body.value).and_then(|p| p.apply(before)).map_err(refuse)?
+            let decoded = patch::json::Patch::decode(&patch.body.value).map_err(refuse)?;
+            operation_faults = faults.drain(..).map(|fault| format!("json patch {fault}")).collect();
+            operation_faults.extend(decoded.unknown_fields.iter().cloned());
+            decoded.apply(before).map_err(refuse)?
         }
         PatchKind::Merge => patch::merge::apply(before, &patch.body.value).map_err(refuse)?,
         PatchKind::Strategic if target.resource.origin() == Origin::Custom => {
@@ -118,7 +123,15 @@ fn patched(
         _ => patch::strategic::apply(before, &patch.body.value, &target.version().schema).map_err(refuse)?,
     };
     let shown = after.to_string();
-    let body = Body { value: after, faults: patch.body.faults.clone(), text: Bytes::new() };
+    match validation {
+        FieldValidation::Strict if !operation_faults.is_empty() => {
+            let why = format!("strict decoding error: {}", operation_faults.join(", "));
+            return Err(patched_into_nonsense(target, &shown, &ApiError::bad_request(why)));
+        }
+        FieldValidation::Warn => operation_faults.into_iter().for_each(|fault| cx.warn(fault)),
+        FieldValidation::Strict | FieldValidation::Ignore => {}
+    }
+    let body = Body { value: after, faults, text: Bytes::new() };
     let mut object =
         decode::decode(cx, target, body, validation).map_err(|error| patched_into_nonsense(target, &shown, &error))?;
     meta::check_name(&object, live.name())?;

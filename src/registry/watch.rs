@@ -17,6 +17,8 @@ pub struct WatchRequest {
     pub list: ListRequest,
     /// Whether what is there already comes first, and a bookmark after it; `None` leaves it to the version.
     pub send_initial_events: Option<bool>,
+    /// Whether a bookmark tells when all that was there has been told.
+    pub marks_initial_end: bool,
 }
 
 /// What happened to an object, as seen through the watch's selectors.
@@ -104,7 +106,7 @@ impl Registry {
             target: target.clone(),
             request: request.list.clone(),
             initial,
-            initial_end: (request.send_initial_events == Some(true)).then_some(after),
+            initial_end: (request.marks_initial_end && request.send_initial_events == Some(true)).then_some(after),
             watcher,
         })
     }

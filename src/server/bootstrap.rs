@@ -31,10 +31,19 @@ fn identity_key() -> Key {
     Key::new(GroupResource::new("core.kcp.io", "logicalclusters"), LogicalClusterName::root(), "", "cluster")
 }
 
+/// What was found in a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Nothing: what every store has was written.
+    Empty,
+    /// What an earlier start wrote.
+    Used,
+}
+
 /// Writes what is missing; on a store that was used before, nothing.
-pub(super) async fn ensure(store: &Arc<Store>) -> Result<(), Error> {
+pub(super) async fn ensure(store: &Arc<Store>) -> Result<Found, Error> {
     if store.get(&identity_key()).is_some() {
-        return Ok(());
+        return Ok(Found::Used);
     }
     let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let mut txn = Txn::default();
@@ -47,7 +56,7 @@ pub(super) async fn ensure(store: &Arc<Store>) -> Result<(), Error> {
         txn = txn.and(key, crate::storage::Expect::Absent, crate::storage::Action::Put(bytes));
     }
     store.commit(txn).await.map_err(Error::Commit)?;
-    Ok(())
+    Ok(Found::Empty)
 }
 
 fn objects() -> Vec<(GroupResource, Object)> {

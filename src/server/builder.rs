@@ -154,8 +154,12 @@ impl Builder {
         let tls = pki.server_config().map_err(Error::Pki)?;
         let options = storage::Options { durability: self.durability };
         let backend = storage::open(&self.storage, options).await.map_err(Error::Storage)?;
-        let store = Store::open(backend).await.map_err(Error::Load)?;
-        bootstrap::ensure(&store).await.map_err(Error::Bootstrap)?;
+        let mut store = Store::open(backend.clone()).await.map_err(Error::Load)?;
+        if bootstrap::ensure(&store).await.map_err(Error::Bootstrap)? == bootstrap::Found::Empty {
+            // History begins after what every store has, so that no client believes to have seen how it came to be.
+            drop(store);
+            store = Store::open(backend).await.map_err(Error::Load)?;
+        }
         let api = self.assemble(store)?;
         Ok(Server { api: Arc::new(api), pki, tls, listener, grace: self.grace })
     }
