@@ -85,7 +85,7 @@ impl Registry {
             v: "meta.k8s.io/v1".into(),
             rv: page.revision as i64,
             start: [start.cluster.to_string(), start.namespace.to_string(), start.name.to_string()],
-            cluster: cx.cluster.to_string(),
+            cluster: identity(cx),
         };
         let continue_token = page.next.take().map(|start| encode_continue(&token(start))).unwrap_or_default();
         let remaining = page.remaining.filter(|_| !selective && !continue_token.is_empty());
@@ -188,6 +188,12 @@ pub(super) fn parse_version(text: &str) -> ApiResult<ResourceVersion> {
     })
 }
 
+/// What a token names its cluster by: the name alone may have belonged to another one before.
+fn identity(cx: &RequestContext) -> String {
+    let uid = cx.cluster_uid.as_ref().map(|uid| uid.as_str()).unwrap_or_default();
+    format!("{}/{uid}", cx.cluster)
+}
+
 fn encode_continue(token: &Continue) -> String {
     URL_SAFE_NO_PAD.encode(serde_json::to_vec(token).expect("a token is plain strings and numbers"))
 }
@@ -199,7 +205,7 @@ fn decode_continue(text: &str, cx: &RequestContext) -> ApiResult<Continue> {
     if token.v != "meta.k8s.io/v1" {
         return Err(bad(&format!("server does not recognize this encoded version {:?}", token.v)));
     }
-    if token.cluster != cx.cluster.as_str() {
+    if token.cluster != identity(cx) {
         return Err(bad("it was given for another logical cluster"));
     }
     Ok(token)

@@ -92,6 +92,10 @@ impl Store {
 
     /// The object under a key at an older revision.
     pub fn get_at(&self, key: &Key, revision: u64) -> Result<Option<Arc<Entry>>, ReadError> {
+        let floor = self.floors.of(&ClusterScope::One(key.cluster.clone()));
+        if revision < floor {
+            return Err(ReadError::Expired { oldest: floor });
+        }
         let before = self.revision();
         let Some(resource) = self.resource(&key.resource) else {
             self.check_readable(revision, before)?;
@@ -110,6 +114,10 @@ impl Store {
     /// A page of a list.
     pub fn list(&self, query: ListQuery<'_>) -> Result<Page, ReadError> {
         // Before the resource is looked up: what is not there now was not there at this revision.
+        let floor = self.floors.of(query.scope);
+        if query.at.is_some_and(|at| at < floor) {
+            return Err(ReadError::Expired { oldest: floor });
+        }
         let before = self.revision();
         let Some(resource) = self.resource(query.resource) else {
             let revision = query.at.unwrap_or(before);

@@ -9,6 +9,7 @@ mod bell;
 mod clusters;
 mod entry;
 mod event;
+mod floors;
 mod groups;
 mod index;
 mod list;
@@ -43,6 +44,7 @@ use super::{
 pub use clusters::ClusterUsage;
 pub use entry::{Entry, Labels, VALUE_PREFIX};
 pub use event::{Event, EventKind};
+use floors::Floors;
 pub use groups::CloseReason;
 pub use list::{ListQuery, Page, ReadError};
 pub use watch::{WatchItem, WatchQuery, Watcher};
@@ -76,6 +78,7 @@ pub struct Store {
     /// The revision at which the cache was loaded; of resources that have no entry in the table, nothing older is known.
     loaded: AtomicU64,
     history: AtomicI64,
+    floors: Floors,
     bell: Arc<Bell>,
     /// Sweeps old history and wakes crowds of watchers.
     attendant: Mutex<Option<tokio::task::JoinHandle<()>>>,
@@ -125,6 +128,7 @@ impl Store {
             stopped: latest::Sender::new(None),
             loaded: AtomicU64::new(0),
             history: AtomicI64::new(0),
+            floors: Floors::default(),
             bell: Arc::default(),
             attendant: Mutex::new(None),
         });
@@ -202,6 +206,7 @@ impl Store {
         }
         // Those that came while the deletion was under way.
         self.end_watches_of(cluster);
+        self.floors.raise(cluster, self.revision(), self.options.history_age);
         Ok(())
     }
 

@@ -412,3 +412,20 @@ async fn closing_ends_watches_and_commits() {
     assert!(matches!(error, CommitError::Fatal { .. }));
     assert_eq!(seen(&mut watch(&store, &one("b"), store.revision())), ["!Shutdown"]);
 }
+
+#[tokio::test]
+async fn a_cluster_of_an_earlier_ones_name_sees_nothing_of_its_past() {
+    let store = open().await;
+    let other = put(&store, "b/n/x", "1").await;
+    let old = put(&store, "a/n/x", "secret").await;
+    store.delete_cluster(&cluster("a")).await.unwrap();
+    put(&store, "a/n/y", "new").await;
+    let resource = pods();
+    let scope = one("a");
+    let past = ListQuery { at: Some(old), ..ListQuery::new(&resource, &scope) };
+    assert!(matches!(store.list(past), Err(ReadError::Expired { .. })));
+    assert!(store.get_at(&key("a/n/x"), old).is_err());
+    let query = WatchQuery { resource: &resource, scope: &scope, namespace: None, name: None };
+    assert!(matches!(store.watch(query, old), Err(ReadError::Expired { .. })), "not even that it was deleted");
+    assert_eq!(list_at(&store, &one("b"), Some(other)), ["b/n/x=1"], "the past of others is still there");
+}

@@ -52,7 +52,9 @@ impl Store {
         let resource = self.resource_or_new(query.resource);
         let interest = Interest { scope: query.scope.clone(), narrow: Narrow::new(query.namespace, query.name) };
         let mut state = resource.state.write();
-        let (oldest, current) = (state.ring.floor(), self.revision().max(state.revision));
+        // A cluster of an earlier one's name sees nothing of its predecessor's end.
+        let oldest = state.ring.floor().max(self.floors.of(query.scope));
+        let current = self.revision().max(state.revision);
         if after < oldest {
             return Err(ReadError::Expired { oldest });
         }
