@@ -84,12 +84,14 @@ impl Registry {
         }
         meta::make_new(cx, resource, object);
         resource.prepare_create(object);
+        resource.stamp(cx, object, None, Part::Main);
     }
 
     fn check_new(&self, cx: &RequestContext, target: &Target, object: &Object) -> ApiResult<()> {
         let resource = &*target.resource;
         let mut errors = decode::check_metadata(target, object);
         errors.extend(resource.validate_create(object));
+        errors.extend(resource.validate_in(&target.version().version, object, None));
         if !errors.is_empty() {
             return Err(ApiError::invalid(&target.kind().group_kind(), shown_name(object), &errors));
         }

@@ -188,7 +188,7 @@ impl Registry {
         self.admission.mutate(cx, &attributes, &mut new, Some(&old)).await?;
         decode::default_stored(target, &mut new)?;
         meta::drop_repeated_owners(cx, &mut new);
-        ready(target, change.part, &mut new, &old);
+        ready(cx, target, change.part, &mut new, &old);
         check_changed(cx, target, change.part, &new, &old)?;
         self.admission.validate(cx, &attributes, Some(&new), Some(&old)).await?;
         Ok(Revised { new, old })
@@ -254,7 +254,7 @@ pub(super) fn underlay_is_read_only(target: &Target, name: &str) -> ApiError {
 }
 
 /// What the server keeps, resets and counts in a changed object before it is checked.
-fn ready(target: &Target, part: Part, new: &mut Object, old: &Object) {
+fn ready(cx: &RequestContext, target: &Target, part: Part, new: &mut Object, old: &Object) {
     let resource = &*target.resource;
     match part {
         Part::Main => {
@@ -263,13 +263,18 @@ fn ready(target: &Target, part: Part, new: &mut Object, old: &Object) {
             }
             meta::keep_system_fields(new, old);
             resource.prepare_update(new, old);
+            resource.stamp(cx, new, Some(old), part);
             meta::count_generation(resource, new, old);
         }
-        Part::Other => meta::keep_system_fields(new, old),
+        Part::Other => {
+            meta::keep_system_fields(new, old);
+            resource.stamp(cx, new, Some(old), part);
+        }
         Part::Status => {
             keep_all_but_status(target, new, old);
             meta::keep_system_fields(new, old);
             resource.prepare_status_update(new, old);
+            resource.stamp(cx, new, Some(old), part);
         }
     }
 }
@@ -328,7 +333,11 @@ fn check_changed(cx: &RequestContext, target: &Target, part: Part, new: &Object,
     let mut errors: FieldErrors = metadata.clone();
     errors.extend(metadata);
     errors.extend(match part {
-        Part::Main => resource.validate_update(new, old),
+        Part::Main => {
+            let mut errors = resource.validate_update(new, old);
+            errors.extend(resource.validate_in(&target.version().version, new, Some(old)));
+            errors
+        }
         Part::Status => resource.validate_status_update(new, old),
         Part::Other => FieldErrors::new(),
     });

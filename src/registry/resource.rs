@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::descriptor::Descriptor;
+use crate::request::RequestContext;
 
 /// Whether a resource's types come with the server or from a CustomResourceDefinition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -95,6 +96,18 @@ pub trait Resource: Send + Sync + 'static {
     /// kinds, kept the old metadata.
     fn prepare_status_update(&self, object: &mut Object, old: &Object) {
         let _ = (object, old);
+    }
+
+    /// Sets what follows from who asks and when, once the object is readied; there is no `old` of a new object.
+    fn stamp(&self, cx: &RequestContext, object: &mut Object, old: Option<&Object>, part: Part) {
+        let _ = (cx, object, old, part);
+    }
+
+    /// Checks a new or changed object for what depends on the version the client speaks. The object is in the storage
+    /// version all the same.
+    fn validate_in(&self, version: &GroupVersion, object: &Object, old: Option<&Object>) -> FieldErrors {
+        let _ = (version, object, old);
+        FieldErrors::new()
     }
 
     /// Checks a new object. Metadata common to all kinds is checked by the registry.

@@ -15,6 +15,7 @@ use crate::registry::descriptor::{
     ALL_VERBS, Column, Descriptor, ResourceVersionInfo, ScalePaths, Scope, Subresource, Verb,
 };
 use crate::registry::resource::{Companion, GenerationPolicy, Grace, NameRule, Part, Resource};
+use crate::request::RequestContext;
 
 /// A built-in kind: its names and what is particular about it.
 pub struct Kind {
@@ -50,12 +51,18 @@ pub struct Kind {
     pub prepare_update: fn(&mut Object, &Object),
     /// Readies a changed status.
     pub prepare_status_update: fn(&mut Object, &Object),
+    /// Sets what follows from who asks and when.
+    pub stamp: fn(&RequestContext, &mut Object, Option<&Object>, Part),
+    /// The fields, besides the status, that a write to the object itself leaves as they are.
+    pub keeps: &'static [&'static str],
     /// The fields that a write to the status leaves as they are.
     pub status_keeps: &'static [&'static str],
     /// Checks a new object.
     pub validate_create: fn(&Object, &mut FieldErrors),
     /// Checks a changed object; `None` to check it as a new one.
     pub validate_update: Option<fn(&Object, &Object, &mut FieldErrors)>,
+    /// Checks for what depends on the version the client speaks.
+    pub validate_in: fn(&GroupVersion, &Object, Option<&Object>, &mut FieldErrors),
     /// Checks a changed status.
     pub validate_status_update: fn(&Object, &Object, &mut FieldErrors),
     /// Warnings for an object that is accepted.
@@ -187,7 +194,10 @@ impl Kind {
         prepare_create: |_| {},
         prepare_update: |_, _| {},
         prepare_status_update: |_, _| {},
+        stamp: |_, _, _, _| {},
+        keeps: &[],
         status_keeps: &["spec"],
+        validate_in: |_, _, _, _| {},
         validate_create: |_, _| {},
         validate_update: None,
         validate_status_update: |_, _, _| {},
@@ -289,8 +299,11 @@ impl Resource for Builtin {
     fn reset_fields(&self, part: Part) -> Vec<&'static str> {
         match part {
             Part::Status => self.kind.status_keeps.to_vec(),
-            Part::Main if self.descriptor.storage_version().has_status() => vec!["status"],
-            Part::Main | Part::Other => Vec::new(),
+            Part::Main => {
+                let status = self.descriptor.storage_version().has_status().then_some("status");
+                self.kind.keeps.iter().copied().chain(status).collect()
+            }
+            Part::Other => Vec::new(),
         }
     }
 
@@ -309,6 +322,9 @@ impl Resource for Builtin {
     }
 
     fn prepare_status_update(&self, object: &mut Object, old: &Object) {
+        if self.kind.status_keeps.contains(&"metadata") {
+            keep_metadata(object, old);
+        }
         (self.kind.prepare_status_update)(object, old);
         self.settle(object);
     }
@@ -331,6 +347,16 @@ impl Resource for Builtin {
     fn validate_status_update(&self, object: &Object, old: &Object) -> FieldErrors {
         let mut errors = FieldErrors::new();
         (self.kind.validate_status_update)(object, old, &mut errors);
+        errors
+    }
+
+    fn stamp(&self, cx: &RequestContext, object: &mut Object, old: Option<&Object>, part: Part) {
+        (self.kind.stamp)(cx, object, old, part);
+    }
+
+    fn validate_in(&self, version: &GroupVersion, object: &Object, old: Option<&Object>) -> FieldErrors {
+        let mut errors = FieldErrors::new();
+        (self.kind.validate_in)(version, object, old, &mut errors);
         errors
     }
 
@@ -398,6 +424,16 @@ pub fn by_path(object: &Object, field: &str) -> Option<String> {
         Value::String(text) => Some(text.clone()),
         Value::Null => None,
         other => Some(other.to_string()),
+    }
+}
+
+/// Keeps what clients write into the metadata as it was.
+fn keep_metadata(object: &mut Object, old: &Object) {
+    for field in ["labels", "annotations", "finalizers", "ownerReferences"] {
+        match old.metadata().and_then(|metadata| metadata.get(field)) {
+            Some(value) => object.metadata_mut().insert(field.to_owned(), value.clone()),
+            None => object.metadata_mut().remove(field),
+        };
     }
 }
 

@@ -25,6 +25,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     validate_create: |policy, errors| policies::validating(policy, None, errors),
     validate_update: Some(|policy, old, errors| policies::validating(policy, Some(old), errors)),
     validate_status_update: |policy, _, errors| policies::validating_status(policy, errors),
+    status_keeps: &["metadata", "spec"],
     cells: |object, now| policy_cells(object, "validations", now),
     type_defaults: &[
         ("admissionregistration.v1.ValidatingAdmissionPolicySpec", |spec| set(spec, "failurePolicy", "Fail")),

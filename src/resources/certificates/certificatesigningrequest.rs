@@ -3,12 +3,16 @@
 use atoll_api::Object;
 use atoll_api::time::human_duration;
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
+use super::checks::{self, Write};
 use crate::registry::descriptor::GET_PATCH_UPDATE;
+use crate::registry::resource::{NameRule, Part};
+use crate::registry::seconds;
+use crate::request::RequestContext;
 use crate::resources::kind::{AGE, ColumnSpec, Kind, SubresourceSpec, Version, column};
 use crate::resources::printing::{NONE, age, text_or};
-use crate::resources::read::{condition, field, text};
+use crate::resources::read::{condition, field, list, text};
 
 pub(in crate::resources) static KIND: Kind = Kind {
     resource: "certificatesigningrequests",
@@ -24,6 +28,19 @@ pub(in crate::resources) static KIND: Kind = Kind {
         ],
         selectable_fields: &["spec.signerName"],
     }],
+    name_rule: NameRule::Own,
+    keeps: &["spec"],
+    status_keeps: &["spec", "status.conditions"],
+    prepare_update: keep_spec,
+    prepare_status_update: |request, old| {
+        for kind in ["Approved", "Denied"] {
+            keep_conditions(request, old, kind);
+        }
+    },
+    stamp,
+    validate_create: |request, errors| checks::validate(request, None, errors),
+    validate_update: Some(|request, old, errors| checks::validate_update(request, old, Write::Main, errors)),
+    validate_status_update: |request, old, errors| checks::validate_update(request, old, Write::Status, errors),
     cells,
     ..Kind::CLUSTER
 };
@@ -63,4 +80,75 @@ fn state(status: &Value) -> String {
         state.push_str(",Issued");
     }
     state
+}
+
+/// A request never changes after it is made.
+fn keep_spec(request: &mut Object, old: &Object) {
+    request.0.insert("spec".into(), field(old, "spec").clone());
+}
+
+/// Conditions that are as many as before are what they were.
+fn keep_conditions(request: &mut Object, old: &Object, kind: &str) {
+    let known: Vec<&Value> =
+        list(&field(old, "status")["conditions"]).iter().filter(|condition| condition["type"] == kind).collect();
+    let Some(Value::Array(conditions)) = request.map_mut("status").get_mut("conditions") else { return };
+    let mut new: Vec<&mut Value> = conditions.iter_mut().filter(|condition| condition["type"] == kind).collect();
+    if new.len() == known.len() {
+        for (new, known) in new.iter_mut().zip(known) {
+            **new = known.clone();
+        }
+    }
+}
+
+fn stamp(cx: &RequestContext, request: &mut Object, old: Option<&Object>, part: Part) {
+    match (old, part) {
+        (None, _) => tell_who_asks(cx, request),
+        (Some(old), Part::Status | Part::Other) => tell_when(cx, request, old),
+        (Some(_), Part::Main) => {}
+    }
+}
+
+/// Who asks is not for the client to say.
+fn tell_who_asks(cx: &RequestContext, request: &mut Object) {
+    let user = &cx.user;
+    let spec = request.map_mut("spec");
+    for field in ["username", "uid", "groups", "extra"] {
+        spec.remove(field);
+    }
+    for (field, value) in [("username", &user.name), ("uid", &user.uid)] {
+        if !value.is_empty() {
+            spec.insert(field.to_owned(), value.as_str().into());
+        }
+    }
+    if !user.groups.is_empty() {
+        spec.insert("groups".into(), user.groups.clone().into());
+    }
+    if !user.extra.is_empty() {
+        spec.insert("extra".into(), json!(user.extra));
+    }
+}
+
+/// Conditions that do not say since when they are so are so since now, or since when they were.
+fn tell_when(cx: &RequestContext, request: &mut Object, old: &Object) {
+    let now = seconds(cx.now);
+    let before = list(&field(old, "status")["conditions"]);
+    let Some(Value::Array(conditions)) = request.map_mut("status").get_mut("conditions") else { return };
+    for condition in conditions.iter_mut().filter_map(Value::as_object_mut) {
+        let since = before
+            .iter()
+            .filter(|known| {
+                Some(&known["type"]) == condition.get("type") && Some(&known["status"]) == condition.get("status")
+            })
+            .map(|known| &known["lastTransitionTime"])
+            .find(|time| time.is_string());
+        let since = since.cloned().unwrap_or_else(|| now.clone().into());
+        say(condition, "lastUpdateTime", now.clone().into());
+        say(condition, "lastTransitionTime", since);
+    }
+}
+
+fn say(condition: &mut Map<String, Value>, field: &str, value: Value) {
+    if condition.get(field).is_none_or(Value::is_null) {
+        condition.insert(field.to_owned(), value);
+    }
 }

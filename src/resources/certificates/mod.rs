@@ -1,3 +1,4 @@
 //! The kinds of `certificates.k8s.io`.
 
 pub(super) mod certificatesigningrequest;
+mod checks;

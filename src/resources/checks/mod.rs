@@ -10,8 +10,6 @@ use atoll_api::validation::{dns1123_label, dns1123_subdomain, label_value, quali
 use atoll_api::{FieldError, FieldErrors, FieldPath};
 use serde_json::Value;
 
-use super::read::{list, text};
-
 pub(super) const IMMUTABLE: &str = "field is immutable";
 const NEGATIVE: &str = "must be greater than or equal to 0";
 
@@ -50,7 +48,7 @@ pub(super) fn not_negative(errors: &mut FieldErrors, path: &FieldPath, value: &V
 /// A number that must be positive.
 pub(super) fn positive(errors: &mut FieldErrors, path: &FieldPath, value: i64) {
     if value <= 0 {
-        invalid(errors, path, &value.into(), "must be greater than 0");
+        invalid(errors, path, &value.into(), "must be greater than zero");
     }
 }
 
@@ -109,14 +107,4 @@ pub(super) fn required_path_segment(errors: &mut FieldErrors, path: &FieldPath, 
 /// The value of a label.
 pub(super) fn value_of_label(errors: &mut FieldErrors, path: &FieldPath, value: &str) {
     invalid_each(errors, path, value, label_value(value));
-}
-
-/// Each text of a list that stands there twice.
-pub(super) fn duplicates(errors: &mut FieldErrors, path: &FieldPath, values: &Value) {
-    let mut seen = std::collections::BTreeSet::new();
-    for (index, value) in list(values).iter().enumerate() {
-        if !seen.insert(text(value)) {
-            errors.push(FieldError::duplicate(&path.index(index), value));
-        }
-    }
 }

@@ -4,7 +4,7 @@ use atoll_api::{FieldErrors, Object};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::resources::checks::{forbidden, not_negative, one_of, path, positive, qualified};
+use crate::resources::checks::{forbidden, invalid, not_negative, one_of, path, qualified};
 use crate::resources::kind::{AGE, Kind, Manners, Version, column};
 use crate::resources::printing::age;
 use crate::resources::read::{field, text};
@@ -31,7 +31,9 @@ fn cells(object: &Object, now: Timestamp) -> Vec<Value> {
 fn validate_create(lease: &Object, errors: &mut FieldErrors) {
     let spec = field(lease, "spec");
     if let Some(seconds) = spec["leaseDurationSeconds"].as_i64() {
-        positive(errors, &path("spec.leaseDurationSeconds"), seconds);
+        if seconds <= 0 {
+            invalid(errors, &path("spec.leaseDurationSeconds"), &seconds.into(), "must be greater than 0");
+        }
     }
     not_negative(errors, &path("spec.leaseTransitions"), &spec["leaseTransitions"]);
     if let Some(strategy) = spec["strategy"].as_str() {

@@ -53,6 +53,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     ],
     manners: Manners::CREATE_ON_UPDATE,
     convert,
+    validate_in: super::event_checks::validate,
     cells,
     selectable,
     ..Kind::NAMESPACED

@@ -5,6 +5,7 @@ pub(super) mod componentstatus;
 pub(super) mod configmap;
 pub(super) mod endpoints;
 pub(super) mod event;
+mod event_checks;
 pub(super) mod limitrange;
 pub(super) mod namespace;
 pub(super) mod namespace_finalize;

@@ -5,6 +5,9 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::persistentvolume_checks as checks;
+use crate::registry::resource::Part;
+use crate::registry::seconds;
+use crate::request::RequestContext;
 use crate::resources::defaults::{child, made, set};
 use crate::resources::kind::{AGE, Kind, Manners, SubresourceSpec, Version, column, wide};
 use crate::resources::printing::{UNSET, age, text_or};
@@ -40,6 +43,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     prepare_status_update,
     validate_create: checks::validate,
     validate_update: Some(checks::validate_update),
+    stamp,
     cells,
     type_defaults: &[("core.v1.PersistentVolume", volume_defaults)],
     ..Kind::CLUSTER
@@ -84,8 +88,21 @@ pub(super) fn access_modes(modes: &Value) -> String {
 }
 
 fn prepare_create(volume: &mut Object) {
-    let since = volume.meta("creationTimestamp").to_owned();
-    volume.0.insert("status".into(), json!({"phase": "Pending", "lastPhaseTransitionTime": since}));
+    volume.0.insert("status".into(), json!({"phase": "Pending"}));
+}
+
+/// The phase changes when the volume is made, or when a write says so without saying when.
+fn stamp(cx: &RequestContext, volume: &mut Object, old: Option<&Object>, part: Part) {
+    const SINCE: &str = "lastPhaseTransitionTime";
+    let phase = |volume: &Object| field(volume, "status")["phase"].clone();
+    let changes = match old {
+        None => true,
+        Some(old) => part == Part::Status && phase(volume) != phase(old),
+    };
+    let said = |volume: Option<&Object>| volume.map_or(Value::Null, |volume| field(volume, "status")[SINCE].clone());
+    if changes && (said(Some(volume)).is_null() || said(Some(volume)) == said(old)) {
+        volume.map_mut("status").insert(SINCE.to_owned(), seconds(cx.now).into());
+    }
 }
 
 /// The time of the last change of the phase stays while the phase does.

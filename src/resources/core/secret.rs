@@ -56,7 +56,7 @@ fn fold_string_data(secret: &mut Map<String, Value>) {
 }
 
 /// The bytes of a base64 text; none if it is malformed, which decoding refuses.
-pub(super) fn bytes(value: &Value) -> Vec<u8> {
+pub(in crate::resources) fn bytes(value: &Value) -> Vec<u8> {
     STANDARD.decode(text(value)).unwrap_or_default()
 }
 

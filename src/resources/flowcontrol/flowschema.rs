@@ -4,6 +4,7 @@ use atoll_api::Object;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::checks;
 use crate::registry::resource::GenerationPolicy;
 use crate::resources::defaults::set;
 use crate::resources::kind::{AGE, Kind, SubresourceSpec, Version, column};
@@ -27,6 +28,9 @@ pub(in crate::resources) static KIND: Kind = Kind {
         ..Version::BARE
     }],
     generation: GenerationPolicy::SpecChanges,
+    validate_create: checks::schema,
+    validate_status_update: |object, _, errors| checks::conditions(object, errors),
+    status_keeps: &["metadata", "spec"],
     cells,
     type_defaults: &[("flowcontrol.v1.FlowSchemaSpec", |spec| set(spec, "matchingPrecedence", 1000))],
     ..Kind::CLUSTER

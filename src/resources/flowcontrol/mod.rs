@@ -1,4 +1,5 @@
 //! The kinds of `flowcontrol.apiserver.k8s.io`.
 
+mod checks;
 pub(super) mod flowschema;
 pub(super) mod prioritylevelconfiguration;

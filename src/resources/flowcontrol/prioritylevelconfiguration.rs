@@ -4,11 +4,12 @@ use atoll_api::Object;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use super::checks;
 use crate::registry::resource::GenerationPolicy;
 use crate::resources::defaults::set;
 use crate::resources::kind::{AGE, Kind, SubresourceSpec, Version, column};
 use crate::resources::printing::{NONE, age};
-use crate::resources::read::{field, text};
+use crate::resources::read::{entry, field, int, text};
 
 pub(in crate::resources) static KIND: Kind = Kind {
     resource: "prioritylevelconfigurations",
@@ -32,6 +33,9 @@ pub(in crate::resources) static KIND: Kind = Kind {
         ..Version::BARE
     }],
     generation: GenerationPolicy::SpecChanges,
+    validate_create: checks::level,
+    validate_status_update: |object, _, errors| checks::conditions(object, errors),
+    status_keeps: &["metadata", "spec"],
     cells,
     type_defaults: &[
         ("flowcontrol.v1.ExemptPriorityLevelConfiguration", exempt_defaults),
@@ -52,9 +56,11 @@ fn limited_defaults(limited: &mut Map<String, Value>) {
 }
 
 fn queuing_defaults(queuing: &mut Map<String, Value>) {
-    set(queuing, "handSize", 8);
-    set(queuing, "queues", 64);
-    set(queuing, "queueLengthLimit", 50);
+    for (field, number) in [("handSize", 8), ("queues", 64), ("queueLengthLimit", 50)] {
+        if int(entry(queuing, field)) == 0 {
+            queuing.insert(field.to_owned(), number.into());
+        }
+    }
 }
 
 fn cells(object: &Object, now: Timestamp) -> Vec<Value> {

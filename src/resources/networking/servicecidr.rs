@@ -26,6 +26,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     validate_status_update: |range, _, errors| {
         conditions(errors, &path("status.conditions"), &field(range, "status")["conditions"]);
     },
+    status_keeps: &["metadata", "spec"],
     cells,
     ..Kind::CLUSTER
 };

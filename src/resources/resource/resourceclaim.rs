@@ -20,6 +20,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
         ..Version::BARE
     }],
     manners: Manners::RETURNS_DELETED,
+    status_keeps: &["metadata", "spec"],
     cells,
     type_defaults: &[
         ("resource.v1.ExactDeviceRequest", request_defaults),

@@ -35,6 +35,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
         immutable(errors, &path("spec"), field(attachment, "spec"), field(old, "spec"));
     }),
     validate_status_update: |attachment, _, errors| validate_create(attachment, errors),
+    status_keeps: &["metadata", "spec"],
     cells,
     ..Kind::CLUSTER
 };

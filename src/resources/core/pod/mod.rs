@@ -67,6 +67,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     validate_create,
     validate_update: Some(update::validate_update),
     validate_status_update: update::validate_status_update,
+    status_keeps: &["metadata.deletionTimestamp", "metadata.ownerReferences", "spec"],
     cells: table::cells,
     selectable,
     grace,
