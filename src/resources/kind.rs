@@ -2,14 +2,16 @@
 //!
 //! A kind's file says what is particular to it as data and small functions; what all share is done here.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
 
 use atoll_api::{ApiResult, FieldErrors, GroupResource, GroupVersion, GroupVersionKind, Object};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::BUILTINS;
 use super::canonical;
-use super::catalog::{self, TYPES};
+use super::catalog::{self, Descriptions, TYPES};
 use super::defaults::TypeDefaults;
 use crate::registry::descriptor::{
     ALL_VERBS, Column, Descriptor, ResourceVersionInfo, ScalePaths, Scope, Subresource, Verb,
@@ -480,12 +482,38 @@ fn group_version(text: &str) -> GroupVersion {
     GroupVersion::parse(text).expect("declared versions have at most one slash")
 }
 
+/// The descriptions that columns borrow from fields, taken from the catalog once.
+static BORROWED: LazyLock<HashMap<&'static str, Arc<str>>> = LazyLock::new(|| {
+    let descriptions = Descriptions::unpack();
+    let columns = BUILTINS.iter().flat_map(|kind| kind.versions).flat_map(|version| version.columns);
+    let borrowed = columns.filter_map(|column| column.description.strip_prefix('@'));
+    borrowed
+        .filter_map(|path| {
+            let (type_name, field) = path.rsplit_once('.')?;
+            Some((path, descriptions.of_field(type_name, field)?.into()))
+        })
+        .collect()
+});
+
+/// A column's description: its own sentence, or that of the field it names.
+fn described(text: &'static str) -> Arc<str> {
+    match text.strip_prefix('@') {
+        None => text.into(),
+        Some(path) => BORROWED.get(path).cloned().unwrap_or_default(),
+    }
+}
+
+/// The description of the column that most tables begin with.
+pub fn name_description() -> Arc<str> {
+    described(NAME.description)
+}
+
 fn column_of(column: &ColumnSpec) -> Column {
     Column {
         name: column.name.into(),
         kind: column.kind.into(),
         format: column.format.into(),
-        description: column.description.into(),
+        description: described(column.description),
         priority: column.priority,
     }
 }

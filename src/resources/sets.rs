@@ -68,17 +68,19 @@ const WORKLOADS: &[&str] = &[
 /// What stands for Atoll's own kinds; only the system cluster has them.
 pub const PLATFORM: &str = "platform";
 
+/// Whether a name is that of a set or of a resource.
+pub fn check(name: &str) -> Result<(), UnknownName> {
+    if BUILTINS.iter().any(|kind| is_meant(name, kind)) { Ok(()) } else { Err(UnknownName { name: name.to_owned() }) }
+}
+
 /// The resources that a list of names asks for: names of sets, or of resources (`secrets`, `deployments.apps`,
 /// `*.batch`), in the order of [`BUILTINS`].
 pub fn choose<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Vec<Arc<dyn Resource>>, UnknownName> {
     let mut chosen = BTreeSet::new();
     for name in names {
         let found = BUILTINS.iter().enumerate().filter(|(_, kind)| is_meant(name, kind)).map(|(index, _)| index);
-        let before = chosen.len();
         chosen.extend(found);
-        if chosen.len() == before && !BUILTINS.iter().any(|kind| is_meant(name, kind)) {
-            return Err(UnknownName { name: name.to_owned() });
-        }
+        check(name)?;
     }
     Ok(chosen.into_iter().map(|index| Arc::new(Builtin::new(BUILTINS[index])) as Arc<dyn Resource>).collect())
 }

@@ -51,7 +51,7 @@ impl Share {
     /// The kinds that names of sets and resources ask for. Names were checked when the cluster was made; one that a
     /// later release no longer knows asks for nothing.
     fn of(names: &[String]) -> Self {
-        let known: Vec<&str> = names.iter().map(String::as_str).filter(|name| sets::choose([*name]).is_ok()).collect();
+        let known: Vec<&str> = names.iter().map(String::as_str).filter(|name| sets::check(name).is_ok()).collect();
         let mut resources = sets::choose(known).unwrap_or_default();
         if names.iter().any(|name| name == sets::PLATFORM) {
             resources.extend(PLATFORM.iter().map(|kind| Arc::new(Builtin::new(kind)) as Arc<dyn Resource>));

@@ -36,13 +36,11 @@ fn every_kind_has_types_columns_and_cells_that_fit_together() {
 }
 
 #[test]
-fn column_descriptions_refer_to_fields_that_exist() {
+fn every_column_is_described() {
     for kind in BUILTINS {
         for column in Builtin::new(kind).descriptor().versions.iter().flat_map(|version| version.columns.iter()) {
-            let Some(reference) = column.description.strip_prefix('@') else { continue };
-            let (type_name, field) = reference.rsplit_once('.').expect("a type and a field");
-            let facts = TYPES.facts_of(type_name).unwrap_or_else(|| panic!("{type_name} of {}", kind.kind));
-            assert!(facts.fields.contains_key(field), "{reference} of {}", kind.kind);
+            assert!(!column.description.is_empty(), "{} of {}", column.name, kind.kind);
+            assert!(!column.description.starts_with('@'), "{} of {}", column.name, kind.kind);
         }
     }
 }

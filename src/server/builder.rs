@@ -210,7 +210,7 @@ impl Builder {
     }
 
     fn check_resources(&self) -> Result<(), Error> {
-        resources::sets::choose(self.resources.iter().map(String::as_str)).map(|_| ()).map_err(Error::Resources)
+        self.resources.iter().try_for_each(|name| resources::sets::check(name)).map_err(Error::Resources)
     }
 }
 

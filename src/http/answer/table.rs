@@ -9,15 +9,7 @@ use crate::codec::negotiate::MetaVersion;
 use crate::codec::partial::ListMeta;
 use crate::codec::table::{Headers, TableColumn, TableRow, table};
 use crate::registry::Target;
-
-/// The first column of kinds that do not print their names in a way of their own.
-const NAME: TableColumn<'_> = TableColumn {
-    name: "Name",
-    kind: "string",
-    format: "name",
-    description: "The name of the object, unique among those of its kind in its namespace.",
-    priority: 0,
-};
+use crate::resources::kind::name_description;
 
 /// The table of these objects.
 pub(super) fn of(
@@ -50,8 +42,10 @@ pub(super) fn with(
         description: &column.description,
         priority: column.priority,
     });
+    let description = name_description();
+    let name = TableColumn { name: "Name", kind: "string", format: "name", description: &description, priority: 0 };
     let columns: Vec<TableColumn<'_>> =
-        if own_name { shown.collect() } else { [NAME].into_iter().chain(shown).collect() };
+        if own_name { shown.collect() } else { [name].into_iter().chain(shown).collect() };
     let rows = objects.iter().map(|object| {
         let mut cells = target.resource.cells(&info.version, object, now);
         if !own_name {

@@ -198,7 +198,7 @@ mod tests {
     fn definition(plural: &str, kind: &str) -> Object {
         let definition = json!({
             "metadata": {"name": format!("{plural}.example.com")},
-            "spec": {"names": {"plural": plural, "singular": plural, "kind": kind, "listKind": format!("{kind}List")}},
+            "spec": {"names": {"plural": plural, "singular": plural, "kind": kind, "listKind": format!("{plural}List")}},
         });
         Object::from_value(definition).expect("an object")
     }

@@ -2,6 +2,7 @@
 //!
 //! What kinds are called and what they do is not known here; see the files of the kinds.
 
+mod descriptions;
 mod facts;
 mod schema;
 
@@ -10,6 +11,7 @@ use std::sync::OnceLock;
 
 use serde_json::value::RawValue;
 
+pub use descriptions::Descriptions;
 pub use facts::{FieldFacts, Presence, TypeFacts, TypeName};
 
 use crate::schema::{Catalog, Link, Schema};

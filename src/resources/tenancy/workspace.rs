@@ -71,7 +71,7 @@ fn validate_create(workspace: &Object, errors: &mut FieldErrors) {
     let path = FieldPath::new("spec.resources");
     let names = workspace.at(&["spec", "resources"]).and_then(Value::as_array);
     for (index, name) in names.into_iter().flatten().enumerate() {
-        if let Some(Err(error)) = name.as_str().map(|name| sets::choose([name])) {
+        if let Some(Err(error)) = name.as_str().map(sets::check) {
             errors.push(FieldError::invalid(&path.index(index), name, error.to_string()));
         }
     }
