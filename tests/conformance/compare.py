@@ -15,7 +15,7 @@ LEAST_SHARE = 0.60
 def cases(path):
     """The cases of a results file: name to (semantic, strict)."""
     file = pathlib.Path(path)
-    if not file.exists():
+    if not file.is_file():
         return {}
     run = [case for case in json.loads(file.read_text())["cases"] if not case.get("skipped")]
     return {f"{case['area']}/{case['name']}": (bool(case["semantic"]), bool(case["strict"])) for case in run}
