@@ -1,0 +1,189 @@
+//! Gives every namespace its `default` service account and the server's CA, and looks after token secrets.
+//!
+//! Keeps no list of namespaces: what was deleted by others is told by events, and looked for again after a gap.
+
+mod tokens;
+
+pub(crate) use tokens::TOKEN_TYPE;
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::cluster_api::{Answer, Endpoint, Failure, Resource, Selection, Server, Shape, cluster_of, optional};
+use crate::namespaces::NAMESPACES;
+use crate::queue::{self, Next, Queue};
+use crate::source::{Seen, Source};
+
+/// Service accounts, as URLs name them.
+pub(crate) const SERVICE_ACCOUNTS: Resource<'static> = Resource { api: "/api/v1", plural: "serviceaccounts" };
+const CONFIG_MAPS: Resource<'static> = Resource { api: "/api/v1", plural: "configmaps" };
+
+/// The service account that every namespace has.
+pub(crate) const DEFAULT_ACCOUNT: &str = "default";
+/// The ConfigMap that carries the server's CA.
+pub(crate) const ROOT_CA: &str = "kube-root-ca.crt";
+
+const MANAGER: &str = "service-account-controller";
+const AT_A_TIME: usize = 8;
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Kubernetes' own words, which tools look for.
+const ROOT_CA_DESCRIPTION: &str = "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions of Kubernetes clusters.";
+
+/// A namespace of a logical cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    cluster: String,
+    namespace: String,
+}
+
+impl queue::Key for Key {
+    fn lane(&self) -> &str {
+        &self.cluster
+    }
+}
+
+/// Runs the controller until told to stop.
+pub(crate) async fn run(server: Server, root_ca: Option<String>, stop: CancellationToken) {
+    let queue = Queue::new(LONGEST_PAUSE);
+    let token_queue = Queue::new(LONGEST_PAUSE);
+    let again = Notify::new();
+    let namespaces = follow_namespaces(&server, &queue, &again, &stop);
+    let accounts = follow_accounts(&server, &queue, &token_queue, &again, &stop);
+    let certificates = async {
+        if root_ca.is_some() {
+            follow_certificates(&server, &queue, &again, root_ca.as_deref().unwrap_or_default(), &stop).await;
+        }
+    };
+    let secrets = tokens::follow(&server, &token_queue, &stop);
+    let work = queue.work(AT_A_TIME, &stop, |key| furnish(&server, root_ca.as_deref(), key));
+    let token_work = token_queue.work(AT_A_TIME, &stop, |key| tokens::look_after(&server, root_ca.as_deref(), key));
+    futures::join!(namespaces, accounts, certificates, secrets, work, token_work);
+}
+
+/// Looks at every namespace that appears, and at all of them `again` when told to.
+async fn follow_namespaces(server: &Server, queue: &Queue<Key>, again: &Notify, stop: &CancellationToken) {
+    while !stop.is_cancelled() {
+        let source = source(server, NAMESPACES, Selection::all());
+        let follow = source.run(stop, |seen| {
+            if let Seen::Here(namespace) = seen
+                && namespace.deletion_timestamp().is_none()
+            {
+                queue.add(Key { cluster: cluster_of(&namespace).to_owned(), namespace: namespace.name().to_owned() });
+            }
+        });
+        tokio::select! {
+            () = follow => {}
+            () = again.notified() => {}
+        }
+    }
+}
+
+async fn follow_accounts(
+    server: &Server,
+    queue: &Queue<Key>,
+    tokens: &Queue<tokens::Key>,
+    again: &Notify,
+    stop: &CancellationToken,
+) {
+    let mut listed = false;
+    let source = source(server, SERVICE_ACCOUNTS, Selection::all());
+    let follow = source.run(stop, |seen| match seen {
+        Seen::Gone(account) => {
+            let (cluster, namespace) = (cluster_of(&account).to_owned(), account.namespace().to_owned());
+            tokens.add(tokens::Key::account(&cluster, &namespace, account.name()));
+            if account.name() == DEFAULT_ACCOUNT {
+                queue.add(Key { cluster, namespace });
+            }
+        }
+        Seen::Listed if listed => again.notify_one(),
+        Seen::Listed => listed = true,
+        Seen::Here(_) | Seen::Listing => {}
+    });
+    follow.await;
+}
+
+async fn follow_certificates(
+    server: &Server,
+    queue: &Queue<Key>,
+    again: &Notify,
+    root_ca: &str,
+    stop: &CancellationToken,
+) {
+    let mut listed = false;
+    let mut source = source(server, CONFIG_MAPS, Selection::fields(format!("metadata.name={ROOT_CA}")));
+    source.shape = Shape::Full;
+    let follow = source.run(stop, |seen| match seen {
+        Seen::Gone(map) => {
+            queue.add(Key { cluster: cluster_of(&map).to_owned(), namespace: map.namespace().to_owned() });
+        }
+        Seen::Here(map) if map.text_at(&["data", "ca.crt"]) != root_ca => {
+            queue.add(Key { cluster: cluster_of(&map).to_owned(), namespace: map.namespace().to_owned() });
+        }
+        Seen::Listed if listed => again.notify_one(),
+        Seen::Listed => listed = true,
+        Seen::Here(_) | Seen::Listing => {}
+    });
+    follow.await;
+}
+
+fn source(server: &Server, resource: Resource<'_>, selection: Selection) -> Source {
+    Source { endpoint: server.all_clusters(), path: resource.collection(""), shape: Shape::Metadata, selection }
+}
+
+/// Gives a namespace what every namespace has.
+async fn furnish(server: &Server, root_ca: Option<&str>, key: Key) -> Answer<Next> {
+    let cluster = server.cluster(&key.cluster);
+    let account = json!({
+        "apiVersion": "v1", "kind": "ServiceAccount",
+        "metadata": {"name": DEFAULT_ACCOUNT, "namespace": key.namespace},
+    });
+    ensure(&cluster, SERVICE_ACCOUNTS, &key, account, Keep::AsItIs).await?;
+    if let Some(root_ca) = root_ca {
+        let map = json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": ROOT_CA, "namespace": key.namespace,
+                         "annotations": {"kubernetes.io/description": ROOT_CA_DESCRIPTION}},
+            "data": {"ca.crt": root_ca},
+        });
+        ensure(&cluster, CONFIG_MAPS, &key, map, Keep::Data).await?;
+    }
+    Ok(Next::Done)
+}
+
+/// What of an object is put right if it is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keep {
+    /// Nothing: its owner may have changed it.
+    AsItIs,
+    /// Its data.
+    Data,
+}
+
+/// Creates an object unless it is there. A cluster that does not serve the resource, or a namespace that is going,
+/// needs none.
+async fn ensure(cluster: &Endpoint, resource: Resource<'_>, key: &Key, object: Value, keep: Keep) -> Answer<()> {
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    let path = resource.object(&key.namespace, name);
+    let shape = if keep == Keep::Data { Shape::Full } else { Shape::Metadata };
+    let written = match optional(cluster.get(&path, shape).await) {
+        Ok(Some(mut found)) if keep == Keep::Data && found.get("data") != object.get("data") => {
+            found.0.insert("data".into(), object["data"].clone());
+            cluster.replace(&path, &Value::Object(found.0), MANAGER).await
+        }
+        Ok(Some(_)) => return Ok(()),
+        Ok(None) => cluster.create(&resource.collection(&key.namespace), &object, MANAGER).await,
+        Err(failure) => Err(failure),
+    };
+    match written {
+        Ok(_) | Err(Failure::Absent | Failure::NoCluster | Failure::NotServed | Failure::AlreadyExists) => Ok(()),
+        // The namespace is being deleted, or the cluster's policy does not want it.
+        Err(Failure::Refused(status)) => {
+            tracing::debug!(?key, name, message = status.message, "not created");
+            Ok(())
+        }
+        Err(failure) => Err(failure),
+    }
+}
