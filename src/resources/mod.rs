@@ -35,6 +35,7 @@ mod resource;
 mod scheduling;
 mod storage;
 mod surface;
+mod sync;
 mod tenancy;
 
 #[cfg(test)]
@@ -65,7 +66,7 @@ pub fn followers() -> Vec<(GroupResource, Arc<dyn Follower>)> {
 }
 
 /// Atoll's own kinds, which the system cluster serves beside the built-in ones.
-pub static PLATFORM: &[&Kind] = &[&tenancy::workspace::KIND, &tenancy::logicalcluster::KIND];
+pub static PLATFORM: &[&Kind] = &[&tenancy::workspace::KIND, &tenancy::logicalcluster::KIND, &sync::synctarget::KIND];
 
 /// Every built-in kind, in the order of discovery within its group.
 pub static BUILTINS: &[&Kind] = &[

@@ -40,6 +40,7 @@ const SOURCES: &[&str] = &[
     include_str!("../../../manifests/schema/resource.json"),
     include_str!("../../../manifests/schema/scheduling.json"),
     include_str!("../../../manifests/schema/storage.json"),
+    include_str!("../../../manifests/schema/sync.json"),
     include_str!("../../../manifests/schema/tenancy.json"),
     include_str!("../../../manifests/schema/version.json"),
 ];

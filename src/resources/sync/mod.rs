@@ -1,0 +1,3 @@
+//! Atoll's kinds for running workloads on physical clusters.
+
+pub(in crate::resources) mod synctarget;
