@@ -209,7 +209,9 @@ pub(super) fn check_metadata(target: &Target, object: &Object) -> FieldErrors {
     let namespacing = if namespaced { Namespacing::Required } else { Namespacing::Forbidden };
     let path = FieldPath::new("metadata");
     let mut errors = validate_object_meta(object, namespacing, api_rule(name_rule), &path);
-    if target.resource.origin() == Origin::Builtin {
+    // Definitions and API services are not among the kinds that core/validation knows.
+    let other_servers = ["apiextensions.k8s.io", "apiregistration.k8s.io"];
+    if target.resource.origin() == Origin::Builtin && !other_servers.contains(&&*target.descriptor().resource.group) {
         check_finalizers(object, &path.child("finalizers"), &mut errors);
     }
     errors
