@@ -22,6 +22,7 @@ use crate::resources::{self, Surfaces};
 use crate::storage::{self, Durability, Store};
 use crate::tenancy::Clusters;
 use atoll_api::user::SYSTEM_MASTERS;
+use atoll_controllers::SyncSettings;
 
 /// The audience of the API itself, and the issuer of its tokens.
 const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
@@ -37,6 +38,7 @@ pub struct Builder {
     durability: Durability,
     grace: Duration,
     plugins: Vec<Arc<dyn AdmissionPlugin>>,
+    sync: SyncSettings,
 }
 
 /// Why a server could not be made. The text tells what to do.
@@ -82,6 +84,7 @@ impl Default for Builder {
             durability: Durability::Full,
             grace: Duration::from_secs(10),
             plugins: Vec::new(),
+            sync: SyncSettings::default(),
         }
     }
 }
@@ -138,6 +141,13 @@ impl Builder {
         self
     }
 
+    /// How physical clusters are worked with; the default suits real ones.
+    #[must_use]
+    pub fn sync(mut self, settings: SyncSettings) -> Self {
+        self.sync = settings;
+        self
+    }
+
     /// Adds an admission plugin after Atoll's own.
     #[must_use]
     pub fn admission(mut self, plugin: Arc<dyn AdmissionPlugin>) -> Self {
@@ -161,7 +171,7 @@ impl Builder {
             store = Store::open(backend).await.map_err(Error::Load)?;
         }
         let api = self.assemble(store)?;
-        Ok(Server { api: Arc::new(api), pki, tls, listener, grace: self.grace })
+        Ok(Server { api: Arc::new(api), pki, tls, listener, grace: self.grace, sync: self.sync })
     }
 
     fn assemble(&self, store: Arc<Store>) -> Result<Api, Error> {

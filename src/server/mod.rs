@@ -4,6 +4,7 @@
 
 mod bootstrap;
 mod builder;
+mod controllers;
 pub mod kubeconfig;
 mod listen;
 pub mod pki;
@@ -27,6 +28,7 @@ pub struct Server {
     tls: Arc<rustls::ServerConfig>,
     listener: Option<TcpListener>,
     grace: Duration,
+    sync: atoll_controllers::SyncSettings,
 }
 
 /// A server that serves; stops when [`Running::stop`] is called.
@@ -72,6 +74,12 @@ impl Server {
         }
         let reaper = crate::tenancy::reaper::Reaper::new(self.api.registry.store().clone());
         tasks.push(tokio::spawn(reaper.run(stop.clone())));
+        let config = atoll_controllers::Config {
+            client: controllers::client(ApiService(self.api.clone())),
+            root_ca: Some(self.pki.ca.certificate.clone()),
+            sync: self.sync,
+        };
+        tasks.push(tokio::spawn(atoll_controllers::run(config, stop.clone())));
         Ok(Running { api: self.api, address, stop, tasks })
     }
 }

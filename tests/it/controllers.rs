@@ -1,0 +1,225 @@
+//! What the controllers do in one logical cluster, and do not do in the one beside it.
+
+use serde_json::{Value, json};
+
+use crate::atoll_server::Atoll;
+
+fn config_map(name: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}})
+}
+
+/// A secret whose owner is this object.
+fn owned_by(name: &str, owner: &Value) -> Value {
+    let reference = json!({
+        "apiVersion": owner["apiVersion"], "kind": owner["kind"],
+        "name": owner["metadata"]["name"], "uid": owner["metadata"]["uid"],
+    });
+    json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "ownerReferences": [reference]}})
+}
+
+fn definition() -> Value {
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "things.example.com"},
+        "spec": {
+            "group": "example.com", "scope": "Namespaced", "names": {"plural": "things", "kind": "Thing"},
+            "versions": [{"name": "v1", "served": true, "storage": true,
+                          "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}}],
+        },
+    })
+}
+
+const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+const MAPS: &str = "/api/v1/namespaces/default/configmaps";
+const SECRETS: &str = "/api/v1/namespaces/default/secrets";
+const THINGS: &str = "/apis/example.com/v1/namespaces/default/things";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deleted_namespace_goes_with_its_content_and_its_namesake_elsewhere_stays() {
+    let atoll = Atoll::start().await;
+    let (a, b) = (atoll.cluster("a").await, atoll.cluster("b").await);
+    for cluster in [&a, &b] {
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}});
+        atoll.post(&format!("{cluster}/api/v1/namespaces"), namespace).await;
+        atoll.post(&format!("{cluster}/api/v1/namespaces/shop/configmaps"), config_map("conf")).await;
+    }
+    atoll.delete(&format!("{a}/api/v1/namespaces/shop")).await;
+    atoll.until_gone(&format!("{a}/api/v1/namespaces/shop")).await;
+    assert_eq!(atoll.get(&format!("{a}/api/v1/namespaces/shop/configmaps/conf")).await, None);
+    atoll.until_there(&format!("{b}/api/v1/namespaces/shop/configmaps/conf")).await;
+    atoll.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_namespace_tells_what_holds_it_and_goes_when_that_is_gone() {
+    let atoll = Atoll::start().await;
+    let a = atoll.cluster("a").await;
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}});
+    atoll.post(&format!("{a}/api/v1/namespaces"), namespace).await;
+    let mut held = config_map("held");
+    held["metadata"]["finalizers"] = json!(["example.com/hold"]);
+    atoll.post(&format!("{a}/api/v1/namespaces/shop/configmaps"), held).await;
+    atoll.delete(&format!("{a}/api/v1/namespaces/shop")).await;
+    let tells = |namespace: &Value| {
+        let conditions = namespace["status"]["conditions"].as_array();
+        conditions
+            .into_iter()
+            .flatten()
+            .any(|condition| condition["type"] == "NamespaceFinalizersRemaining" && condition["status"] == "True")
+    };
+    atoll.until(&format!("{a}/api/v1/namespaces/shop"), "telling what holds it", tells).await;
+    let free = json!({"metadata": {"finalizers": null}});
+    atoll.patch(&format!("{a}/api/v1/namespaces/shop/configmaps/held"), free).await;
+    atoll.until_gone(&format!("{a}/api/v1/namespaces/shop")).await;
+    atoll.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dependents_go_with_their_owner_and_an_owner_in_another_cluster_is_none() {
+    let atoll = Atoll::start().await;
+    let (a, b) = (atoll.cluster("a").await, atoll.cluster("b").await);
+    let owner = atoll.post(&format!("{a}{MAPS}"), config_map("owner")).await;
+    atoll.post(&format!("{b}{MAPS}"), config_map("owner")).await;
+    atoll.post(&format!("{a}{SECRETS}"), owned_by("child", &owner)).await;
+    atoll.post(&format!("{b}{SECRETS}"), owned_by("child", &owner)).await;
+    atoll.until_gone(&format!("{b}{SECRETS}/child")).await;
+    atoll.until_there(&format!("{a}{SECRETS}/child")).await;
+    atoll.delete(&format!("{a}{MAPS}/owner")).await;
+    atoll.until_gone(&format!("{a}{SECRETS}/child")).await;
+    atoll.until_there(&format!("{b}{MAPS}/owner")).await;
+    atoll.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn objects_that_own_each_other_in_a_circle_can_be_deleted_in_the_foreground() {
+    let atoll = Atoll::start().await;
+    let a = atoll.cluster("a").await;
+    let first = atoll.post(&format!("{a}{MAPS}"), config_map("first")).await;
+    let reference = |owner: &Value| {
+        let mut owners = owned_by("", owner)["metadata"]["ownerReferences"].clone();
+        owners[0]["blockOwnerDeletion"] = true.into();
+        json!({"metadata": {"ownerReferences": owners}})
+    };
+    let second = atoll.post(&format!("{a}{MAPS}"), config_map("second")).await;
+    atoll.patch(&format!("{a}{MAPS}/second"), reference(&first)).await;
+    atoll.patch(&format!("{a}{MAPS}/first"), reference(&second)).await;
+    atoll.delete(&format!("{a}{MAPS}/first?propagationPolicy=Foreground")).await;
+    atoll.until_gone(&format!("{a}{MAPS}/first")).await;
+    atoll.until_gone(&format!("{a}{MAPS}/second")).await;
+    atoll.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn orphans_lose_their_owner_and_stay() {
+    let atoll = Atoll::start().await;
+    let a = atoll.cluster("a").await;
+    let owner = atoll.post(&format!("{a}{MAPS}"), config_map("owner")).await;
+    atoll.post(&format!("{a}{SECRETS}"), owned_by("child", &owner)).await;
+    atoll.delete(&format!("{a}{MAPS}/owner?propagationPolicy=Orphan")).await;
+    atoll.until_gone(&format!("{a}{MAPS}/owner")).await;
+    let child = atoll.until_there(&format!("{a}{SECRETS}/child")).await;
+    assert_eq!(child["metadata"]["ownerReferences"], Value::Null);
+    atoll.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn objects_with_owners_of_unknown_kinds_are_left_alone_until_the_kind_is_known() {
+    let atoll = Atoll::start().await;
+    let a = atoll.cluster("a").await;
+    let ghost = json!({"apiVersion": "example.com/v1", "kind": "Thing", "metadata": {"name": "ghost", "uid": "0"}});
+    atoll.post(&format!("{a}{SECRETS}"), owned_by("child", &ghost)).await;
+    // An object whose owner is plainly absent is collected meanwhile: the collector is at work.
+    let absent = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "absent", "uid": "1"}});
+    atoll.post(&format!("{a}{SECRETS}"), owned_by("other", &absent)).await;
+    atoll.until_gone(&format!("{a}{SECRETS}/other")).await;
+    atoll.until_there(&format!("{a}{SECRETS}/child")).await;
+    atoll.post(&format!("{a}{DEFINITIONS}"), definition()).await;
+    atoll.until_gone(&format!("{a}{SECRETS}/child")).await;
+    atoll.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn custom_objects_own_and_are_owned() {
+    let atoll = Atoll::start().await;
+    let (a, b) = (atoll.cluster("a").await, atoll.cluster("b").await);
+    for cluster in [&a, &b] {
+        atoll.post(&format!("{cluster}{DEFINITIONS}"), definition()).await;
+    }
+    let thing = |name: &str, owner: Option<&Value>| {
+        let mut thing = owner.map_or_else(|| json!({"metadata": {"name": name}}), |owner| owned_by(name, owner));
+        thing["apiVersion"] = "example.com/v1".into();
+        thing["kind"] = "Thing".into();
+        thing
+    };
+    let root = atoll.post(&format!("{a}{MAPS}"), config_map("root")).await;
+    let middle = atoll.post(&format!("{a}{THINGS}"), thing("middle", Some(&root))).await;
+    atoll.post(&format!("{a}{SECRETS}"), owned_by("leaf", &middle)).await;
+    atoll.post(&format!("{b}{THINGS}"), thing("middle", None)).await;
+    atoll.delete(&format!("{a}{MAPS}/root")).await;
+    atoll.until_gone(&format!("{a}{THINGS}/middle")).await;
+    atoll.until_gone(&format!("{a}{SECRETS}/leaf")).await;
+    atoll.until_there(&format!("{b}{THINGS}/middle")).await;
+    atoll.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deleted_definition_takes_the_objects_of_its_own_cluster_along() {
+    let atoll = Atoll::start().await;
+    let (a, b) = (atoll.cluster("a").await, atoll.cluster("b").await);
+    for cluster in [&a, &b] {
+        atoll.post(&format!("{cluster}{DEFINITIONS}"), definition()).await;
+        let thing = json!({"apiVersion": "example.com/v1", "kind": "Thing", "metadata": {"name": "one"}});
+        atoll.post(&format!("{cluster}{THINGS}"), thing).await;
+    }
+    atoll.delete(&format!("{a}{DEFINITIONS}/things.example.com")).await;
+    atoll.until_gone(&format!("{a}{DEFINITIONS}/things.example.com")).await;
+    atoll.post(&format!("{a}{DEFINITIONS}"), definition()).await;
+    assert_eq!(atoll.names(&format!("{a}{THINGS}")).await, Vec::<String>::new());
+    assert_eq!(atoll.names(&format!("{b}{THINGS}")).await, ["one"]);
+    atoll.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_namespace_of_every_cluster_has_its_account_and_the_servers_certificate() {
+    let atoll = Atoll::start().await;
+    let (a, b) = (atoll.cluster("a").await, atoll.cluster("b").await);
+    for cluster in [&a, &b, &String::new()] {
+        atoll.until_there(&format!("{cluster}/api/v1/namespaces/default/serviceaccounts/default")).await;
+        let map = atoll.until_there(&format!("{cluster}{MAPS}/kube-root-ca.crt")).await;
+        assert!(map["data"]["ca.crt"].as_str().is_some_and(|text| text.contains("BEGIN CERTIFICATE")));
+    }
+    let path = format!("{a}/api/v1/namespaces/default/serviceaccounts/default");
+    let before = atoll.until_there(&path).await;
+    atoll.delete(&path).await;
+    atoll.until(&path, "made again", |after| after["metadata"]["uid"] != before["metadata"]["uid"]).await;
+    atoll.patch(&format!("{a}{MAPS}/kube-root-ca.crt"), json!({"data": {"ca.crt": "forged"}})).await;
+    let restored = |map: &Value| map["data"]["ca.crt"].as_str().is_some_and(|text| text.contains("BEGIN CERTIFICATE"));
+    atoll.until(&format!("{a}{MAPS}/kube-root-ca.crt"), "restored", restored).await;
+    atoll.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn aggregated_roles_follow_the_roles_of_their_own_cluster() {
+    let atoll = Atoll::start().await;
+    let (a, b) = (atoll.cluster("a").await, atoll.cluster("b").await);
+    const ROLES: &str = "/apis/rbac.authorization.k8s.io/v1/clusterroles";
+    let role = |name: &str| json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name}});
+    let mut all = role("all");
+    all["aggregationRule"] = json!({"clusterRoleSelectors": [{"matchLabels": {"part": "yes"}}]});
+    let part = |verb: &str| {
+        let mut part = role("part");
+        part["metadata"]["labels"] = json!({"part": "yes"});
+        part["rules"] = json!([{"apiGroups": [""], "resources": ["configmaps"], "verbs": [verb]}]);
+        part
+    };
+    for (cluster, verb) in [(&a, "get"), (&b, "list")] {
+        atoll.post(&format!("{cluster}{ROLES}"), all.clone()).await;
+        atoll.post(&format!("{cluster}{ROLES}"), part(verb)).await;
+    }
+    for (cluster, verb) in [(&a, "get"), (&b, "list")] {
+        let has = |role: &Value| role["rules"][0]["verbs"] == json!([verb]);
+        let role = atoll.until(&format!("{cluster}{ROLES}/all"), "aggregated", has).await;
+        assert_eq!(role["rules"].as_array().map(Vec::len), Some(1));
+    }
+    atoll.stop().await;
+}
