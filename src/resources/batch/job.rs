@@ -436,6 +436,8 @@ fn success_policy(spec: &Value, path: &FieldPath, errors: &mut FieldErrors) {
 
 fn validate_update(job: &Object, old: &Object, errors: &mut FieldErrors) {
     let (spec, was, path) = (field(job, "spec"), field(old, "spec"), path("spec"));
+    // Kubernetes checks the specification twice.
+    validate_create(job, errors);
     validate_spec(spec, &path, errors);
     if spec["completionMode"] != "Indexed" {
         immutable(errors, &path.child("completions"), &spec["completions"], &was["completions"]);
@@ -450,38 +452,53 @@ fn validate_update(job: &Object, old: &Object, errors: &mut FieldErrors) {
     }
 }
 
-/// While a job that never ran is suspended, it may be sent elsewhere and be given other amounts of resources.
+/// A job that is suspended, and has no pods any more, may be sent elsewhere and be given other amounts of resources.
 fn template_change(old: &Object, spec: &Value, was: &Value, path: &FieldPath, errors: &mut FieldErrors) {
     let (mut new, mut before) = (spec["template"].clone(), was["template"].clone());
+    let status = field(old, "status");
     let suspended = flag(&was["suspend"]);
-    let never_ran = !is_set(&field(old, "status")["startTime"]);
-    for template in [&mut new, &mut before] {
-        let Value::Object(template) = template else { continue };
-        if suspended && never_ran {
-            if let Some(metadata) = child(template, "metadata") {
-                metadata.retain(|field, _| !["labels", "annotations"].contains(&field.as_str()));
-            }
-            if let Some(pod) = child(template, "spec") {
-                pod.retain(|field, _| !["nodeSelector", "tolerations", "schedulingGates"].contains(&field.as_str()));
-                let empty = child(pod, "affinity").is_some_and(|affinity| {
-                    affinity.remove("nodeAffinity");
-                    affinity.is_empty()
-                });
-                if empty {
-                    pod.remove("affinity");
-                }
-            }
+    let idle = suspended && condition_is_true(&status["conditions"], "Suspended") && int(&status["active"]) == 0;
+    if idle {
+        for template in [&mut new, &mut before] {
+            forget_place(template);
         }
-        if suspended && let Some(pod) = child(template, "spec") {
-            for part in ["containers", "initContainers"] {
-                for container in crate::resources::defaults::each(pod, part) {
-                    container.remove("resources");
-                }
-            }
+        forget_amounts(&mut new["spec"], &mut before["spec"]);
+        if new["spec"] != before["spec"] {
+            invalid(errors, &path.child("spec"), &spec["template"]["spec"], IMMUTABLE);
         }
-    }
-    if new != before {
+    } else if new != before {
         invalid(errors, path, &spec["template"], IMMUTABLE);
+    }
+}
+
+/// Drops what says where pods are to run.
+fn forget_place(template: &mut Value) {
+    let Value::Object(template) = template else { return };
+    let Some(pod) = child(template, "spec") else { return };
+    pod.retain(|field, _| !["nodeSelector", "tolerations", "schedulingGates"].contains(&field.as_str()));
+    let empty = child(pod, "affinity").is_some_and(|affinity| {
+        affinity.remove("nodeAffinity");
+        affinity.is_empty()
+    });
+    if empty {
+        pod.remove("affinity");
+    }
+}
+
+/// Drops the amounts of resources of containers that have the same name and place in both.
+fn forget_amounts(new: &mut Value, before: &mut Value) {
+    for part in ["containers", "initContainers"] {
+        let (Some(Value::Array(new)), Some(Value::Array(before))) = (new.get_mut(part), before.get_mut(part)) else {
+            continue;
+        };
+        if new.len() != before.len() {
+            continue;
+        }
+        for (new, before) in new.iter_mut().zip(before).filter(|(new, before)| new["name"] == before["name"]) {
+            for container in [new, before] {
+                container.as_object_mut().map(|container| container.remove("resources"));
+            }
+        }
     }
 }
 

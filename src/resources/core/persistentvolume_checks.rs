@@ -216,6 +216,8 @@ fn csi(errors: &mut FieldErrors, value: &Value, path: &FieldPath) {
 }
 
 pub(super) fn validate_update(volume: &Object, old: &Object, errors: &mut FieldErrors) {
+    // Kubernetes checks it twice.
+    validate(volume, errors);
     validate(volume, errors);
     let (spec, was) = (field(volume, "spec"), field(old, "spec"));
     let sources = |spec: &Value| -> BTreeMap<&str, Value> {

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::image::pull_policy;
 use crate::resources::defaults::{TypeDefaults, child, each, made, set};
-use crate::resources::read::{entry, flag, text};
+use crate::resources::read::{entry, flag, int, text};
 
 pub(in crate::resources) const DEFAULTS: TypeDefaults = &[
     ("core.v1.PodSpec", spec_defaults),
@@ -89,6 +89,10 @@ pub(in crate::resources) fn pod_only_defaults(spec: &mut Map<String, Value>) {
         }
     }
     set(spec, "enableServiceLinks", true);
+    // What was accepted before it was checked is read as the shortest time there is (core/v1/conversion.go, 1.36).
+    if int(entry(spec, "terminationGracePeriodSeconds")) < 0 {
+        spec.insert("terminationGracePeriodSeconds".into(), 1.into());
+    }
     if flag(entry(spec, "hostNetwork")) {
         for containers in ["containers", "initContainers"] {
             for port in each(spec, containers).flat_map(|container| each(container, "ports")) {

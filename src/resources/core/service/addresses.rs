@@ -24,7 +24,7 @@ pub(super) fn assign(service: &mut Object) {
     let seed = Seed::of(service);
     let spec = service.map_mut("spec");
     settle_cluster_ips(spec, None);
-    families(spec);
+    families(spec, None);
     allocate(spec, &seed);
 }
 
@@ -36,7 +36,7 @@ pub(super) fn reassign(service: &mut Object, old: &Object) {
     keep_allocated(spec, &was);
     settle_cluster_ips(spec, Some(&was));
     drop_unneeded(spec, &was);
-    families(spec);
+    families(spec, Some(&was));
     allocate(spec, &seed);
     let balances = entry(spec, "type") == "LoadBalancer";
     if !balances && let Some(status) = service.0.get_mut("status").and_then(Value::as_object_mut) {
@@ -150,14 +150,26 @@ fn drop_if_kept(spec: &mut Map<String, Value>, old: &Map<String, Value>, field: 
 
 /// The families of addresses: IPv4 alone, as in a cluster that has nothing else, except for services that have no
 /// addresses of their own and select nothing.
-fn families(spec: &mut Map<String, Value>) {
+fn families(spec: &mut Map<String, Value>, old: Option<&Map<String, Value>>) {
     if !needs_cluster_ip(spec) {
         return;
     }
     let free = is_headless(spec) && size(entry(spec, "selector")) == 0;
     if !spec.contains_key("ipFamilyPolicy") {
-        let both = free && list(entry(spec, "ipFamilies")).len() != 1;
-        spec.insert("ipFamilyPolicy".into(), if both { "RequireDualStack" } else { "SingleStack" }.into());
+        let inferred: Value = if free { "RequireDualStack" } else { "SingleStack" }.into();
+        let known = old.and_then(|old| old.get("ipFamilyPolicy")).cloned();
+        spec.insert("ipFamilyPolicy".into(), known.unwrap_or(inferred));
+    }
+    // To ask for one family where there were two is clear, whatever families are named.
+    if let Some(old) = old
+        && entry(spec, "ipFamilyPolicy") == "SingleStack"
+    {
+        for field in ["clusterIPs", "ipFamilies"] {
+            let same = entry(spec, field) == entry(old, field);
+            if same && let Some(Value::Array(list)) = spec.get_mut(field) {
+                list.truncate(1);
+            }
+        }
     }
     let mut families: Vec<String> = strings(entry(spec, "ipFamilies")).into_iter().map(str::to_owned).collect();
     if families.is_empty() {

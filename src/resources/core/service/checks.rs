@@ -7,6 +7,7 @@ use atoll_api::{FieldError, FieldErrors, FieldPath, Object};
 use serde_json::{Map, Value, json};
 
 use super::addresses::needs_health_check;
+use super::families::{self, is_headless};
 use super::is_externally_accessible;
 use crate::resources::checks::network::{
     PROTOCOLS, endpoint_ip, legacy_cidr, legacy_ip, parse_ip_sloppily, port, port_number_or_name,
@@ -22,6 +23,12 @@ const MAX_AFFINITY_SECONDS: i64 = 86_400;
 
 pub(super) fn validate(service: &Object, old: Option<&Object>, errors: &mut FieldErrors) {
     let spec = field(service, "spec");
+    let unallocatable = families::faults(spec, old.map(|old| field(old, "spec")));
+    if !unallocatable.is_empty() {
+        // Addresses are given before anything else is looked at.
+        *errors = unallocatable;
+        return;
+    }
     topology_annotations(service, errors);
     let at = path("spec");
     let kind = text(&spec["type"]);
@@ -42,9 +49,6 @@ pub(super) fn validate(service: &Object, old: Option<&Object>, errors: &mut Fiel
         validate_labels(selector, &at.child("selector"), errors);
     }
     affinity(spec, &at, errors);
-    if kind != "ExternalName" {
-        cluster_ips(spec, &at, errors);
-    }
     let kept = old.map(|old| strings(&field(old, "spec")["externalIPs"])).unwrap_or_default();
     for (index, ip) in strings(&spec["externalIPs"]).into_iter().enumerate().filter(|(_, ip)| !kept.contains(ip)) {
         let path = at.child("externalIPs").index(index);
@@ -59,10 +63,6 @@ pub(super) fn validate(service: &Object, old: Option<&Object>, errors: &mut Fiel
     source_ranges(service, kind, errors);
     load_balancer_fields(spec, kind, &at, errors);
     traffic(spec, &at, errors);
-}
-
-fn is_headless(spec: &Value) -> bool {
-    spec["clusterIPs"] == json!(["None"])
 }
 
 fn topology_annotations(service: &Object, errors: &mut FieldErrors) {
@@ -131,57 +131,6 @@ fn affinity(spec: &Value, path: &FieldPath, errors: &mut FieldErrors) {
                 invalid(errors, &path, seconds, detail);
             }
             Some(_) => {}
-        }
-    }
-}
-
-fn cluster_ips(spec: &Value, path: &FieldPath, errors: &mut FieldErrors) {
-    const POLICIES: &[&str] = &["PreferDualStack", "RequireDualStack", "SingleStack"];
-    let (at, shown) = (path.child("clusterIPs"), &spec["clusterIPs"]);
-    let (ip, ips) = (text(&spec["clusterIP"]), strings(shown));
-    match (ip, ips.first()) {
-        ("", None) => {}
-        ("", Some(_)) => invalid(errors, &at, shown, "must be empty when `clusterIP` is not specified"),
-        (_, None) => required(errors, &at, ""),
-        (ip, Some(first)) if ip != *first => invalid(errors, &at, shown, "first value must match `clusterIP`"),
-        _ => {}
-    }
-    let families = strings(&spec["ipFamilies"]);
-    let mut seen = BTreeSet::new();
-    for (index, family) in families.iter().enumerate() {
-        let path = path.child("ipFamilies").index(index);
-        one_of(errors, &path, family, &["IPv4", "IPv6"]);
-        if !seen.insert(*family) {
-            errors.push(FieldError::duplicate(&path, &(*family).into()));
-        }
-    }
-    if let Some(policy) = spec["ipFamilyPolicy"].as_str() {
-        one_of(errors, &path.child("ipFamilyPolicy"), policy, POLICIES);
-    }
-    let before = errors.len();
-    for (index, ip) in ips.iter().enumerate() {
-        if index == 0 && *ip == "None" {
-            if ips.len() > 1 {
-                invalid(errors, &at, shown, "'None' must be the first and only value");
-            }
-        } else {
-            legacy_ip(errors, &at.index(index), ip);
-        }
-    }
-    if ips.len() > 2 {
-        invalid(errors, &at, shown, "may only hold up to 2 values");
-    }
-    if errors.len() > before {
-        return;
-    }
-    let is_v4: Vec<bool> = ips.iter().filter_map(|ip| parse_ip_sloppily(ip)).map(|ip| ip.is_ipv4()).collect();
-    if is_v4.len() > 1 && is_v4[0] == is_v4[1] {
-        invalid(errors, &at, shown, "may specify no more than one IP for each IP family");
-    }
-    for (index, (is_v4, family)) in is_v4.iter().zip(&families).enumerate() {
-        if *is_v4 != (*family == "IPv4") && ["IPv4", "IPv6"].contains(family) {
-            let detail = format!("expected an {family} value as indicated by `ipFamilies[{index}]`");
-            invalid(errors, &at.index(index), &ips[index].into(), detail);
         }
     }
 }
@@ -283,8 +232,7 @@ fn traffic(spec: &Value, path: &FieldPath, errors: &mut FieldErrors) {
 pub(super) fn validate_update(service: &Object, old: &Object, errors: &mut FieldErrors) {
     let (spec, was) = (field(service, "spec"), field(old, "spec"));
     if spec["type"] != "ExternalName" && was["type"] != "ExternalName" {
-        cluster_ip_changes(spec, was, errors);
-        family_changes(spec, was, errors);
+        families::changes(spec, was, errors);
     }
     if spec["type"] == "LoadBalancer" && was["type"] == "LoadBalancer" {
         let class = |spec: &Value| spec["loadBalancerClass"].clone();
@@ -300,50 +248,6 @@ pub(super) fn validate_update(service: &Object, old: &Object, errors: &mut Field
         forbidden(errors, &path("spec.healthCheckNodePort"), "field is immutable");
     }
     validate(service, Some(old), errors);
-}
-
-/// The first address stays; a second one may come or go.
-fn cluster_ip_changes(spec: &Value, old: &Value, errors: &mut FieldErrors) {
-    const WHY: &str = "may not change once set";
-    if is_headless(spec) && is_headless(old) {
-        return;
-    }
-    let (at, shown) = (path("spec.clusterIPs"), &spec["clusterIPs"]);
-    let (now, was) = (strings(shown), strings(&old["clusterIPs"]));
-    if now.len() == was.len() {
-        for (index, _) in now.iter().zip(&was).enumerate().filter(|(_, (now, was))| now != was) {
-            invalid(errors, &at.index(index), shown, WHY);
-        }
-        return;
-    }
-    if now.is_empty() {
-        return invalid(errors, &at.index(0), shown, "primary clusterIP can not be unset");
-    }
-    if was.first().is_some_and(|was| *was != now[0]) {
-        invalid(errors, &at.index(0), shown, WHY);
-    }
-    if now.len() == 1 && was.len() > 1 && spec["ipFamilyPolicy"] != "SingleStack" {
-        let detail = "must be set to 'SingleStack' when releasing the secondary clusterIP";
-        invalid(errors, &path("spec.ipFamilyPolicy"), &spec["ipFamilyPolicy"], detail);
-    }
-}
-
-fn family_changes(spec: &Value, old: &Value, errors: &mut FieldErrors) {
-    let free = |spec: &Value| is_headless(spec) && !is_set(&spec["selector"]);
-    if free(spec) && free(old) {
-        return;
-    }
-    let (at, shown) = (path("spec.ipFamilies"), &spec["ipFamilies"]);
-    let (now, was) = (strings(shown), strings(&old["ipFamilies"]));
-    if let (Some(now), Some(was)) = (now.first(), was.first())
-        && now != was
-    {
-        invalid(errors, &at.index(0), shown, "may not change once set");
-    }
-    if now.len() == 1 && was.len() > 1 && spec["ipFamilyPolicy"] != "SingleStack" {
-        let detail = "must be set to 'SingleStack' when releasing the secondary ipFamily";
-        invalid(errors, &path("spec.ipFamilyPolicy"), &spec["ipFamilyPolicy"], detail);
-    }
 }
 
 pub(super) fn validate_status_update(service: &Object, _: &Object, errors: &mut FieldErrors) {

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod checks;
+mod families;
 mod table;
 
 use serde_json::{Map, Value, json};
