@@ -2,6 +2,7 @@
 
 mod client;
 mod cluster;
+mod demo;
 mod progress;
 mod serve;
 
@@ -22,6 +23,8 @@ pub struct Cli {
 enum Command {
     /// Run the server.
     Serve(serve::Serve),
+    /// Show what Atoll does: two tenants with incompatible APIs, and a workload that runs on a physical cluster.
+    Demo(demo::Demo),
     /// Create, list and delete logical clusters.
     Cluster(cluster::Cluster),
 }
@@ -65,6 +68,7 @@ pub fn run() -> ExitCode {
     let done = runtime.block_on(async {
         match cli.command {
             Command::Serve(command) => command.run().await,
+            Command::Demo(command) => command.run().await,
             Command::Cluster(command) => command.run().await,
         }
     });

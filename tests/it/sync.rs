@@ -94,7 +94,8 @@ async fn objects_go_down_status_comes_up_and_the_neighbour_sees_nothing() {
         atoll.names(&format!("{b}/api/v1/namespaces/shop/configmaps?labelSelector=!none")).await,
         ["kube-root-ca.crt", "private"]
     );
-    (atoll.stop().await, physical.stop().await);
+    atoll.stop().await;
+    physical.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -124,7 +125,8 @@ async fn drift_is_undone_and_foreign_objects_are_left_alone() {
     atoll.until_gone(&format!("{maps}/mine")).await;
     let foreign = physical.get(&format!("{below}/mine")).await.expect("the foreign object");
     assert_eq!(foreign["data"], json!({"key": "theirs"}));
-    (atoll.stop().await, physical.stop().await);
+    atoll.stop().await;
+    physical.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -165,7 +167,8 @@ async fn what_is_deleted_above_goes_below_one_by_one_and_as_a_whole() {
     atoll.delete("/apis/tenancy.kcp.io/v1alpha1/workspaces/team-b").await;
     physical.until_gone(&below[2]).await;
     assert_eq!(downstream_namespaces(&physical).await, Vec::<String>::new());
-    (atoll.stop().await, physical.stop().await);
+    atoll.stop().await;
+    physical.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -197,7 +200,9 @@ async fn namespaces_move_between_physical_clusters() {
     first.until_there(&format!("/api/v1/namespaces/{again}/configmaps/conf")).await;
     atoll.until_gone(&format!("{TARGETS}/second")).await;
     assert_eq!(downstream_namespaces(&second).await, Vec::<String>::new());
-    (atoll.stop().await, first.stop().await, second.stop().await);
+    atoll.stop().await;
+    first.stop().await;
+    second.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -237,7 +242,8 @@ async fn an_outage_of_either_side_loses_nothing_and_deletes_nothing() {
     physical.until_gone(&format!("{copies}/goes")).await;
     atoll.until_gone(&format!("{maps}/goes")).await;
     assert_eq!(downstream_namespaces(&physical).await, [namespace]);
-    (atoll.stop().await, physical.stop().await);
+    atoll.stop().await;
+    physical.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -302,5 +308,6 @@ async fn a_namespace_that_takes_off_its_record_leaves_nothing_below() {
     physical.until_gone(&format!("/api/v1/namespaces/{mine}")).await;
     physical.until_there(&format!("/api/v1/namespaces/{theirs}/configmaps/conf")).await;
     assert_eq!(downstream_namespaces(&physical).await, [theirs]);
-    (atoll.stop().await, physical.stop().await);
+    atoll.stop().await;
+    physical.stop().await;
 }

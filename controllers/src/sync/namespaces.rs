@@ -4,6 +4,7 @@
 //! Both where a namespace runs and where it ran are written in one step, so a crash forgets neither.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use atoll_api::Object;
 use serde_json::{Value, json};
@@ -13,10 +14,13 @@ use super::marks::{Assigned, Hold, PLACEMENT, VACATING, hold_patch, is_held, pla
 use super::placement::{Decision, TargetView, Wish, decide, wish};
 use super::targets::SYNC_TARGETS;
 use super::worker::Work;
-use super::{About, MANAGER, NamespaceKey, Placed, Sync, locked};
+use super::{About, MANAGER, NamespaceKey, Placed, Sync, TargetKey, locked};
 use crate::cluster_api::{Answer, Endpoint, Failure, Selection, Shape, optional};
 use crate::namespaces::NAMESPACES;
 use crate::queue::Next;
+
+/// How long after a change the status of a target follows.
+const TELL_AFTER: Duration = Duration::from_secs(1);
 
 /// Whether a namespace is synced, was, or asks to be.
 pub(super) fn is_concerned(namespace: &Object) -> bool {
@@ -214,6 +218,13 @@ impl Sync {
             return;
         }
         let old = self.placed().insert(key.clone(), placed);
+        // Targets tell how many namespaces they have; changes that come together are told together.
+        let then = old.as_ref().and_then(|old| old.current.as_ref());
+        if then != record.current.as_ref() {
+            for assigned in then.iter().copied().chain(&record.current) {
+                self.targets.add_after(TargetKey(assigned.target.clone()), TELL_AFTER);
+            }
+        }
         let Some(current) = &record.current else { return };
         self.needed.notify_one();
         if old.and_then(|old| old.current).as_ref() != Some(current)
