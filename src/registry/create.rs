@@ -1,7 +1,7 @@
 //! CREATE: the order in which a new object is decoded, defaulted, admitted, readied, checked and stored.
 
 use atoll_api::options::WriteOptions;
-use atoll_api::{ApiError, ApiResult, Object};
+use atoll_api::{ApiError, ApiResult, GroupKind, Object};
 
 use super::decode::Body;
 use super::resource::Part;
@@ -50,14 +50,16 @@ impl Registry {
         mut object: Object,
         options: &WriteOptions,
     ) -> ApiResult<Written> {
-        let resource = &*target.resource;
-        let storage_version = resource.descriptor().storage_version().version.clone();
-        resource.convert(&mut object, &storage_version)?;
+        if let Some(why) = target.resource.refuses_new() {
+            return Err(ApiError::forbidden(&target.shown(), object.name(), why));
+        }
+        let working = target.at_work();
+        working.resource.convert(&mut object, &working.version().version)?;
         let attributes = target.attributes(Operation::Create, "", &object, options.dry_run);
         self.admission.mutate(cx, &attributes, &mut object, None).await?;
-        decode::default_stored(target, &mut object)?;
+        decode::default(&working, &mut object)?;
         meta::drop_repeated_owners(cx, &mut object);
-        self.ready(cx, target, &mut object);
+        self.ready(cx, &working, &mut object);
         let generated = object.name().is_empty() && !object.generate_name().is_empty();
         let attempts = if generated { NAME_ATTEMPTS } else { 1 };
         for attempt in 1..=attempts {
@@ -79,7 +81,7 @@ impl Registry {
     /// What the server sets and drops in a new object before it is checked.
     fn ready(&self, cx: &RequestContext, target: &Target, object: &mut Object) {
         let resource = &*target.resource;
-        if target.descriptor().storage_version().has_status() {
+        if target.version().has_status() {
             object.0.remove("status");
         }
         meta::make_new(cx, resource, object);
@@ -93,7 +95,7 @@ impl Registry {
         errors.extend(resource.validate_create(object));
         errors.extend(resource.validate_in(&target.version().version, object, None));
         if !errors.is_empty() {
-            return Err(ApiError::invalid(&target.kind().group_kind(), shown_name(object), &errors));
+            return Err(ApiError::invalid(&kind_of(target, object), shown_name(object), &errors));
         }
         for warning in resource.warnings(object, None) {
             cx.warn(warning);
@@ -114,11 +116,11 @@ impl Registry {
             return Err(ApiError::already_exists(&target.shown(), name.name));
         }
         if options.dry_run {
-            let mut shown = object.clone();
+            let mut shown = target.to_stored(object)?.into_owned();
             target.bring_up_to_date(&mut shown)?;
             return Ok(Written { json: super::get::json(&shown)?, created: true });
         }
-        let bytes = encode::encode(object)?;
+        let bytes = encode::encode(&*target.to_stored(object)?)?;
         let mut ops = vec![Op { key: key.clone(), expect: Expect::Absent, action: Action::Put(bytes) }];
         for companion in target.resource.companions(object) {
             let (namespace, name) = (companion.object.namespace(), companion.object.name());
@@ -126,7 +128,7 @@ impl Registry {
             let bytes = encode::encode(&companion.object)?;
             ops.push(Op { key, expect: Expect::Absent, action: Action::Put(bytes) });
         }
-        match self.commit(cx, ops).await? {
+        match self.commit(cx, target, ops).await? {
             Some(revision) => {
                 let json = self.shown_after(target, &key, revision, object)?;
                 self.followed(cx, target, &name).await;
@@ -135,6 +137,11 @@ impl Registry {
             None => Err(ApiError::already_exists(&target.shown(), name.name)),
         }
     }
+}
+
+/// The kind a fault is reported under: that of the object itself, which for a custom kind may be a wrong one.
+pub(super) fn kind_of(target: &Target, object: &Object) -> GroupKind {
+    GroupKind { kind: object.kind().into(), ..target.kind().group_kind() }
 }
 
 /// The name a fault is reported under: that of the object, or the prefix of the generated one.

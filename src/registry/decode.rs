@@ -13,7 +13,6 @@ use crate::codec::{StrictFault, json, strict_error, strict_warnings};
 use crate::request::RequestContext;
 use crate::schema;
 use crate::schema::metadata::Malformed;
-use crate::schema::prune::Extent;
 use atoll_api::options::FieldValidation;
 
 /// A parsed body, and what a strict reading of its text found.
@@ -164,30 +163,25 @@ fn read_fields(target: &Target, object: &mut Object) -> ApiResult<Vec<StrictFaul
     Ok(unknown.into_iter().map(StrictFault::Unknown).collect())
 }
 
-/// Brings an object of a custom type, read from the store, up to today's schema of the target's version.
+/// Brings an object of a custom kind, read from the store, up to today's schema of the version it is in.
 pub(super) fn prune_and_default(target: &Target, object: &mut Object) -> ApiResult<()> {
+    let version = object.group_version();
+    let known = target.descriptor().versions.iter().find(|info| Some(&info.version) == version.as_ref());
+    let Some(info) = known else { return Ok(()) };
     let mut value = Value::Object(std::mem::take(&mut object.0));
-    schema::prune::prune(&target.version().schema, &mut value, Extent::Object);
+    // What was stored before the schema spoke of embedded objects may have metadata that is no metadata.
+    let read = schema::decode::custom(&info.schema, &mut value, Malformed::Drop);
+    let filled = schema::default::fill(&info.schema, &mut value);
     if let Value::Object(map) = value {
         object.0 = map;
     }
-    default(target, object)
+    read.map_err(ApiError::internal)?;
+    filled.map_err(|error| ApiError::internal(error.to_string()))
 }
 
 /// Fills in the defaults of the target's version.
 pub(super) fn default(target: &Target, object: &mut Object) -> ApiResult<()> {
-    let version = target.version();
-    default_as(target, version.version.clone(), object)
-}
-
-/// Fills in the defaults of the storage version.
-pub(super) fn default_stored(target: &Target, object: &mut Object) -> ApiResult<()> {
-    let version = target.descriptor().storage_version().version.clone();
-    default_as(target, version, object)
-}
-
-fn default_as(target: &Target, version: GroupVersion, object: &mut Object) -> ApiResult<()> {
-    let Some(info) = target.descriptor().versions.iter().find(|v| v.version == version) else { return Ok(()) };
+    let info = target.version();
     // The defaults of built-in types depend on each other in ways of their own: their hook does all of them.
     if target.resource.origin() == Origin::Custom {
         let mut value = Value::Object(std::mem::take(&mut object.0));
@@ -198,7 +192,7 @@ fn default_as(target: &Target, version: GroupVersion, object: &mut Object) -> Ap
         }
         filled.map_err(|error| ApiError::bad_request(error.to_string()))?;
     }
-    target.resource.default(&version, object);
+    target.resource.default(&info.version, object);
     Ok(())
 }
 

@@ -98,7 +98,7 @@ impl Registry {
             entry.revision
         } else {
             let op = Op { key: key.clone(), expect: Expect::Revision(entry.revision), action };
-            match self.commit(cx, vec![op]).await? {
+            match self.commit(cx, target, vec![op]).await? {
                 Some(revision) => revision,
                 None => return Ok(None),
             }
@@ -172,7 +172,7 @@ fn plan(cx: &RequestContext, target: &Target, old: Object, options: &DeleteOptio
         }
         Some(_) => {}
     }
-    resource.prepare_deletion(&mut object);
+    resource.prepare_deletion(&mut object, &old);
     if object == old { Plan::Nothing } else { Plan::Keep(Box::new(object)) }
 }
 

@@ -97,15 +97,13 @@ impl Target {
         Ok(object)
     }
 
-    /// Converts a stored object to the version asked for and, where the schema may have changed since it was written,
-    /// prunes and defaults it.
+    /// Converts a stored object to the version asked for. One of a custom kind, whose schema may have changed since it was
+    /// written, is pruned and defaulted first, by the schema of the version it is in.
     pub(super) fn bring_up_to_date(&self, object: &mut Object) -> ApiResult<()> {
-        let version = self.version();
-        self.resource.convert(object, &version.version)?;
         if self.resource.origin() == Origin::Custom {
             super::decode::prune_and_default(self, object)?;
         }
-        Ok(())
+        self.resource.convert(object, &self.version().version)
     }
 }
 

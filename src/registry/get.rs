@@ -69,7 +69,7 @@ impl Registry {
             }
             // Somebody has changed it again already: the client gets what it wrote.
             None => {
-                let mut shown = object.clone();
+                let mut shown = target.to_stored(object)?.into_owned();
                 shown.set_meta("resourceVersion", &revision.to_string());
                 target.bring_up_to_date(&mut shown)?;
                 json(&shown)

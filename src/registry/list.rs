@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use atoll_api::options::VersionMatch;
 use atoll_api::selector::{FieldSelector, LabelSelector};
-use atoll_api::{ApiError, ApiResult, ClusterScope, LogicalClusterName, Reason, ResourceVersion};
+use atoll_api::{ApiError, ApiResult, ClusterScope, LogicalClusterName, Object, Reason, ResourceVersion};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use super::get::is_underlay;
+use super::resource::Origin;
 use super::{Registry, Target, encode};
 use crate::request::RequestContext;
 use crate::storage::{Entry, ListQuery, Page, Position, ReadError};
@@ -170,10 +171,18 @@ pub(super) fn matches(target: &Target, request: &ListRequest, entry: &Entry) -> 
         "metadata.name" => Cow::Borrowed(entry.name()),
         "metadata.namespace" => Cow::Borrowed(entry.namespace()),
         other => {
-            let object = parsed.get_or_init(|| encode::decode(entry).unwrap_or_default());
+            let object = parsed.get_or_init(|| selected_from(target, entry).unwrap_or_default());
             Cow::Owned(target.resource.selectable(object, other).unwrap_or_default())
         }
     })
+}
+
+/// The object whose fields are selected: of custom kinds, whose versions have fields of their own, as the client sees it.
+fn selected_from(target: &Target, entry: &Entry) -> ApiResult<Object> {
+    match target.resource.origin() {
+        Origin::Builtin => encode::decode(entry),
+        Origin::Custom => target.read(entry),
+    }
 }
 
 /// Parses a `resourceVersion` parameter.

@@ -34,7 +34,8 @@ pub(super) fn generate(prefix: &str) -> String {
 /// Checks that the namespace in the body is the one in the URL, and fills it in.
 pub(super) fn settle_namespace(target: &Target, object: &mut Object, name: &ObjectName<'_>) -> ApiResult<()> {
     if !target.descriptor().is_namespaced() {
-        // A namespace in the body of a cluster-scoped object is refused by validation, not here.
+        // A namespace in the body is dropped, as it would have no meaning (rest/meta.go).
+        object.metadata_mut().remove("namespace");
         return Ok(());
     }
     match object.namespace() {
@@ -104,14 +105,12 @@ pub(super) fn count_generation(resource: &dyn Resource, object: &mut Object, old
     let changed = match resource.generation_policy() {
         GenerationPolicy::None => return,
         GenerationPolicy::SpecChanges => object.get("spec") != old.get("spec"),
+        // Where the status is a part of its own it has been carried over already, so it is no change.
         GenerationPolicy::ContentChanges => {
-            let has_status = resource.descriptor().storage_version().has_status();
-            let content = |o: &Object| {
-                let mut fields = o.0.clone();
-                fields.retain(|k, _| k != "metadata" && !(has_status && k == "status"));
-                fields
+            let says = |one: &Object, other: &Object| {
+                one.0.iter().all(|(field, value)| field == "metadata" || other.0.get(field) == Some(value))
             };
-            content(object) != content(old)
+            !(says(object, old) && says(old, object))
         }
     };
     if changed {

@@ -23,6 +23,7 @@ mod tracking;
 mod update;
 mod watch;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use atoll_api::{
@@ -142,6 +143,26 @@ impl Target {
     /// The same resource in the version objects are stored in.
     pub fn at_storage(&self) -> Self {
         Self { resource: self.resource.clone(), version: self.resource.descriptor().storage }
+    }
+
+    /// The same resource in the version in which writes are admitted, readied and checked: for built-in kinds the one
+    /// objects are stored in, for custom ones, whose versions have schemas of their own, the request's.
+    fn at_work(&self) -> Self {
+        match self.resource.origin() {
+            resource::Origin::Builtin => self.at_storage(),
+            resource::Origin::Custom => self.clone(),
+        }
+    }
+
+    /// An object as it is stored.
+    fn to_stored<'a>(&self, object: &'a Object) -> ApiResult<Cow<'a, Object>> {
+        let version = &self.descriptor().storage_version().version;
+        if object.group_version().as_ref() == Some(version) {
+            return Ok(Cow::Borrowed(object));
+        }
+        let mut stored = object.clone();
+        self.resource.convert(&mut stored, version)?;
+        Ok(Cow::Owned(stored))
     }
 
     fn subresource_of(&self, part: Part) -> &'static str {

@@ -6,6 +6,7 @@
 use atoll_api::options::WriteOptions;
 use atoll_api::{ApiError, ApiResult, FieldErrors, Object, ResourceVersion};
 
+use super::create::kind_of;
 use super::encode::TypeMeta;
 use super::resource::Part;
 use super::tracking::Tracked;
@@ -181,14 +182,14 @@ impl Registry {
             let tracked = Tracked { cx, target, part: change.part, subresource: change.subresource, options };
             tracked.updated(live, &mut new);
         }
-        let storage = target.at_storage();
-        let old = storage.read(entry)?;
-        resource.convert(&mut new, &storage.version().version)?;
+        let working = target.at_work();
+        let old = if working.version == target.version { live.clone() } else { working.read(entry)? };
+        resource.convert(&mut new, &working.version().version)?;
         let attributes = target.attributes(Operation::Update, change.subresource, &new, options.dry_run);
         self.admission.mutate(cx, &attributes, &mut new, Some(&old)).await?;
-        decode::default_stored(target, &mut new)?;
+        decode::default(&working, &mut new)?;
         meta::drop_repeated_owners(cx, &mut new);
-        ready(cx, target, change.part, &mut new, &old);
+        ready(cx, &working, change.part, &mut new, &old);
         check_changed(cx, target, change.part, &new, &old)?;
         self.admission.validate(cx, &attributes, Some(&new), Some(&old)).await?;
         Ok(Revised { new, old })
@@ -206,16 +207,17 @@ impl Registry {
         options: &WriteOptions,
     ) -> ApiResult<Option<Written>> {
         let done = |json| Ok(Some(Written { json, created: false }));
-        let bytes = encode::encode(new)?;
+        let stored = target.to_stored(new)?;
+        let bytes = encode::encode(&stored)?;
         let gone = is_finally_deleted(target, new, old);
         if options.dry_run || gone {
             if gone && !options.dry_run {
                 let op = Op { key: key.clone(), expect: Expect::Revision(entry.revision), action: Action::Delete };
-                if self.commit(cx, vec![op]).await?.is_none() {
+                if self.commit(cx, target, vec![op]).await?.is_none() {
                     return Ok(None);
                 }
             }
-            let mut shown = new.clone();
+            let mut shown = stored.into_owned();
             shown.set_meta("resourceVersion", &entry.revision.to_string());
             target.bring_up_to_date(&mut shown)?;
             return done(get::json(&shown)?);
@@ -226,7 +228,7 @@ impl Registry {
             return done(out.into());
         }
         let op = Op { key: key.clone(), expect: Expect::Revision(entry.revision), action: Action::Put(bytes) };
-        match self.commit(cx, vec![op]).await? {
+        match self.commit(cx, target, vec![op]).await? {
             Some(revision) => done(self.shown_after(target, key, revision, new)?),
             None => Ok(None),
         }
@@ -258,7 +260,7 @@ fn ready(cx: &RequestContext, target: &Target, part: Part, new: &mut Object, old
     let resource = &*target.resource;
     match part {
         Part::Main => {
-            if target.descriptor().storage_version().has_status() {
+            if target.version().has_status() {
                 keep_field(new, old, "status");
             }
             meta::keep_system_fields(new, old);
@@ -342,7 +344,7 @@ fn check_changed(cx: &RequestContext, target: &Target, part: Part, new: &Object,
         Part::Other => FieldErrors::new(),
     });
     if !errors.is_empty() {
-        return Err(ApiError::invalid(&target.kind().group_kind(), old.name(), &errors));
+        return Err(ApiError::invalid(&kind_of(target, new), old.name(), &errors));
     }
     if part == Part::Main {
         for warning in resource.warnings(new, Some(old)) {

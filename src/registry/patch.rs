@@ -126,14 +126,14 @@ fn patched(
     match validation {
         FieldValidation::Strict if !operation_faults.is_empty() => {
             let why = format!("strict decoding error: {}", operation_faults.join(", "));
-            return Err(patched_into_nonsense(target, &shown, &ApiError::bad_request(why)));
+            return Err(patched_into_nonsense(&target.kind().kind, &shown, &ApiError::bad_request(why)));
         }
         FieldValidation::Warn => operation_faults.into_iter().for_each(|fault| cx.warn(fault)),
         FieldValidation::Strict | FieldValidation::Ignore => {}
     }
     let body = Body { value: after, faults, text: Bytes::new() };
-    let mut object =
-        decode::decode(cx, target, body, validation).map_err(|error| patched_into_nonsense(target, &shown, &error))?;
+    let mut object = decode::decode(cx, target, body, validation)
+        .map_err(|error| patched_into_nonsense(&target.kind().kind, &shown, &error))?;
     meta::check_name(&object, live.name())?;
     let name = ObjectName { namespace: live.namespace(), name: live.name() };
     meta::settle_namespace(target, &mut object, &name)?;
@@ -198,10 +198,9 @@ pub(super) fn refuse(error: patch::Error) -> ApiError {
 }
 
 /// A patch that leaves something which is not an object of the kind is the patch's fault: 422, not 400.
-fn patched_into_nonsense(target: &Target, patched: &str, error: &ApiError) -> ApiError {
+pub(super) fn patched_into_nonsense(kind: &str, patched: &str, error: &ApiError) -> ApiError {
     let path = FieldPath::new("patch");
     let nobody = GroupKind { group: "".into(), kind: "".into() };
-    let kind = target.kind().kind;
     let message = &error.status.message;
     let why = message.split_once(&format!(" cannot be handled as a {kind}: ")).map_or(&**message, |(_, why)| why);
     ApiError::invalid(&nobody, "", &vec![FieldError::invalid(&path, &patched.into(), why)])

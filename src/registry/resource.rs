@@ -1,7 +1,8 @@
 //! The one trait behind every resource, built-in or custom: a descriptor and the few hooks in which kinds differ.
 //!
 //! The registry calls the hooks in a fixed order (`create.rs`, `update.rs`); a hook never does I/O and never panics on
-//! what a client sent. Unless said otherwise objects are in the storage version, pruned, defaulted and of the right types.
+//! what a client sent. Unless said otherwise objects are in the storage version (those of custom kinds, whose versions have
+//! schemas of their own, in the request's), pruned, defaulted and of the right types.
 
 use atoll_api::{ApiResult, FieldErrors, GroupResource, GroupVersion, LogicalClusterName, Object};
 use jiff::Timestamp;
@@ -9,6 +10,7 @@ use serde_json::Value;
 
 use super::descriptor::Descriptor;
 use crate::request::RequestContext;
+use crate::storage::Entry;
 
 /// Whether a resource's types come with the server or from a CustomResourceDefinition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -72,6 +74,23 @@ pub trait Resource: Send + Sync + 'static {
     fn is_current(&self, revision: u64) -> bool {
         let _ = revision;
         true
+    }
+
+    /// The stored object that defines the kind, if one does. Writes are committed only while it says the same.
+    fn definition(&self) -> Option<&Definition> {
+        None
+    }
+
+    /// Whether the object that defines the kind, which has been changed since, still says the same of how objects are
+    /// written and read.
+    fn is_still_defined_by(&self, definition: &Entry) -> bool {
+        let _ = definition;
+        false
+    }
+
+    /// Why no objects may be created just now, if that is so.
+    fn refuses_new(&self) -> Option<&'static str> {
+        None
     }
 
     /// Fills in defaults beyond those of the schema, in the request's version. Runs after the schema's defaults, on
@@ -200,9 +219,10 @@ pub trait Resource: Send + Sync + 'static {
         false
     }
 
-    /// Readies an object whose deletion begins but cannot end yet (a namespace becomes `Terminating`).
-    fn prepare_deletion(&self, object: &mut Object) {
-        let _ = object;
+    /// Readies an object whose deletion begins but cannot end yet (a namespace becomes `Terminating`). `old` is as it was
+    /// before it was marked as deleted; it is marked already if it is not deleted for the first time.
+    fn prepare_deletion(&self, object: &mut Object, old: &Object) {
+        let _ = (object, old);
     }
 
     /// Whether deleting answers with the object that was deleted rather than with a `Status`.
@@ -237,6 +257,17 @@ pub trait Resource: Send + Sync + 'static {
             Part::Other => Vec::new(),
         }
     }
+}
+
+/// The stored object that defines a kind, as it was when the kind was read from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Definition {
+    /// Its resource.
+    pub resource: GroupResource,
+    /// Its name.
+    pub name: String,
+    /// The revision that put it.
+    pub revision: u64,
 }
 
 /// An object that is created together with another.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::decode::Body;
 use super::descriptor::{ScalePaths, Subresource};
 use super::modify::{Change, Precondition, Tracking};
-use super::patch::refuse;
+use super::patch::{patched_into_nonsense, refuse};
 use super::resource::{Origin, Part};
 use super::tracking::Tracked;
 use super::{ObjectName, Patch, PatchKind, Registry, Target};
@@ -22,6 +22,10 @@ impl Registry {
     /// Reads the scale of an object.
     pub fn get_scale(&self, cx: &RequestContext, target: &Target, name: &ObjectName<'_>) -> ApiResult<Object> {
         let object = self.get_object(cx, target, name)?;
+        let path = &paths(target)?.spec_replicas;
+        if target.resource.origin() == Origin::Custom && at(&object, path).is_none() {
+            return Err(ApiError::internal(format!("the spec replicas field \".{path}\" does not exist")));
+        }
         scale_of(target, &object)
     }
 
@@ -38,7 +42,7 @@ impl Registry {
         if !scale.name().is_empty() {
             super::meta::check_name(&scale, name.name)?;
         }
-        let wanted = replicas_of(&scale, name.name)?;
+        let wanted = replicas_of(target, &scale, name.name)?;
         let precondition = Precondition::of(&scale);
         self.write_scale(cx, target, name, Tracking::Compare, options, |live| {
             let live = live.ok_or_else(|| ApiError::not_found(&target.shown(), name.name))?;
@@ -58,7 +62,7 @@ impl Registry {
     ) -> ApiResult<Object> {
         if patch.kind == PatchKind::Apply {
             let applied = decode_scale(patch.body.value.clone())?;
-            let wanted = replicas_of(&applied, name.name)?;
+            let wanted = replicas_of(target, &applied, name.name)?;
             return self
                 .write_scale(cx, target, name, Tracking::Done, options, |live| {
                     apply_scale(cx, target, name, live, wanted, patch.force, options)
@@ -76,12 +80,13 @@ impl Registry {
                 // A Scale has no lists, so that the two kinds of merge patch are one.
                 _ => patch::merge::apply(value, &patch.body.value).map_err(refuse)?,
             };
-            let scale = decode_scale(after)?;
+            let shown = after.to_string();
+            let scale = decode_scale(after).map_err(|error| patched_into_nonsense("Scale", &shown, &error))?;
             let mut said = scale.clone();
             if said.resource_version() == before.resource_version() {
                 said.set_meta("resourceVersion", "");
             }
-            Ok((with_replicas(target, live, replicas_of(&scale, name.name)?)?, Precondition::of(&said)))
+            Ok((with_replicas(target, live, replicas_of(target, &scale, name.name)?)?, Precondition::of(&said)))
         })
         .await
     }
@@ -205,9 +210,10 @@ fn decode_scale(value: Value) -> ApiResult<Object> {
     }
 }
 
-fn replicas_of(scale: &Object, name: &str) -> ApiResult<i64> {
+/// Custom objects are checked as a whole, with their replicas.
+fn replicas_of(target: &Target, scale: &Object, name: &str) -> ApiResult<i64> {
     let replicas = scale.at(&["spec", "replicas"]).and_then(Value::as_i64).unwrap_or(0);
-    if replicas < 0 {
+    if replicas < 0 && target.resource.origin() == Origin::Builtin {
         let path = FieldPath::new("spec.replicas");
         let fault = FieldError::invalid(&path, &replicas.into(), "must be greater than or equal to 0");
         let kind = GroupKind { group: "autoscaling".into(), kind: "Scale".into() };

@@ -78,7 +78,7 @@ pub struct Kind {
     /// Whether something besides `metadata.finalizers` keeps a deleted object.
     pub holds_deleted: fn(&Object) -> bool,
     /// Readies an object whose deletion begins but cannot end yet.
-    pub prepare_deletion: fn(&mut Object),
+    pub prepare_deletion: fn(&mut Object, &Object),
     /// What is created together with an object.
     pub companions: fn(&Object) -> Vec<Companion>,
     /// The defaults of types that are this kind's alone.
@@ -208,7 +208,7 @@ impl Kind {
         selectable: by_path,
         grace: |_, _| Grace::Immediate,
         holds_deleted: |_| false,
-        prepare_deletion: |_| {},
+        prepare_deletion: |_, _| {},
         companions: |_| Vec::new(),
         type_defaults: &[],
     };
@@ -398,8 +398,8 @@ impl Resource for Builtin {
         (self.kind.holds_deleted)(object)
     }
 
-    fn prepare_deletion(&self, object: &mut Object) {
-        (self.kind.prepare_deletion)(object);
+    fn prepare_deletion(&self, object: &mut Object, old: &Object) {
+        (self.kind.prepare_deletion)(object, old);
     }
 
     fn companions(&self, object: &Object) -> Vec<Companion> {

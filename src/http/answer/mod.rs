@@ -130,7 +130,12 @@ fn plain_list(asked: &Asked, target: &Target, page: &ListAnswer) -> ApiResult<By
     let kind = &target.descriptor().list_kind;
     let head = format!("{{\"kind\":\"{kind}\",\"apiVersion\":\"{}\",\"metadata\":", target.version().version);
     out.extend_from_slice(head.as_bytes());
-    out.extend_from_slice(list_meta(page).to_value().to_string().as_bytes());
+    let mut meta = list_meta(page).to_value();
+    // Lists of custom kinds are written without a Go type that would leave this out when empty.
+    if let (Origin::Custom, Value::Object(meta)) = (target.resource.origin(), &mut meta) {
+        meta.entry("continue").or_insert_with(|| "".into());
+    }
+    out.extend_from_slice(meta.to_string().as_bytes());
     out.extend_from_slice(b",\"items\":[");
     let mut writer = target.writer(TypeMeta::Left);
     if asked.cx.scope == ClusterScope::All {

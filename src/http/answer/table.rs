@@ -9,6 +9,7 @@ use crate::codec::negotiate::MetaVersion;
 use crate::codec::partial::ListMeta;
 use crate::codec::table::{Headers, TableColumn, TableRow, table};
 use crate::registry::Target;
+use crate::registry::resource::Origin;
 use crate::resources::kind::name_description;
 
 /// The table of these objects.
@@ -34,7 +35,9 @@ pub(super) fn with(
     headers: Headers,
 ) -> Value {
     let info = target.version();
-    let own_name = info.columns.iter().any(|column| &*column.name == "Name");
+    // A custom kind may call a column of its own `Name`; it has the usual first column all the same.
+    let own_name =
+        target.resource.origin() == Origin::Builtin && info.columns.iter().any(|column| &*column.name == "Name");
     let shown = info.columns.iter().map(|column| TableColumn {
         name: &column.name,
         kind: &column.kind,

@@ -15,24 +15,35 @@ use axum::body::Body;
 use http::Response;
 
 use super::chain::Asked;
-use super::{Api, subresource, watch};
+use super::{Api, answer, subresource, watch};
 use crate::registry::descriptor::{Subresource, Verb};
-use crate::registry::resource::Part;
+use crate::registry::resource::{Origin, Part};
 use crate::registry::{ObjectName, Target};
 
 /// Handles a request for a resource the user has a right to.
 pub(super) async fn handle(api: &Arc<Api>, asked: &Asked, body: Body) -> ApiResult<Response<Body>> {
     let info = &asked.info;
     let gvr = GroupVersionResource::new(info.group.as_str(), info.version.as_str(), info.resource.as_str());
-    let target = api.surfaces.target(&asked.cx.scope, &gvr).ok_or_else(ApiError::no_such_path)?;
-    check_shape(asked, &target)?;
+    let Some(target) = api.surfaces.target(&asked.cx.scope, &gvr) else {
+        let builtin = api.surfaces.is_builtin_group(&asked.cx.scope, &gvr.group);
+        return if builtin { Err(ApiError::no_such_path()) } else { Ok(answer::page_not_found()) };
+    };
+    let origin = target.resource.origin();
+    match check_shape(asked, &target) {
+        // What is no path of a custom kind is no path at all, as in Kubernetes (customresource_handler.go).
+        Err(_) if origin == Origin::Custom => return Ok(answer::page_not_found()),
+        checked => checked?,
+    }
     if let Some(warning) = &target.version().deprecation_warning {
         asked.cx.warn(&**warning);
     }
     match info.subresource.as_str() {
         "" => main(api, asked, &target, body).await,
         name => {
-            let sub = target.version().subresource(name).cloned().ok_or_else(ApiError::no_such_path)?;
+            let sub = target.version().subresource(name).cloned().ok_or_else(|| match origin {
+                Origin::Builtin => ApiError::no_such_path(),
+                Origin::Custom => ApiError::not_found(&target.shown(), asked.path_name()),
+            })?;
             below(api, asked, &target, &sub, body).await
         }
     }

@@ -3,6 +3,7 @@
 use atoll_api::Object;
 use serde_json::{Map, Value, json};
 
+use super::{names, validate};
 use crate::registry::resource::GenerationPolicy;
 use crate::resources::defaults::{child, set};
 use crate::resources::kind::{Kind, Manners, SubresourceSpec, Version};
@@ -21,11 +22,15 @@ pub(in crate::resources) static KIND: Kind = Kind {
     }],
     generation: GenerationPolicy::SpecChanges,
     manners: Manners::CONDITIONAL,
-    prepare_create: |definition| {
-        record_stored_version(definition);
-        super::names::add_finalizer(definition);
-    },
+    prepare_create: record_stored_version,
     prepare_update: |definition, _| record_stored_version(definition),
+    validate_create: validate::create,
+    validate_update: Some(validate::update),
+    validate_status_update: validate::status_update,
+    warnings: validate::warnings,
+    // A definition stays until its objects are gone.
+    holds_deleted: |definition| definition.deletion_timestamp().is_none(),
+    prepare_deletion,
     type_defaults: &[
         ("apiextensions.v1.CustomResourceDefinitionSpec", spec_defaults),
         ("apiextensions.v1.ServiceReference", |service| set(service, "port", 443)),
@@ -55,4 +60,21 @@ fn record_stored_version(definition: &mut Object) {
     {
         stored.push(name);
     }
+}
+
+/// The first deletion of a definition only says that its objects are to go; whoever deletes them takes the finalizer off.
+fn prepare_deletion(definition: &mut Object, old: &Object) {
+    // A definition has no grace period, and its deletion is no change of what it says (registry/customresourcedefinition).
+    definition.metadata_mut().remove("deletionGracePeriodSeconds");
+    let Some(since) = definition.deletion_timestamp().map(str::to_owned) else { return };
+    if old.deletion_timestamp().is_some() {
+        return;
+    }
+    definition.set_generation(old.generation());
+    names::add_finalizer(definition);
+    let message = "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon";
+    names::set_condition(
+        definition,
+        names::condition("Terminating", "True", "InstanceDeletionPending", message, &since),
+    );
 }

@@ -1,4 +1,9 @@
 //! The kinds of `apiextensions.k8s.io`.
 
+mod approval;
+mod conversion;
 pub(super) mod customresourcedefinition;
 pub(super) mod names;
+mod spec;
+mod validate;
+mod version;

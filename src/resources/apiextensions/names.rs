@@ -3,17 +3,20 @@
 //! The rules are those of apiextensions' naming and establishing controllers.
 
 use atoll_api::options::WriteOptions;
-use atoll_api::{ClusterScope, Object};
+use atoll_api::{ClusterScope, GroupResource, Object};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
 use crate::registry::follow::Follower;
 use crate::registry::{ObjectName, Registry, Target};
 use crate::request::RequestContext;
+use crate::resources::read;
 use crate::storage::ListQuery;
 
 /// The field manager that kube-apiserver writes conditions under.
 const MANAGER: &str = "kube-apiserver";
+/// The finalizer by which objects go before their definition.
+pub(super) const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 
 /// Follows definitions.
 pub(in crate::resources) struct AcceptNames;
@@ -36,6 +39,7 @@ impl Follower for AcceptNames {
         Box::pin(async move {
             // The definition itself first; names it has given up may then be what others wait for.
             settle(cx, registry, target, name.name).await;
+            end_if_empty(cx, registry, target, name).await;
             for other in group_of(cx, registry, target, name.name) {
                 if is_waiting(&other) {
                     settle(cx, registry, target, other.name()).await;
@@ -58,11 +62,11 @@ fn group_of(cx: &RequestContext, registry: &Registry, target: &Target, name: &st
 }
 
 fn is_waiting(definition: &Object) -> bool {
-    condition(definition, "NamesAccepted").is_none_or(|condition| condition["status"] != "True")
+    told(definition, "NamesAccepted").is_none_or(|condition| condition["status"] != "True")
 }
 
-fn condition<'a>(definition: &'a Object, kind: &str) -> Option<&'a Value> {
-    definition.at(&["status", "conditions"])?.as_array()?.iter().find(|condition| condition["type"] == kind)
+fn told<'a>(definition: &'a Object, kind: &str) -> Option<&'a Value> {
+    read::condition(definition.at(&["status", "conditions"])?, kind)
 }
 
 /// Writes the status a definition should have, if it has another.
@@ -91,6 +95,32 @@ impl Taken {
         let short = names["shortNames"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
         self.resources.extend(text("plural").into_iter().chain(text("singular")).chain(short));
         self.kinds.extend(text("kind").into_iter().chain(text("listKind")));
+    }
+}
+
+/// Ends a definition whose deletion has begun, if it has no objects: there is nothing to wait for. No new ones can come, for
+/// creations are committed only by a definition that is not being deleted. Those with objects are a controller's.
+async fn end_if_empty(cx: &RequestContext, registry: &Registry, target: &Target, name: &ObjectName<'_>) {
+    let Ok(definition) = registry.get_object(cx, target, name) else { return };
+    if definition.deletion_timestamp().is_none() || !definition.finalizers().contains(&CLEANUP) {
+        return;
+    }
+    let spec = read::field(&definition, "spec");
+    let resource = GroupResource::new(read::text(&spec["group"]), read::text(&spec["names"]["plural"]));
+    let scope = ClusterScope::One(cx.cluster.clone());
+    let query = ListQuery { limit: Some(1), ..ListQuery::new(&resource, &scope) };
+    if registry.store().list(query).map_or(true, |page| !page.entries.is_empty()) {
+        return;
+    }
+    let options = WriteOptions { field_manager: MANAGER.to_owned(), ..WriteOptions::default() };
+    let done = registry.change(cx, target, name, "", &options, |definition| {
+        let mut definition = definition.clone();
+        let kept = definition.finalizers().into_iter().filter(|finalizer| *finalizer != CLEANUP).map(str::to_owned);
+        definition.set_finalizers(kept.collect());
+        Ok(definition)
+    });
+    if let Err(error) = done.await {
+        tracing::warn!(cluster = %cx.cluster, definition = name.name, %error, "it could not be ended");
     }
 }
 
@@ -139,34 +169,36 @@ fn settled(definition: &Object, taken: &Taken, cx: &RequestContext) -> Object {
     }
     let now = crate::registry::seconds(cx.now);
     let names_accepted = match &conflict {
-        Some((reason, message)) => make("NamesAccepted", "False", reason, message, &now),
-        None => make("NamesAccepted", "True", "NoConflicts", "no conflicts found", &now),
+        Some((reason, message)) => condition("NamesAccepted", "False", reason, message, &now),
+        None => condition("NamesAccepted", "True", "NoConflicts", "no conflicts found", &now),
     };
-    let is_established = condition(definition, "Established").is_some_and(|c| c["status"] == "True");
+    let is_established = told(definition, "Established").is_some_and(|c| c["status"] == "True");
     // What was served once stays served under the names it has, as in Kubernetes.
     let established = match (&conflict, is_established) {
         (None, _) | (Some(_), true) => {
-            make("Established", "True", "InitialNamesAccepted", "the initial names have been accepted", &now)
+            condition("Established", "True", "InitialNamesAccepted", "the initial names have been accepted", &now)
         }
-        (Some(_), false) => make("Established", "False", "NotAccepted", "not all names are accepted", &now),
+        (Some(_), false) => condition("Established", "False", "NotAccepted", "not all names are accepted", &now),
     };
-    let status = settled.map_mut("status");
-    status.insert("acceptedNames".into(), accepted);
-    let mut conditions = status.remove("conditions").and_then(|list| list.as_array().cloned()).unwrap_or_default();
-    for wanted in [names_accepted, established] {
-        put(&mut conditions, wanted);
-    }
-    status.insert("conditions".into(), conditions.into());
+    settled.map_mut("status").insert("acceptedNames".into(), accepted);
+    set_condition(&mut settled, names_accepted);
+    set_condition(&mut settled, established);
     settled
 }
 
-fn make(kind: &str, status: &str, reason: &str, message: &str, now: &str) -> Value {
+/// A condition of a definition.
+pub(super) fn condition(kind: &str, status: &str, reason: &str, message: &str, now: &str) -> Value {
     json!({"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": now})
 }
 
 /// Puts a condition in the place of the one of its type; the time changes only with the status.
-fn put(conditions: &mut Vec<Value>, mut wanted: Value) {
-    match conditions.iter_mut().find(|condition| condition["type"] == wanted["type"]) {
+pub(super) fn set_condition(definition: &mut Object, mut wanted: Value) {
+    let list = definition.map_mut("status").entry("conditions").or_insert_with(|| json!([]));
+    if list.is_null() {
+        *list = json!([]);
+    }
+    let Value::Array(conditions) = list else { return };
+    match conditions.iter_mut().find(|known| known["type"] == wanted["type"]) {
         None => conditions.push(wanted),
         Some(known) => {
             if known["status"] == wanted["status"] {
@@ -177,11 +209,8 @@ fn put(conditions: &mut Vec<Value>, mut wanted: Value) {
     }
 }
 
-/// The finalizer by which the objects go before their definition.
-const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
-
-/// Every definition has the finalizer from its creation on.
-pub(in crate::resources) fn add_finalizer(definition: &mut Object) {
+/// Adds the finalizer.
+pub(super) fn add_finalizer(definition: &mut Object) {
     let mut finalizers: Vec<String> = definition.finalizers().into_iter().map(str::to_owned).collect();
     if !finalizers.iter().any(|finalizer| finalizer == CLEANUP) {
         finalizers.push(CLEANUP.to_owned());
@@ -207,16 +236,16 @@ mod tests {
     fn a_kind_that_is_taken_is_not_accepted_and_the_rest_is() {
         let cx = RequestContext::new(LogicalClusterName::root(), UserInfo::default(), jiff::Timestamp::UNIX_EPOCH);
         let first = settled(&definition("things", "Thing"), &Taken::default(), &cx);
-        assert_eq!(condition(&first, "Established").expect("told")["status"], "True");
+        assert_eq!(told(&first, "Established").expect("told")["status"], "True");
         let mut taken = Taken::default();
         taken.add(&first);
         let second = settled(&definition("others", "Thing"), &taken, &cx);
-        let told = condition(&second, "NamesAccepted").expect("told");
+        let condition = told(&second, "NamesAccepted").expect("told");
         assert_eq!(
-            (&told["reason"], &told["message"]),
+            (&condition["reason"], &condition["message"]),
             (&json!("KindConflict"), &json!("\"Thing\" is already in use"))
         );
-        assert_eq!(condition(&second, "Established").expect("told")["status"], "False");
+        assert_eq!(told(&second, "Established").expect("told")["status"], "False");
         assert_eq!(second.at(&["status", "acceptedNames", "plural"]), Some(&json!("others")));
         assert_eq!(
             settled(&second, &Taken::default(), &cx).at(&["status", "acceptedNames", "kind"]),

@@ -35,7 +35,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     holds_deleted: |namespace| {
         namespace.at(&["spec", "finalizers"]).and_then(Value::as_array).is_some_and(|held| !held.is_empty())
     },
-    prepare_deletion: |namespace| {
+    prepare_deletion: |namespace, _| {
         // A namespace has no grace period (registry/core/namespace/storage).
         namespace.metadata_mut().remove("deletionGracePeriodSeconds");
         namespace.map_mut("status").insert("phase".into(), "Terminating".into());

@@ -40,7 +40,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     cells,
     companions,
     holds_deleted: |_| true,
-    prepare_deletion: |workspace| {
+    prepare_deletion: |workspace, _| {
         workspace.map_mut("status").insert("phase".into(), "Terminating".into());
     },
     ..Kind::CLUSTER

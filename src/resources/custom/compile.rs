@@ -1,0 +1,139 @@
+//! From a stored definition to the kind it defines.
+
+use std::sync::Arc;
+
+use atoll_api::{GroupResource, GroupVersion, Object};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::schemas::Schemas;
+use super::{Conversion, Custom, VersionParts, print};
+use crate::registry::descriptor::{
+    ALL_VERBS, Descriptor, ResourceVersionInfo, ScalePaths, Scope, Subresource, compare_versions,
+};
+use crate::registry::resource::Definition;
+use crate::resources::read::{condition_is_true, field, flag, list, strings, text};
+use crate::resources::surface;
+use crate::schema::Link;
+use crate::storage::Entry;
+
+/// The kind, if it is served.
+pub(super) fn compile(entry: &Entry, schemas: &Schemas) -> Option<Custom> {
+    let definition: Object = serde_json::from_slice(&entry.bytes).ok()?;
+    let status = field(&definition, "status");
+    if !condition_is_true(&status["conditions"], "Established") {
+        return None;
+    }
+    let spec = field(&definition, "spec");
+    let names = &status["acceptedNames"];
+    let group: Arc<str> = text(&spec["group"]).into();
+    let mut raw: Vec<&Value> = list(&spec["versions"]).iter().collect();
+    raw.sort_by(|a, b| compare_versions(text(&b["name"]), text(&a["name"])));
+    let storage = raw.iter().position(|version| flag(&version["storage"]))?;
+    let best = raw.iter().copied().find(|version| flag(&version["served"]) && !flag(&version["deprecated"]));
+    let best = best.map_or("", |version| text(&version["name"]));
+    let mut versions = Vec::with_capacity(raw.len());
+    let mut parts = Vec::with_capacity(raw.len());
+    for version in &raw {
+        let (info, part) = compile_version(&group, names, version, best, schemas)?;
+        versions.push(info);
+        parts.push(part);
+    }
+    let texts = |field: &str| strings(&names[field]).into_iter().map(Arc::from).collect();
+    let descriptor = Descriptor {
+        resource: GroupResource::new(group, text(&spec["names"]["plural"])),
+        singular: text(&names["singular"]).into(),
+        kind: text(&names["kind"]).into(),
+        list_kind: text(&names["listKind"]).into(),
+        short_names: texts("shortNames"),
+        categories: texts("categories"),
+        scope: if spec["scope"] == "Namespaced" { Scope::Namespaced } else { Scope::Cluster },
+        verbs: ALL_VERBS,
+        versions,
+        storage,
+    };
+    Some(Custom {
+        descriptor,
+        versions: parts,
+        definition: Definition {
+            resource: surface::definitions(),
+            name: entry.name().into(),
+            revision: entry.revision,
+        },
+        meaning: meaning_of(&definition),
+        is_terminating: is_terminating(&definition),
+        conversion: match text(&spec["conversion"]["strategy"]) {
+            "Webhook" => Conversion::Webhook,
+            _ => Conversion::Rename,
+        },
+    })
+}
+
+/// What of a stored definition decides how objects are written and read.
+pub(super) fn meaning(entry: &Entry) -> Option<[u8; 32]> {
+    serde_json::from_slice(&entry.bytes).ok().map(|definition| meaning_of(&definition))
+}
+
+fn meaning_of(definition: &Object) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    hasher.update(definition.uid());
+    hasher.update(field(definition, "spec").to_string());
+    hasher.update(field(definition, "status")["acceptedNames"].to_string());
+    hasher.update([u8::from(is_terminating(definition))]);
+    hasher.finalize().into()
+}
+
+fn is_terminating(definition: &Object) -> bool {
+    let conditions = &field(definition, "status")["conditions"];
+    definition.deletion_timestamp().is_some() || condition_is_true(conditions, "Terminating")
+}
+
+fn compile_version(
+    group: &Arc<str>,
+    names: &Value,
+    version: &Value,
+    best: &str,
+    schemas: &Schemas,
+) -> Option<(ResourceVersionInfo, VersionParts)> {
+    let schema = schemas.compile(&version["schema"]["openAPIV3Schema"])?;
+    let (columns, paths) = print::columns(version);
+    let selectable = list(&version["selectableFields"]).iter();
+    let scale = scale(&version["subresources"]["scale"]);
+    let mut subresources = Vec::new();
+    if version["subresources"]["status"].is_object() {
+        subresources.push(Subresource::Status);
+    }
+    subresources.extend(scale.clone().map(Subresource::Scale));
+    let info = ResourceVersionInfo {
+        version: GroupVersion { group: group.clone(), version: text(&version["name"]).into() },
+        served: flag(&version["served"]),
+        schema: Link::Owned(schema.whole.clone()),
+        columns,
+        subresources: subresources.into(),
+        selectable_fields: selectable.map(|field| text(&field["jsonPath"]).trim_start_matches('.').into()).collect(),
+        deprecation_warning: flag(&version["deprecated"]).then(|| deprecation(group, names, version, best).into()),
+    };
+    Some((info, VersionParts { schema, columns: paths, scale }))
+}
+
+/// The warning of a deprecated version: its own, or one that names the best of those that are not, if it is preferred.
+fn deprecation(group: &str, names: &Value, version: &Value, best: &str) -> String {
+    if let Some(told) = version["deprecationWarning"].as_str() {
+        return told.to_owned();
+    }
+    let (name, kind) = (text(&version["name"]), text(&names["kind"]));
+    let told = format!("{group}/{name} {kind} is deprecated");
+    match !best.is_empty() && compare_versions(best, name).is_gt() {
+        true => format!("{told}; use {group}/{best} {kind}"),
+        false => told,
+    }
+}
+
+fn scale(scale: &Value) -> Option<ScalePaths> {
+    let path = |field: &str| Arc::from(text(&scale[field]).trim_start_matches('.'));
+    scale.is_object().then(|| ScalePaths {
+        spec_replicas: path("specReplicasPath"),
+        status_replicas: path("statusReplicasPath"),
+        selector: Some(path("labelSelectorPath")).filter(|path| !path.is_empty()),
+    })
+}

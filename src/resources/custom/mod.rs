@@ -1,0 +1,180 @@
+//! Custom kinds: a CustomResourceDefinition as the same trait that built-in kinds implement.
+//!
+//! A definition is compiled when it is first needed and hangs on its stored entry, so that it goes when that goes; equal
+//! schemas are shared between definitions and clusters.
+
+mod check;
+mod compile;
+mod print;
+mod schemas;
+
+use std::sync::Arc;
+
+use atoll_api::{ApiError, ApiResult, FieldError, FieldErrors, FieldPath, GroupVersion, Object};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::registry::descriptor::{Descriptor, ScalePaths};
+use crate::registry::resource::{Definition, GenerationPolicy, Origin, Part, Resource};
+use crate::schema::json_path::JsonPath;
+use crate::schema::prune::{Extent, prune};
+use crate::storage::Entry;
+use schemas::VersionSchema;
+
+pub use schemas::Schemas;
+
+/// A custom kind.
+pub struct Custom {
+    descriptor: Descriptor,
+    versions: Vec<VersionParts>,
+    definition: Definition,
+    /// What of the definition decides how objects are written and read: as long as it is the same, so are they.
+    meaning: [u8; 32],
+    is_terminating: bool,
+    conversion: Conversion,
+}
+
+/// How objects are converted between versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Conversion {
+    /// Versions differ in their schemas only.
+    Rename,
+    /// By a webhook, which this server does not call.
+    Webhook,
+}
+
+/// What a version of a custom kind needs besides its descriptor.
+struct VersionParts {
+    schema: Arc<VersionSchema>,
+    columns: Vec<JsonPath>,
+    scale: Option<ScalePaths>,
+}
+
+/// What hangs on a stored definition; nothing if it is not served.
+struct Compiled(Option<Arc<Custom>>);
+
+// === impl Custom ===
+
+impl Custom {
+    /// The kind that a stored definition defines, if it is served.
+    pub fn of(entry: &Entry, schemas: &Schemas) -> Option<Arc<Self>> {
+        entry.derived(|entry| Compiled(compile::compile(entry, schemas).map(Arc::new))).0.clone()
+    }
+
+    fn parts(&self, version: Option<&GroupVersion>) -> &VersionParts {
+        let index = self.descriptor.versions.iter().position(|info| Some(&info.version) == version);
+        &self.versions[index.unwrap_or(self.descriptor.storage)]
+    }
+
+    /// What is needed for the version an object is in.
+    fn parts_of(&self, object: &Object) -> &VersionParts {
+        self.parts(object.group_version().as_ref())
+    }
+
+    /// The fault of an object that is not of this kind; nothing else is said of such an object.
+    fn check_kind(&self, object: &Object) -> FieldErrors {
+        if object.kind() == &*self.descriptor.kind {
+            return FieldErrors::new();
+        }
+        let must = format!("must be {}", self.descriptor.kind);
+        vec![FieldError::invalid(&FieldPath::new("kind"), &object.kind().into(), must)]
+    }
+}
+
+// === impl VersionParts ===
+
+impl VersionParts {
+    /// Whether there are rules that may go unchecked.
+    fn has_rules(&self) -> bool {
+        false
+    }
+}
+
+impl Resource for Custom {
+    fn descriptor(&self) -> &Descriptor {
+        &self.descriptor
+    }
+
+    fn origin(&self) -> Origin {
+        Origin::Custom
+    }
+
+    /// Pruned by the schema of the version it is converted to, as on every way of an object in Kubernetes
+    /// (`schemaCoercingConverter`).
+    fn convert(&self, object: &mut Object, to: &GroupVersion) -> ApiResult<()> {
+        if object.group_version().as_ref() == Some(to) {
+            return Ok(());
+        }
+        if self.conversion == Conversion::Webhook {
+            let (from, kind) = (object.api_version(), &self.descriptor.kind);
+            return Err(ApiError::internal(format!(
+                "conversion webhook for {from}, Kind={kind} failed: webhooks for conversion are not called; use the version objects are stored in"
+            )));
+        }
+        object.0.insert("apiVersion".into(), to.to_string().into());
+        let mut value = Value::Object(std::mem::take(&mut object.0));
+        prune(&self.parts(Some(to)).schema.whole, &mut value, Extent::Object);
+        if let Value::Object(map) = value {
+            object.0 = map;
+        }
+        Ok(())
+    }
+
+    fn is_current(&self, revision: u64) -> bool {
+        revision > self.definition.revision
+    }
+
+    fn definition(&self) -> Option<&Definition> {
+        Some(&self.definition)
+    }
+
+    fn is_still_defined_by(&self, entry: &Entry) -> bool {
+        compile::meaning(entry) == Some(self.meaning)
+    }
+
+    fn refuses_new(&self) -> Option<&'static str> {
+        self.is_terminating.then_some("create not allowed while custom resource definition is terminating")
+    }
+
+    fn validate_create(&self, object: &Object) -> FieldErrors {
+        let foreign = self.check_kind(object);
+        if foreign.is_empty() { check::create(self.parts_of(object), object) } else { foreign }
+    }
+
+    fn validate_update(&self, object: &Object, old: &Object) -> FieldErrors {
+        let foreign = self.check_kind(object);
+        if foreign.is_empty() { check::update(self.parts_of(object), object, old) } else { foreign }
+    }
+
+    fn validate_status_update(&self, object: &Object, old: &Object) -> FieldErrors {
+        let foreign = self.check_kind(object);
+        if foreign.is_empty() { check::status_update(self.parts_of(object), object, old) } else { foreign }
+    }
+
+    fn warnings(&self, object: &Object, old: Option<&Object>) -> Vec<String> {
+        check::warnings(object, old)
+    }
+
+    fn cells(&self, version: &GroupVersion, object: &Object, now: Timestamp) -> Vec<Value> {
+        let Some(info) = self.descriptor.versions.iter().find(|info| info.version == *version) else {
+            return Vec::new();
+        };
+        print::cells(&info.columns, &self.parts(Some(version)).columns, object, now)
+    }
+
+    fn generation_policy(&self) -> GenerationPolicy {
+        GenerationPolicy::ContentChanges
+    }
+
+    fn unconditional_update(&self) -> bool {
+        false
+    }
+
+    fn reset_fields(&self, part: Part) -> Vec<&'static str> {
+        match (part, self.descriptor.storage_version().has_status()) {
+            (Part::Main, true) => vec!["status"],
+            (Part::Main, false) | (Part::Other, _) => Vec::new(),
+            (Part::Status, _) => vec!["metadata", "spec"],
+        }
+    }
+}
