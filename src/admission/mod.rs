@@ -2,13 +2,21 @@
 //!
 //! Plugins run in the order of one explicit list; the registry decides when.
 
-mod plugins;
+mod amounts;
+mod collection;
+pub mod plugins;
+mod pods;
+mod read;
+#[cfg(test)]
+mod testing;
 
 use std::sync::Arc;
 
-use atoll_api::{ApiResult, GroupVersionKind, GroupVersionResource, Object};
+use atoll_api::{ApiError, ApiResult, GroupVersionKind, GroupVersionResource, Object};
+use bytes::Bytes;
 use futures::future::BoxFuture;
 
+use crate::authz::Authorizer;
 use crate::request::RequestContext;
 use crate::storage::Store;
 
@@ -72,12 +80,118 @@ pub trait AdmissionPlugin: Send + Sync + 'static {
         let _ = (cx, attributes, object, old);
         Box::pin(std::future::ready(Ok(())))
     }
+
+    /// Whether the plugin wants to be told how such a write ended; called often, must be cheap.
+    fn follows(&self, attributes: &Attributes) -> bool {
+        let _ = attributes;
+        false
+    }
+
+    /// Told how an admitted write ended, before it is answered. `object` is what was stored, or would have been;
+    /// `None` for a removal. A crash may keep a plugin from being told, so it must find out itself in the end.
+    fn follow<'a>(
+        &'a self,
+        cx: &'a RequestContext,
+        attributes: &'a Attributes,
+        ending: Ending,
+        object: Option<&'a Object>,
+        old: Option<&'a Object>,
+    ) -> BoxFuture<'a, ()> {
+        let _ = (cx, attributes, ending, object, old);
+        Box::pin(std::future::ready(()))
+    }
 }
 
-/// Atoll's own plugins, in the order in which they run.
-pub fn default_chain(store: &Arc<Store>) -> Vec<Arc<dyn AdmissionPlugin>> {
-    vec![Arc::new(plugins::NamespaceLifecycle::new(store.clone()))]
+/// How a write ended that was admitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// The object was stored.
+    Stored,
+    /// What was there was removed.
+    Removed,
+    /// Nothing was stored: it was there already, somebody else was faster, or the store failed.
+    Withdrawn,
 }
+
+/// What Atoll's own plugins work with.
+#[derive(Clone)]
+pub struct Means {
+    /// Where they read the policy of clusters, and keep what quotas have counted.
+    pub store: Arc<Store>,
+    /// Whom they ask about rights that a write needs beside its own.
+    pub authorizer: Arc<dyn Authorizer>,
+    /// How objects are written to the store.
+    pub stored_form: StoredForm,
+}
+
+/// Makes the bytes under which an object of the storage version is stored.
+pub type StoredForm = fn(&Object) -> ApiResult<Bytes>;
+
+/// Atoll's own plugins, in the order in which they run: that of Kubernetes. Those of an embedder run after all but the
+/// last, which charges for what the others let through.
+pub fn default_chain(means: &Means, of_embedder: &[Arc<dyn AdmissionPlugin>]) -> Vec<Arc<dyn AdmissionPlugin>> {
+    let Means { store, authorizer, stored_form } = means;
+    let mut chain: Vec<Arc<dyn AdmissionPlugin>> = vec![
+        Arc::new(plugins::NamespaceLifecycle::new(store.clone())),
+        Arc::new(plugins::LimitRanger::new(store)),
+        Arc::new(plugins::ServiceAccount::new(store)),
+        Arc::new(plugins::TaintNodesByCondition),
+        Arc::new(plugins::PodSecurity::new(store)),
+        Arc::new(plugins::Priority::new(store)),
+        Arc::new(plugins::DefaultTolerationSeconds),
+        Arc::new(plugins::DefaultStorageClass::new(store)),
+        Arc::new(plugins::StorageObjectInUseProtection),
+        Arc::new(plugins::PersistentVolumeClaimResize::new(store)),
+        Arc::new(plugins::RuntimeClass::new(store)),
+        Arc::new(plugins::CertificateApproval::new(authorizer.clone())),
+        Arc::new(plugins::CertificateSigning::new(authorizer.clone())),
+        Arc::new(plugins::CertificateSubjectRestriction),
+        Arc::new(plugins::DefaultIngressClass::new(store)),
+    ];
+    chain.extend_from_slice(of_embedder);
+    chain.push(Arc::new(plugins::ResourceQuota::new(store, *stored_form)));
+    chain
+}
+
+// === impl Attributes ===
+
+impl Attributes {
+    /// Whether the write is about this resource, or a subresource of it.
+    pub fn concerns(&self, group: &str, resource: &str) -> bool {
+        *self.resource.resource == *resource && *self.resource.group == *group
+    }
+
+    /// The refusal of the write, for a reason that is told. The object tells the name if it is to be generated.
+    pub fn forbidden(&self, object: Option<&Object>, why: &str) -> ApiError {
+        ApiError::forbidden(&self.resource.group_resource(), self.shown_name(object), why)
+    }
+
+    /// The name that the write is reported under.
+    fn shown_name<'a>(&'a self, object: Option<&'a Object>) -> &'a str {
+        let named = |text: &'a str| Some(text).filter(|text| !text.is_empty());
+        named(&self.name)
+            .or_else(|| named(object?.name()))
+            .or_else(|| named(object?.generate_name()))
+            .unwrap_or("Unknown")
+    }
+}
+
+/// What a plugin answers that had to wait for nothing.
+fn at_once<'a>(outcome: ApiResult<()>) -> BoxFuture<'a, ApiResult<()>> {
+    Box::pin(std::future::ready(outcome))
+}
+
+/// Several faults as Go shows them together: one stands alone, more stand in brackets, each text once.
+fn together(mut faults: Vec<String>) -> String {
+    let mut seen = std::collections::HashSet::new();
+    faults.retain(|fault| seen.insert(fault.clone()));
+    match faults.as_slice() {
+        [one] => one.clone(),
+        many => format!("[{}]", many.join(", ")),
+    }
+}
+
+// === impl Chain ===
 
 /// The plugins of a server, in order.
 #[derive(Clone, Default)]
@@ -117,5 +231,19 @@ impl Chain {
             plugin.validate(cx, attributes, object, old).await?;
         }
         Ok(())
+    }
+
+    /// Tells those plugins that want to know how a write ended.
+    pub async fn follow(
+        &self,
+        cx: &RequestContext,
+        attributes: &Attributes,
+        ending: Ending,
+        object: Option<&Object>,
+        old: Option<&Object>,
+    ) {
+        for plugin in self.plugins.iter().filter(|plugin| plugin.follows(attributes)) {
+            plugin.follow(cx, attributes, ending, object, old).await;
+        }
     }
 }

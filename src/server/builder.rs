@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 
 use super::pki::{self, Pki};
 use super::{Server, bootstrap};
-use crate::admission::{AdmissionPlugin, Chain};
+use crate::admission::{self, AdmissionPlugin, Chain};
 use crate::authn::{self, AnonymousAccess, TokenFile};
 use crate::authz::rbac::Rbac;
 use crate::authz::stored::StoredPolicy;
@@ -18,6 +18,7 @@ use crate::authz::{self, Authorizer, PrivilegedGroup};
 use crate::http::Api;
 use crate::metrics::Metrics;
 use crate::registry::Registry;
+use crate::registry::encode::encode;
 use crate::resources::{self, Surfaces};
 use crate::storage::{self, Durability, Store};
 use crate::tenancy::Clusters;
@@ -177,8 +178,11 @@ impl Builder {
     fn assemble(&self, store: Arc<Store>) -> Result<Api, Error> {
         let root = bootstrap::root_cluster(&store, &self.resources);
         let clusters = Arc::new(Clusters::new(store.clone(), root));
-        let mut plugins = crate::admission::default_chain(&store);
-        plugins.extend(self.plugins.iter().cloned());
+        let policy = Arc::new(StoredPolicy::new(store.clone()));
+        let authorizer: Arc<dyn Authorizer> =
+            Arc::new(authz::Chain::new(vec![Box::new(PrivilegedGroup(SYSTEM_MASTERS)), Box::new(Rbac::new(policy))]));
+        let means = admission::Means { store: store.clone(), authorizer: authorizer.clone(), stored_form: encode };
+        let plugins = admission::default_chain(&means, &self.plugins);
         let registry = Arc::new(Registry::new(store.clone(), Chain::new(plugins), resources::followers()));
         let token_file = match &self.token_auth_file {
             Some(path) => Some(TokenFile::load(path, audiences()).map_err(Error::TokenFile)?),
@@ -191,9 +195,6 @@ impl Builder {
             audiences: audiences(),
         };
         let authenticator = Arc::new(authn::default_chain(config));
-        let policy = Arc::new(StoredPolicy::new(store.clone()));
-        let authorizer: Arc<dyn Authorizer> =
-            Arc::new(authz::Chain::new(vec![Box::new(PrivilegedGroup(SYSTEM_MASTERS)), Box::new(Rbac::new(policy))]));
         let surfaces = Arc::new(Surfaces::new(store, clusters.clone(), resources::handlers()));
         Ok(Api { registry, surfaces, clusters, authenticator, authorizer, metrics: Metrics::new() })
     }
