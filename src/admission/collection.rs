@@ -18,11 +18,6 @@ impl Collection {
         Self { store: store.clone(), resource: GroupResource::new(group, resource) }
     }
 
-    /// What the objects are called.
-    pub(super) fn resource(&self) -> &GroupResource {
-        &self.resource
-    }
-
     /// The key of an object.
     pub(super) fn key(&self, cluster: &LogicalClusterName, namespace: &str, name: &str) -> Key {
         Key::new(self.resource.clone(), cluster.clone(), namespace, name)

@@ -81,9 +81,9 @@ pub trait AdmissionPlugin: Send + Sync + 'static {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    /// Whether the plugin wants to be told how such a write ended; called often, must be cheap.
-    fn follows(&self, attributes: &Attributes) -> bool {
-        let _ = attributes;
+    /// Whether the plugin wants to be told how such a write ended; called for every write, must be cheap.
+    fn follows(&self, cx: &RequestContext, attributes: &Attributes) -> bool {
+        let _ = (cx, attributes);
         false
     }
 
@@ -233,6 +233,11 @@ impl Chain {
         Ok(())
     }
 
+    /// Whether a plugin wants to know how such a write ends.
+    pub fn is_followed(&self, cx: &RequestContext, attributes: &Attributes) -> bool {
+        self.plugins.iter().any(|plugin| plugin.follows(cx, attributes))
+    }
+
     /// Tells those plugins that want to know how a write ended.
     pub async fn follow(
         &self,
@@ -242,7 +247,7 @@ impl Chain {
         object: Option<&Object>,
         old: Option<&Object>,
     ) {
-        for plugin in self.plugins.iter().filter(|plugin| plugin.follows(attributes)) {
+        for plugin in self.plugins.iter().filter(|plugin| plugin.follows(cx, attributes)) {
             plugin.follow(cx, attributes, ending, object, old).await;
         }
     }

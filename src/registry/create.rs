@@ -7,7 +7,7 @@ use super::decode::Body;
 use super::resource::Part;
 use super::tracking::Tracked;
 use super::{ObjectName, Registry, Target, Written, decode, encode, meta};
-use crate::admission::Operation;
+use crate::admission::{Ending, Operation};
 use crate::request::RequestContext;
 use crate::storage::{Action, Expect, Key, Op};
 
@@ -70,7 +70,10 @@ impl Registry {
             let attributes = target.attributes(Operation::Create, "", &object, options.dry_run);
             self.check_new(cx, target, &object)?;
             self.admission.validate(cx, &attributes, Some(&object), None).await?;
-            match self.store_new(cx, target, &object, options).await {
+            let stored = self.store_new(cx, target, &object, options).await;
+            let ending = if stored.is_ok() { Ending::Stored } else { Ending::Withdrawn };
+            self.admission.follow(cx, &attributes, ending, Some(&object), None).await;
+            match stored {
                 Err(error) if error.reason() == atoll_api::Reason::AlreadyExists && attempt < attempts => {}
                 other => return other,
             }

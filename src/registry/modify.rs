@@ -11,7 +11,7 @@ use super::encode::TypeMeta;
 use super::resource::Part;
 use super::tracking::Tracked;
 use super::{ObjectName, Registry, Target, Written, decode, encode, get, meta};
-use crate::admission::Operation;
+use crate::admission::{Attributes, Ending, Operation};
 use crate::request::RequestContext;
 use crate::storage::{Action, Entry, Expect, Key, Op};
 
@@ -55,6 +55,8 @@ pub(super) struct Change {
 struct Revised {
     new: Object,
     old: Object,
+    /// What admission was told of the change.
+    attributes: Attributes,
 }
 
 impl Precondition {
@@ -85,8 +87,16 @@ impl Registry {
             let (new, precondition) = make(Some(&live))?;
             let precondition = change.precondition.clone().or(precondition);
             self.check_precondition(target, name, &entry, &change, &precondition)?;
-            let Revised { new, old } = self.revise(cx, target, &change, options, &entry, &live, new).await?;
-            match self.store_changed(cx, target, &key, &entry, &new, &old, options).await? {
+            let Revised { new, old, attributes } =
+                self.revise(cx, target, &change, options, &entry, &live, new).await?;
+            let stored = self.store_changed(cx, target, &key, &entry, &new, &old, options).await;
+            let (ending, left) = match &stored {
+                Ok(Some(_)) if is_finally_deleted(target, &new, &old) => (Ending::Removed, None),
+                Ok(Some(_)) => (Ending::Stored, Some(&new)),
+                Ok(None) | Err(_) => (Ending::Withdrawn, Some(&new)),
+            };
+            self.admission.follow(cx, &attributes, ending, left, Some(&old)).await;
+            match stored? {
                 Some(written) => {
                     if change.part == Part::Main && !options.dry_run {
                         self.followed(cx, target, name).await;
@@ -192,7 +202,7 @@ impl Registry {
         ready(cx, &working, change.part, &mut new, &old);
         check_changed(cx, target, change.part, &new, &old)?;
         self.admission.validate(cx, &attributes, Some(&new), Some(&old)).await?;
-        Ok(Revised { new, old })
+        Ok(Revised { new, old, attributes })
     }
 
     /// Commits a changed object; `None` if somebody else was faster.

@@ -166,27 +166,30 @@ impl ResourceQuota {
 
     /// Gives back what a write uses less of, or all that one uses that was not stored after all.
     async fn give_back(&self, cx: &RequestContext, namespace: &str, change: &Change, ending: Ending) {
+        let freed = |quota: &Quota| match ending {
+            Ending::Withdrawn => change.more(quota, cx.now),
+            Ending::Stored | Ending::Removed => change.less(quota, cx.now),
+        };
+        if self.ledger.accounts(&cx.cluster, namespace).iter().all(|account| freed(&account.quota).is_empty()) {
+            return;
+        }
         let _turn = self.ledger.turn(&cx.cluster, namespace).await;
         for _ in 0..ATTEMPTS {
             let accounts = self.ledger.accounts(&cx.cluster, namespace);
-            let changes: Vec<(&Account, Amounts)> = accounts
-                .iter()
-                .filter(|account| account.quota.is_counted())
-                .filter_map(|account| {
-                    let freed = match ending {
-                        Ending::Withdrawn => change.more(&account.quota, cx.now),
-                        Ending::Stored | Ending::Removed => change.less(&account.quota, cx.now),
-                    };
+            let counted = accounts.iter().filter(|account| account.quota.is_counted());
+            let changes: Vec<(&Account, Amounts)> = counted
+                .map(|account| {
                     let mut used = account.quota.used.clone();
-                    used.take(&freed);
-                    (used != account.quota.used).then_some((account, used))
+                    used.take(&freed(&account.quota));
+                    (account, used)
                 })
+                .filter(|(account, used)| *used != account.quota.used)
                 .collect();
             match self.ledger.write(&changes).await {
                 Ok(Outcome::Written) => return,
                 Ok(Outcome::Outrun) => {}
                 Err(error) => {
-                    // The next write that is refused counts anew.
+                    // It is counted anew when it is in the way.
                     tracing::warn!(cluster = %cx.cluster, namespace, %error, "what was freed was not given back to quotas");
                     return;
                 }
@@ -304,8 +307,10 @@ impl AdmissionPlugin for ResourceQuota {
         }
     }
 
-    fn follows(&self, attributes: &Attributes) -> bool {
-        !attributes.namespace.is_empty() && !attributes.dry_run
+    fn follows(&self, cx: &RequestContext, attributes: &Attributes) -> bool {
+        !attributes.namespace.is_empty()
+            && !attributes.dry_run
+            && !self.ledger.accounts(&cx.cluster, &attributes.namespace).is_empty()
     }
 
     fn follow<'a>(
@@ -324,10 +329,8 @@ impl AdmissionPlugin for ResourceQuota {
                 self.observe(cx, &cx.cluster, quota).await;
             }
             let may_free = ending == Ending::Withdrawn || old.is_some();
-            if !may_free || self.ledger.accounts(&cx.cluster, &attributes.namespace).is_empty() {
-                return;
-            }
-            if let Some(change) = Change::of(attributes, object, old)
+            if may_free
+                && let Some(change) = Change::of(attributes, object, old)
                 && (ending != Ending::Withdrawn || change.matters(attributes))
             {
                 self.give_back(cx, &attributes.namespace, &change, ending).await;
