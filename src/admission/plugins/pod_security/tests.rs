@@ -1,3 +1,5 @@
+//! What namespaces ask of pods, from labels to answers.
+
 use serde_json::json;
 
 use super::policy::{PREFIX, Version};

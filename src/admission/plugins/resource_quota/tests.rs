@@ -1,3 +1,5 @@
+//! What quotas charge, refuse and give back.
+
 use std::sync::Arc;
 
 use serde_json::{Value, json};
