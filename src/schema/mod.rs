@@ -10,7 +10,6 @@ pub mod json_path;
 pub mod lists;
 pub mod metadata;
 pub mod openapi;
-pub mod pattern;
 pub(crate) mod place;
 pub mod prune;
 pub(crate) mod shown;
@@ -23,7 +22,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-pub use pattern::Pattern;
+pub use atoll_cel::pattern::{self, Pattern};
 
 /// The JSON type a schema asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,6 +1,6 @@
-//! Regular expressions of schemas (`pattern`): Go's syntax and Go's faults, matched by the `regex` crate.
+//! Regular expressions of schemas and of CEL: Go's syntax and Go's faults, matched by the `regex` crate.
 //!
-//! Nothing here knows schemas. What is compiled is bounded, so that a hostile expression costs neither memory nor time.
+//! Nothing here knows schemas or values. What is compiled is bounded, so that a hostile expression costs neither memory nor time.
 
 mod class;
 #[cfg(test)]
@@ -57,13 +57,40 @@ impl Pattern {
 
     /// Whether the expression matches anywhere in `text`; an error if it is malformed or the match would take too long.
     pub fn is_match(&self, text: &str) -> Result<bool, String> {
-        match self.compiled.get_or_init(|| compile(&self.text)) {
-            Err(fault) => Err(fault.clone()),
-            Ok(compiled) if compiled.size / STATE_SIZE * text.len() > MAX_WORK => {
-                Err("the text is too long for an expression of this size".to_owned())
-            }
-            Ok(compiled) => Ok(compiled.regex.is_match(text)),
+        Ok(self.regex_for(text)?.is_match(text))
+    }
+
+    /// The first part of `text` that matches; errors as those of [`Pattern::is_match`].
+    pub fn find<'t>(&self, text: &'t str) -> Result<Option<&'t str>, String> {
+        Ok(self.regex_for(text)?.find(text).map(|found| found.as_str()))
+    }
+
+    /// The parts of `text` that match, at most `limit`; errors as those of [`Pattern::is_match`].
+    pub fn find_all<'t>(&self, text: &'t str, limit: usize) -> Result<Vec<&'t str>, String> {
+        Ok(self.regex_for(text)?.find_iter(text).take(limit).map(|found| found.as_str()).collect())
+    }
+
+    /// How much work a match in `text` is at most: states of the expression times bytes of the text.
+    pub fn steps(&self, text: &str) -> Result<usize, String> {
+        Ok(self.compiled()?.steps(text))
+    }
+
+    fn compiled(&self) -> Result<&Compiled, String> {
+        self.compiled.get_or_init(|| compile(&self.text)).as_ref().map_err(String::clone)
+    }
+
+    fn regex_for(&self, text: &str) -> Result<&Regex, String> {
+        let compiled = self.compiled()?;
+        if compiled.steps(text) > MAX_WORK {
+            return Err("the text is too long for an expression of this size".to_owned());
         }
+        Ok(&compiled.regex)
+    }
+}
+
+impl Compiled {
+    fn steps(&self, text: &str) -> usize {
+        (self.size / STATE_SIZE).saturating_mul(text.len())
     }
 }
 
