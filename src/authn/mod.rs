@@ -16,6 +16,7 @@ mod fake;
 pub mod lookup;
 pub mod review;
 pub mod signed;
+pub mod stored;
 pub mod token_file;
 pub mod token_request;
 

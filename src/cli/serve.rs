@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Failure;
+use crate::authn::signed::Issuer;
 use crate::server::{self, Server};
 use crate::storage::Durability;
 
@@ -26,6 +27,10 @@ pub(super) struct Serve {
     /// Static users, one a line: token,user,uid,"group1,group2" (kube-apiserver's format).
     #[arg(long, value_name = "FILE")]
     token_auth_file: Option<PathBuf>,
+    /// The URL by which others reach this server: tokens of service accounts then name URL/clusters/NAME as their issuer,
+    /// which publishes the keys to check them with [default: the issuer is https://kubernetes.default.svc everywhere]
+    #[arg(long, value_name = "URL")]
+    token_issuer: Option<String>,
     /// What the system cluster serves besides Atoll's own kinds, and what tenants may choose from: sets (minimal,
     /// control-plane, workloads, all) and resources (deployments.apps), separated by commas.
     #[arg(long, value_name = "SETS", value_delimiter = ',', default_value = "control-plane")]
@@ -81,6 +86,9 @@ impl Serve {
         if let Some(file) = &self.token_auth_file {
             builder = builder.token_auth_file(file);
         }
+        if let Some(url) = &self.token_issuer {
+            builder = builder.token_issuer(issuer(url)?);
+        }
         let server = builder.build().await.map_err(|error| Failure::because("the server cannot start", error))?;
         let running = server.start().await.map_err(|error| Failure::because("the server cannot start", error))?;
         self.tell(&running, began.elapsed());
@@ -106,6 +114,15 @@ impl Serve {
         println!("  atoll kubeconfig team-a > team-a.yaml  # hand it to its users");
         println!("  kubectl --kubeconfig team-a.yaml api-resources");
     }
+}
+
+/// Each cluster is an issuer of its own below this URL.
+fn issuer(url: &str) -> Result<Issuer, Failure> {
+    let base = url.trim_end_matches('/');
+    if !base.starts_with("https://") || base.contains(['?', '#', ' ']) {
+        return Err(Failure::new(format!("--token-issuer {url:?} is not a URL that begins with https://")));
+    }
+    Ok(Issuer::PerCluster { base: base.to_owned() })
 }
 
 fn listen_for(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Failure> {

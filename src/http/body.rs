@@ -2,7 +2,7 @@
 
 use atoll_api::options::DeleteOptions;
 use atoll_api::query::Query;
-use atoll_api::{ApiError, ApiResult, Reason};
+use atoll_api::{ApiError, ApiResult, GroupVersionKind, Reason};
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, header};
@@ -37,15 +37,21 @@ pub(super) async fn read(body: Body) -> ApiResult<Bytes> {
 
 /// Reads a body that holds an object of the target's kind.
 pub(super) async fn read_object(asked: &Asked, target: &Target, body: Body) -> ApiResult<registry::Body> {
+    match target.resource.origin() {
+        Origin::Builtin => read_kind(asked, &target.kind(), body).await,
+        Origin::Custom => {
+            let bytes = read(body).await?;
+            read_custom(target, body_encoding(content_type(&asked.headers))?, &bytes)
+        }
+    }
+}
+
+/// Reads a body that holds an object of a built-in kind, and is one of it if it does not say what it is.
+pub(super) async fn read_kind(asked: &Asked, kind: &GroupVersionKind, body: Body) -> ApiResult<registry::Body> {
     let bytes = read(body).await?;
     let encoding = body_encoding(content_type(&asked.headers))?;
-    match target.resource.origin() {
-        Origin::Builtin => {
-            let read = codec_body::read_object(&bytes, encoding, &target.kind(), Duplicates::Merge)?;
-            Ok(registry::Body { value: read.object.into_value(), faults: read.faults, text: bytes })
-        }
-        Origin::Custom => read_custom(target, encoding, &bytes),
-    }
+    let read = codec_body::read_object(&bytes, encoding, kind, Duplicates::Merge)?;
+    Ok(registry::Body { value: read.object.into_value(), faults: read.faults, text: bytes })
 }
 
 /// Custom kinds must say what they are, so nothing is filled in.

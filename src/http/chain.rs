@@ -5,15 +5,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use atoll_api::user::SYSTEM_MASTERS;
-use atoll_api::{ApiError, ApiResult, ClusterScope, GroupResource, LogicalClusterName, UserInfo};
+use atoll_api::{ApiError, ApiResult, ClusterScope, GroupResource, LogicalClusterName};
 use axum::body::Body;
 use futures::FutureExt;
-use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderValue, Request, Response, Uri, header};
 use jiff::Timestamp;
 
-use super::answer::{self, Identity};
-use super::{Api, Peer, body, discovery, health, verbs};
-use crate::authn::{Bearer, Credentials};
+use super::caller::Caller;
+use super::{Api, answer, body, discovery, health, issuer, verbs};
 use crate::authz::Attributes;
 use crate::authz::forbidden::forbidden;
 use crate::request::{self, ClusterPath, RequestContext, RequestInfo};
@@ -22,6 +21,8 @@ use crate::request::{self, ClusterPath, RequestContext, RequestInfo};
 pub(super) struct Asked {
     /// Cluster, user, warnings.
     pub cx: RequestContext,
+    /// By what the user was recognised.
+    pub caller: Caller,
     /// What the path and method name.
     pub info: RequestInfo,
     /// The raw query.
@@ -49,7 +50,8 @@ pub(super) async fn handle(api: Arc<Api>, request: Request<Body>) -> Response<Bo
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache, private"));
     api.metrics.observe(&seen.verb, response.status().as_u16(), started.elapsed());
     tracing::info!(
-        cluster = %seen.cluster, user = %seen.user, verb = %seen.verb, resource = %seen.resource,
+        cluster = %seen.cluster, user = %seen.user, impersonator = %seen.impersonator, constraint = %seen.constraint,
+        verb = %seen.verb, resource = %seen.resource,
         namespace = %seen.namespace, name = %seen.name, status = response.status().as_u16(),
         took_us = started.elapsed().as_micros() as u64, "request"
     );
@@ -61,99 +63,97 @@ pub(super) async fn handle(api: Arc<Api>, request: Request<Body>) -> Response<Bo
 struct Seen {
     cluster: String,
     user: String,
+    /// Who acted as the user, if somebody did, and the right of which kind allowed it.
+    impersonator: String,
+    constraint: String,
     verb: String,
     resource: String,
     namespace: String,
     name: String,
 }
 
+impl Seen {
+    fn of(scope: &ClusterScope, info: &RequestInfo) -> Self {
+        Self {
+            cluster: match scope {
+                ClusterScope::One(name) => name.to_string(),
+                ClusterScope::All => "*".to_owned(),
+            },
+            verb: info.verb.clone(),
+            resource: match info.subresource.as_str() {
+                "" => info.resource.clone(),
+                sub => format!("{}/{sub}", info.resource),
+            },
+            namespace: info.namespace.clone(),
+            name: info.name.clone(),
+            ..Self::default()
+        }
+    }
+}
+
 /// Path, cluster, identity, rights, verb: in this order, each refusing what the next must not see.
 async fn serve(api: &Arc<Api>, request: Request<Body>) -> (Response<Body>, Seen) {
     let (parts, body) = request.into_parts();
-    let mut seen = Seen::default();
     let path = parts.uri.path();
     let query = parts.uri.query().unwrap_or_default();
     let refused = |error, seen| (answer::error(error, &parts.headers), seen);
 
     let ClusterPath { scope, rest } = match request::split_cluster(path) {
         Ok(split) => split,
-        Err(error) => return refused(error, seen),
+        Err(error) => return refused(error, Seen::default()),
     };
     let info = match request::parse(parts.method.as_str(), rest, query) {
         Ok(info) => info,
-        Err(error) => return refused(error, seen),
+        Err(error) => return refused(error, Seen::default()),
     };
     let cluster = match &scope {
         ClusterScope::One(name) => name.clone(),
         ClusterScope::All => LogicalClusterName::root(),
     };
-    seen.cluster = match &scope {
-        ClusterScope::One(name) => name.to_string(),
-        ClusterScope::All => "*".to_owned(),
-    };
-    seen.verb.clone_from(&info.verb);
-    seen.resource = match info.subresource.as_str() {
-        "" => info.resource.clone(),
-        sub => format!("{}/{sub}", info.resource),
-    };
-    seen.namespace.clone_from(&info.namespace);
-    seen.name.clone_from(&info.name);
-
-    let identity = parts.extensions.get::<Identity>().cloned();
-    let peer = parts.extensions.get::<Peer>().cloned().unwrap_or_default();
+    let mut seen = Seen::of(&scope, &info);
     let now = Timestamp::now();
-    let user = match identify(api, &cluster, identity, &peer, &parts.headers, now) {
-        Ok(user) => user,
+    let caller = Caller::of(&parts);
+    let recognised = match caller.recognise(api, &cluster, &info, now) {
+        Ok(recognised) => recognised,
         Err(error) => return refused(error, seen),
     };
-    let mut cx = RequestContext::new(cluster, user, now);
+    seen.user.clone_from(&recognised.user.name);
+    seen.impersonator = recognised.impersonator.unwrap_or_default();
+    seen.constraint = recognised.constraint.unwrap_or_default();
+    let mut cx = RequestContext::new(cluster, recognised.user, now);
     cx.cluster_uid = api.clusters.find(&cx.cluster).map(|found| found.uid.clone());
     cx.scope = scope;
     cx.user_agent = body::user_agent(&parts.headers);
-    seen.user.clone_from(&cx.user.name);
-    if let Err(error) = authorize(api, &cx, &info) {
-        return refused(error, seen);
-    }
-    if let Err(error) = check_cluster(api, &cx, &info) {
-        return refused(error, seen);
-    }
+    caller.warning().into_iter().for_each(|warning| cx.warn(warning));
     let user_agent = parts.headers.get(header::USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
-    let asked = Asked { cx, info, query: query.to_owned(), headers: parts.headers, user_agent };
-    let answered = dispatch(api, &asked, body).await;
+    let headers = with_host(parts.headers, &parts.uri);
+    let asked =
+        Asked { cx, caller, info, query: parts.uri.query().unwrap_or_default().to_owned(), headers, user_agent };
+    let answered = admit(api, &asked, body).await;
     let mut response = answered.unwrap_or_else(|error| answer::error(error, &asked.headers));
     answer::add_warnings(&mut response, asked.cx.take_warnings());
     (response, seen)
 }
 
-/// Who asks: an identity given by a client in this process, or what certificate and token say.
-fn identify(
-    api: &Api,
-    cluster: &LogicalClusterName,
-    identity: Option<Identity>,
-    peer: &Peer,
-    headers: &HeaderMap,
-    now: Timestamp,
-) -> ApiResult<UserInfo> {
-    if let Some(Identity(user)) = identity {
-        return Ok(user);
+/// What only those with rights in a cluster that is there come to.
+async fn admit(api: &Arc<Api>, asked: &Asked, body: Body) -> ApiResult<Response<Body>> {
+    authorize(api, &asked.cx, &asked.info)?;
+    check_cluster(api, &asked.cx, &asked.info)?;
+    dispatch(api, asked, body).await
+}
+
+/// HTTP/2 names the host beside the headers.
+fn with_host(mut headers: HeaderMap, uri: &Uri) -> HeaderMap {
+    if let (None, Some(authority)) = (headers.get(header::HOST), uri.authority())
+        && let Ok(host) = HeaderValue::from_str(authority.as_str())
+    {
+        headers.insert(header::HOST, host);
     }
-    let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let bearer = Bearer::parse(header);
-    let credentials = Credentials { bearer: bearer.token(), certificate: peer.certificate.as_deref() };
-    let identity = api.authenticator.authenticate(cluster, credentials, now).map_err(|refused| {
-        tracing::debug!(reasons = ?refused.reasons, "nobody by these credentials");
-        ApiError::unauthorized()
-    })?;
-    let uid = api.clusters.find(cluster).map(|found| found.uid.clone());
-    // A tenant's token is worth nothing elsewhere, nor in a later cluster of the same name.
-    if identity.holds_in(cluster, uid.as_ref()) { Ok(identity.user) } else { Err(ApiError::unauthorized()) }
+    headers
 }
 
 /// Whether the user may; asked before anything of what the request names is read.
 fn authorize(api: &Api, cx: &RequestContext, info: &RequestInfo) -> ApiResult<()> {
-    if health::is_open(&info.path) && !info.is_resource {
-        return Ok(());
-    }
     let attributes = Attributes::of(info, &cx.cluster, &cx.user);
     let decision = api.authorizer.authorize(&attributes);
     if decision.is_allowed() { Ok(()) } else { Err(forbidden(&attributes, &decision)) }
@@ -188,6 +188,9 @@ async fn dispatch(api: &Arc<Api>, asked: &Asked, body: Body) -> ApiResult<Respon
         return verbs::handle(api, asked, body).await;
     }
     if let Some(response) = health::answer(api, asked)? {
+        return Ok(response);
+    }
+    if let Some(response) = issuer::answer(api, asked)? {
         return Ok(response);
     }
     if let Some(response) = discovery::answer(api, asked)? {

@@ -12,11 +12,6 @@ const TEXT: &str = "text/plain; charset=utf-8";
 /// The Kubernetes release whose API is served.
 pub(super) const KUBERNETES_MINOR: &str = "36";
 
-/// Whether a path is served to everybody without asking for rights: only whether the server lives.
-pub(super) fn is_open(path: &str) -> bool {
-    matches!(path, "/healthz" | "/livez" | "/readyz")
-}
-
 /// Answers health checks, `/version` and `/metrics`; `None` for other paths.
 pub(super) fn answer(api: &Api, asked: &Asked) -> ApiResult<Option<Response<Body>>> {
     let segments: Vec<&str> = asked.info.path.trim_matches('/').split('/').collect();

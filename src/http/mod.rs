@@ -4,10 +4,12 @@
 
 mod answer;
 mod body;
+mod caller;
 mod chain;
 mod discovery;
 mod drain;
 mod health;
+mod issuer;
 mod subresource;
 mod verbs;
 mod watch;
@@ -22,7 +24,7 @@ use futures::future::BoxFuture;
 use http::{Request, Response};
 use tower::Service;
 
-use crate::authn::{ClientCertificate, Union};
+use crate::authn::{ClientCertificate, SignedTokens, Union};
 use crate::authz::Authorizer;
 use crate::metrics::Metrics;
 use crate::registry::Registry;
@@ -46,6 +48,8 @@ pub struct Api {
     pub authenticator: Arc<Union>,
     /// Who may.
     pub authorizer: Arc<dyn Authorizer>,
+    /// Whose keys others check tokens with.
+    pub tokens: Arc<SignedTokens>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
 }

@@ -61,7 +61,7 @@ async fn by_handler(
     sub: &Subresource,
     body: Body,
 ) -> ApiResult<Response<Body>> {
-    let Subresource::Other { verbs, .. } = sub else { return Err(method_not_allowed()) };
+    let Subresource::Other { verbs, kind, .. } = sub else { return Err(method_not_allowed()) };
     if !verbs.iter().any(|verb| verb.as_str() == asked.info.verb) {
         return Err(method_not_allowed());
     }
@@ -78,7 +78,9 @@ async fn by_handler(
     };
     let body = match asked.info.verb.as_str() {
         "get" => registry::Body::default(),
-        _ => body::read_object(asked, target, body).await?,
+        // A kind without a version is the parent's.
+        _ if kind.version.is_empty() => body::read_object(asked, target, body).await?,
+        _ => body::read_kind(asked, kind, body).await?,
     };
     compute(api, asked, target, &*computed, body, &options).await
 }

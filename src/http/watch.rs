@@ -10,8 +10,10 @@ use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use futures::stream;
 use http::Response;
+use jiff::Timestamp;
 use tokio::time::Instant;
 
+use super::caller::Caller;
 use super::chain::Asked;
 use super::verbs::list;
 use super::{Api, answer};
@@ -82,6 +84,7 @@ struct Running {
 struct Rights {
     info: RequestInfo,
     cluster: LogicalClusterName,
+    caller: Caller,
     user: UserInfo,
 }
 
@@ -99,7 +102,12 @@ impl Running {
             api: api.clone(),
             watch,
             frames,
-            rights: Rights { info: asked.info.clone(), cluster: asked.cx.cluster.clone(), user: asked.cx.user.clone() },
+            rights: Rights {
+                info: asked.info.clone(),
+                cluster: asked.cx.cluster.clone(),
+                caller: asked.caller.clone(),
+                user: asked.cx.user.clone(),
+            },
             bookmarks: options.allow_bookmarks,
             next_bookmark: last_bookmark.min(now + BOOKMARK_EVERY),
             next_check: now + RECHECK_EVERY,
@@ -182,9 +190,14 @@ impl Running {
 }
 
 impl Rights {
-    /// Kubernetes asks at the start only; a server of many tenants must not honour a right that was taken away.
+    /// Kubernetes asks at the start only; a server of many tenants must not honour a right that was taken away, nor a
+    /// credential that has ended.
     fn check(&self, api: &Api) -> ApiResult<()> {
-        let attributes = Attributes::of(&self.info, &self.cluster, &self.user);
+        let recognised = self.caller.recognise(api, &self.cluster, &self.info, Timestamp::now())?;
+        if recognised.user.name != self.user.name {
+            return Err(ApiError::unauthorized());
+        }
+        let attributes = Attributes::of(&self.info, &self.cluster, &recognised.user);
         let decision = api.authorizer.authorize(&attributes);
         if decision.is_allowed() { Ok(()) } else { Err(forbidden(&attributes, &decision)) }
     }

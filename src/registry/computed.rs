@@ -6,7 +6,10 @@ use atoll_api::options::WriteOptions;
 use atoll_api::{ApiResult, Object};
 use futures::future::BoxFuture;
 
-use super::{Body, ObjectName, Registry, Target};
+use super::resource::Part;
+use super::tracking::Tracked;
+use super::{Body, ObjectName, Registry, Target, decode, meta};
+use crate::admission::{Attributes, Operation};
 use crate::request::RequestContext;
 
 /// What is asked of a handler.
@@ -41,5 +44,29 @@ impl Call<'_> {
     /// The object the URL names.
     pub fn object_name(&self) -> ObjectName<'_> {
         ObjectName { namespace: self.namespace, name: self.name }
+    }
+
+    /// What was sent, as an object of the target's kind (of a subresource: the subresource's) on the way to being
+    /// created: typed, defaulted, with the owner of its fields, and admitted. Checking it is the handler's.
+    pub async fn sent(&self, target: &Target) -> ApiResult<Object> {
+        let mut object = decode::decode(self.cx, target, self.body.clone(), self.options.field_validation)?;
+        meta::settle_namespace(self.target, &mut object, &self.object_name())?;
+        decode::default(target, &mut object)?;
+        let (cx, subresource, options) = (self.cx, self.subresource, self.options);
+        Tracked { cx, target, part: Part::Main, subresource, options }.created(&mut object);
+        let attributes = Attributes {
+            operation: Operation::Create,
+            kind: target.kind(),
+            resource: self.target.gvr(),
+            subresource: subresource.to_owned(),
+            namespace: self.namespace.to_owned(),
+            name: self.name.to_owned(),
+            dry_run: options.dry_run,
+        };
+        let admission = &self.registry.admission;
+        admission.mutate(cx, &attributes, &mut object, None).await?;
+        decode::default(target, &mut object)?;
+        admission.validate(cx, &attributes, Some(&object), None).await?;
+        Ok(object)
     }
 }

@@ -8,8 +8,19 @@ use super::resource::Part;
 use super::tracking::Tracked;
 use super::{ObjectName, Registry, Target, Written, decode, encode, meta};
 use crate::admission::{Ending, Operation};
+use crate::authz;
+use crate::authz::forbidden::forbidden;
 use crate::request::RequestContext;
 use crate::storage::{Action, Expect, Key, Op};
+
+/// What a creation began as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Began {
+    /// As a creation: the request was authorized as one.
+    Creation,
+    /// As a change of something that turned out not to be there: the right to create is still to be asked for.
+    Change,
+}
 
 /// How often a generated name may be taken before the client is told.
 const NAME_ATTEMPTS: usize = 8;
@@ -28,7 +39,7 @@ impl Registry {
         meta::settle_namespace(target, &mut object, name)?;
         decode::default(target, &mut object)?;
         self.track_creation(cx, target, &mut object, options);
-        self.create_decoded(cx, target, object, options).await
+        self.create_decoded(cx, target, object, Began::Creation, options).await
     }
 
     /// Records who owns the fields of a new object.
@@ -48,6 +59,7 @@ impl Registry {
         cx: &RequestContext,
         target: &Target,
         mut object: Object,
+        began: Began,
         options: &WriteOptions,
     ) -> ApiResult<Written> {
         if let Some(why) = target.resource.refuses_new() {
@@ -69,6 +81,9 @@ impl Registry {
             }
             let attributes = target.attributes(Operation::Create, "", &object, options.dry_run);
             self.check_new(cx, target, &object)?;
+            if began == Began::Change {
+                self.check_create_right(cx, target, &object)?;
+            }
             self.admission.validate(cx, &attributes, Some(&object), None).await?;
             let stored = self.store_new(cx, target, &object, options).await;
             let ending = if stored.is_ok() { Ending::Stored } else { Ending::Withdrawn };
@@ -106,6 +121,20 @@ impl Registry {
         Ok(())
     }
 
+    /// Whether the user may create an object that the request only asked to change. Asked when the object has been
+    /// checked, as in Kubernetes (endpoints/handlers/create.go, `withAuthorization`).
+    fn check_create_right(&self, cx: &RequestContext, target: &Target, object: &Object) -> ApiResult<()> {
+        let gvr = target.gvr();
+        let asked = authz::Attributes {
+            version: &gvr.version,
+            namespace: object.namespace(),
+            name: object.name(),
+            ..authz::Attributes::resource(&cx.cluster, &cx.user, "create", &gvr.group, &gvr.resource)
+        };
+        let decision = self.authorizer.authorize(&asked);
+        if decision.is_allowed() { Ok(()) } else { Err(forbidden(&asked, &decision)) }
+    }
+
     async fn store_new(
         &self,
         cx: &RequestContext,
@@ -125,7 +154,7 @@ impl Registry {
         }
         let bytes = encode::encode(&*target.to_stored(object)?)?;
         let mut ops = vec![Op { key: key.clone(), expect: Expect::Absent, action: Action::Put(bytes) }];
-        for companion in target.resource.companions(object) {
+        for companion in target.resource.companions(cx, object) {
             let (namespace, name) = (companion.object.namespace(), companion.object.name());
             let key = Key::new(companion.resource, companion.cluster, namespace, name);
             let bytes = encode::encode(&companion.object)?;

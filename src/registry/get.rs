@@ -7,11 +7,9 @@ use bytes::Bytes;
 
 use super::encode::TypeMeta;
 use super::{ObjectName, Registry, Target};
+use crate::authz::stored::is_shared;
 use crate::request::RequestContext;
 use crate::storage::{CommitError, Entry, Key};
-
-/// The label of bootstrap policy: objects of the system cluster that every cluster sees.
-pub(super) const BOOTSTRAP_LABEL: &str = "kubernetes.io/bootstrapping";
 
 impl Registry {
     /// Reads one object as JSON.
@@ -55,7 +53,7 @@ impl Registry {
             return None;
         }
         let key = self.key(&LogicalClusterName::root(), target, name);
-        self.store.get(&key).filter(|entry| is_underlay(entry))
+        self.store.get(&key).filter(|entry| is_shared(entry))
     }
 
     /// The object just stored, as the client gets it.
@@ -76,11 +74,6 @@ impl Registry {
             }
         }
     }
-}
-
-/// Whether an object of the system cluster is seen in every cluster.
-pub(super) fn is_underlay(entry: &Entry) -> bool {
-    entry.labels().get(BOOTSTRAP_LABEL).is_some()
 }
 
 /// An object as JSON.

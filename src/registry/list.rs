@@ -11,9 +11,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-use super::get::is_underlay;
 use super::resource::Origin;
 use super::{Registry, Target, encode};
+use crate::authz::stored::is_shared;
 use crate::request::RequestContext;
 use crate::storage::{Entry, ListQuery, Page, Position, ReadError};
 
@@ -143,17 +143,20 @@ impl Registry {
         if cx.cluster.is_root() || cx.scope == ClusterScope::All {
             return;
         }
-        let own: Vec<String> = page.entries.iter().map(|entry| entry.name().to_owned()).collect();
+        let place = |entry: &Entry| (entry.namespace().to_owned(), entry.name().to_owned());
+        let own: Vec<(String, String)> = page.entries.iter().map(|entry| place(entry)).collect();
         let shared = |entry: &Entry| {
-            is_underlay(entry)
-                && matches(target, request, entry)
-                && own.binary_search_by(|name| name.as_str().cmp(entry.name())).is_err()
+            is_shared(entry) && matches(target, request, entry) && own.binary_search(&place(entry)).is_err()
         };
         let root = ClusterScope::One(LogicalClusterName::root());
-        let query = ListQuery { filter: Some(&shared), ..ListQuery::new(&target.descriptor().resource, &root) };
+        let query = ListQuery {
+            namespace: Some(request.namespace.as_str()).filter(|ns| !ns.is_empty()),
+            filter: Some(&shared),
+            ..ListQuery::new(&target.descriptor().resource, &root)
+        };
         if let Ok(underlay) = self.store.list(query) {
             page.entries.extend(underlay.entries);
-            page.entries.sort_by(|a, b| a.name().cmp(b.name()));
+            page.entries.sort_by_key(|entry| place(entry));
         }
     }
 }

@@ -41,12 +41,14 @@ pub use self::patch::{Patch, PatchKind};
 use self::resource::{Part, Resource};
 pub use self::watch::{Happened, Watch, WatchRequest, WatchStep};
 use crate::admission::{self, Attributes, Operation};
+use crate::authz::Authorizer;
 use crate::storage::{Key, Store};
 
 /// The registry: every read and write of every resource goes through it.
 pub struct Registry {
     store: Arc<Store>,
     admission: admission::Chain,
+    authorizer: Arc<dyn Authorizer>,
     followers: Vec<(GroupResource, Arc<dyn Follower>)>,
 }
 
@@ -190,13 +192,15 @@ impl Target {
 // === impl Registry ===
 
 impl Registry {
-    /// A registry over a store, with its admission chain and those who follow what is written.
+    /// A registry over a store, with its admission chain, who decides about rights that only a write under way asks for,
+    /// and those who follow what is written.
     pub fn new(
         store: Arc<Store>,
         admission: admission::Chain,
+        authorizer: Arc<dyn Authorizer>,
         followers: Vec<(GroupResource, Arc<dyn Follower>)>,
     ) -> Self {
-        Self { store, admission, followers }
+        Self { store, admission, authorizer, followers }
     }
 
     /// The store below.

@@ -6,7 +6,7 @@
 use atoll_api::options::WriteOptions;
 use atoll_api::{ApiError, ApiResult, FieldErrors, Object, ResourceVersion};
 
-use super::create::kind_of;
+use super::create::{Began, kind_of};
 use super::encode::TypeMeta;
 use super::resource::Part;
 use super::tracking::Tracked;
@@ -137,7 +137,7 @@ impl Registry {
         if change.tracking == Tracking::Compare {
             self.track_creation(cx, target, &mut object, options);
         }
-        self.create_decoded(cx, target, object, options).await
+        self.create_decoded(cx, target, object, Began::Change, options).await
     }
 
     fn check_precondition(

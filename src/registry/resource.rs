@@ -208,8 +208,8 @@ pub trait Resource: Send + Sync + 'static {
 
     /// What is created together with an object, in one transaction: a workspace's cluster begins with a namespace.
     /// The objects are complete: name, uid, times, type of the storage version.
-    fn companions(&self, object: &Object) -> Vec<Companion> {
-        let _ = object;
+    fn companions(&self, cx: &RequestContext, object: &Object) -> Vec<Companion> {
+        let _ = (cx, object);
         Vec::new()
     }
 

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use serde_json::{Map, Value};
 
 use super::catalog::TYPES;
-use super::{BUILTINS, gated, podspec};
+use super::{BUILTINS, SUBRESOURCES, gated, podspec};
 
 /// Sets the defaults of one value. Empty optional fields have been dropped before, children have no defaults yet.
 pub(super) type SetDefaults = fn(&mut Map<String, Value>);
@@ -20,7 +20,7 @@ pub(super) fn of_type(index: u16) -> Option<SetDefaults> {
     static BY_TYPE: OnceLock<Vec<Option<SetDefaults>>> = OnceLock::new();
     let by_type = BY_TYPE.get_or_init(|| {
         let mut by_type = vec![None; TYPES.names().count()];
-        let of_kinds = BUILTINS.iter().flat_map(|kind| kind.type_defaults);
+        let of_kinds = BUILTINS.iter().chain(SUBRESOURCES).flat_map(|kind| kind.type_defaults);
         for (name, set_defaults) in of_kinds.chain(podspec::DEFAULTS) {
             let index = TYPES.index(name).expect("defaults are for types of the catalog, which is tested");
             by_type[usize::from(index)] = Some(*set_defaults);

@@ -80,7 +80,7 @@ pub struct Kind {
     /// Readies an object whose deletion begins but cannot end yet.
     pub prepare_deletion: fn(&mut Object, &Object),
     /// What is created together with an object.
-    pub companions: fn(&Object) -> Vec<Companion>,
+    pub companions: fn(&RequestContext, &Object) -> Vec<Companion>,
     /// The defaults of types that are this kind's alone.
     pub(super) type_defaults: TypeDefaults,
 }
@@ -209,7 +209,7 @@ impl Kind {
         grace: |_, _| Grace::Immediate,
         holds_deleted: |_| false,
         prepare_deletion: |_, _| {},
-        companions: |_| Vec::new(),
+        companions: |_, _| Vec::new(),
         type_defaults: &[],
     };
 
@@ -402,8 +402,8 @@ impl Resource for Builtin {
         (self.kind.prepare_deletion)(object, old);
     }
 
-    fn companions(&self, object: &Object) -> Vec<Companion> {
-        (self.kind.companions)(object)
+    fn companions(&self, cx: &RequestContext, object: &Object) -> Vec<Companion> {
+        (self.kind.companions)(cx, object)
     }
 
     fn returns_deleted_object(&self) -> bool {

@@ -46,27 +46,100 @@ use std::sync::Arc;
 use atoll_api::GroupResource;
 use kind::Kind;
 
+use crate::admission::AdmissionPlugin;
+use crate::authn::{SignedTokens, Union};
+use crate::authz::Authorizer;
+use crate::authz::rbac::Rbac;
+use crate::authz::stored::StoredUnderlay;
+use crate::registry::computed::Computed;
 use crate::registry::follow::Follower;
 
 pub use kind::Builtin;
 pub use surface::{Handler, Surfaces};
 
-/// What answers for resources and subresources that are computed.
-pub fn handlers() -> Vec<Handler> {
-    vec![Handler {
-        resource: GroupResource::new("", "namespaces"),
-        subresource: "finalize",
-        computed: Arc::new(core::namespace_finalize::Finalize),
-    }]
+/// What kinds need that do more than being stored.
+pub struct Services {
+    /// Who recognises users.
+    pub authenticator: Arc<Union>,
+    /// Who decides what they may do.
+    pub authorizer: Arc<dyn Authorizer>,
+    /// Roles and bindings, as they are evaluated.
+    pub rbac: Arc<Rbac>,
+    /// The roles and bindings that all clusters share.
+    pub underlay: Arc<StoredUnderlay>,
+    /// Who makes tokens.
+    pub tokens: Arc<SignedTokens>,
 }
 
-/// Those who act on writes of a resource before the writes are answered.
-pub fn followers() -> Vec<(GroupResource, Arc<dyn Follower>)> {
-    vec![(surface::definitions(), Arc::new(apiextensions::names::AcceptNames))]
+/// What answers for resources and subresources that are computed.
+pub fn handlers(services: &Services) -> Vec<Handler> {
+    let authorizer = || Arc::clone(&services.authorizer);
+    let tokens = || Arc::clone(&services.tokens);
+    let authentication = |resource| GroupResource::new("authentication.k8s.io", resource);
+    let authorization = |resource| GroupResource::new("authorization.k8s.io", resource);
+    let all: Vec<(GroupResource, &'static str, Arc<dyn Computed>)> = vec![
+        (GroupResource::new("", "namespaces"), "finalize", Arc::new(core::namespace_finalize::Finalize)),
+        (
+            GroupResource::new("", "serviceaccounts"),
+            "token",
+            Arc::new(authentication::tokenrequest::Answer::new(tokens())),
+        ),
+        (crate::tenancy::workspaces(), "token", Arc::new(tenancy::usertokenrequest::Answer::new(tokens()))),
+        (
+            authentication("tokenreviews"),
+            "",
+            Arc::new(authentication::tokenreview::Answer(Arc::clone(&services.authenticator))),
+        ),
+        (authentication("selfsubjectreviews"), "", Arc::new(authentication::selfsubjectreview::Answer)),
+        (authorization("subjectaccessreviews"), "", Arc::new(authorization::subjectaccessreview::Answer(authorizer()))),
+        (
+            authorization("selfsubjectaccessreviews"),
+            "",
+            Arc::new(authorization::selfsubjectaccessreview::Answer(authorizer())),
+        ),
+        (
+            authorization("localsubjectaccessreviews"),
+            "",
+            Arc::new(authorization::localsubjectaccessreview::Answer(authorizer())),
+        ),
+        (
+            authorization("selfsubjectrulesreviews"),
+            "",
+            Arc::new(authorization::selfsubjectrulesreview::Answer(authorizer())),
+        ),
+    ];
+    all.into_iter().map(|(resource, subresource, computed)| Handler { resource, subresource, computed }).collect()
+}
+
+/// Those who act on writes of a resource before the writes are answered, in their order.
+pub fn followers(services: &Services) -> Vec<(GroupResource, Arc<dyn Follower>)> {
+    let rbac = || Arc::clone(&services.rbac);
+    let mut followers: Vec<(GroupResource, Arc<dyn Follower>)> = vec![
+        (surface::definitions(), Arc::new(apiextensions::names::AcceptNames)),
+        (
+            GroupResource::new(crate::authz::rbac::GROUP, "clusterroles"),
+            Arc::new(rbac::aggregation::Aggregate { rbac: rbac() }),
+        ),
+    ];
+    let share: Arc<dyn Follower> =
+        Arc::new(rbac::sharing::ShareAtOnce { rbac: rbac(), underlay: Arc::clone(&services.underlay) });
+    for resource in ["clusterroles", "roles", "clusterrolebindings", "rolebindings"] {
+        followers.push((GroupResource::new(crate::authz::rbac::GROUP, resource), Arc::clone(&share)));
+    }
+    followers
+}
+
+/// What is asked of writes after everything that may change them, and before they are checked.
+pub fn last_admission(services: &Services) -> Vec<Arc<dyn AdmissionPlugin>> {
+    let (rbac, authorizer) = (Arc::clone(&services.rbac), Arc::clone(&services.authorizer));
+    vec![Arc::new(rbac::escalation::NoEscalation { rbac, authorizer })]
 }
 
 /// Atoll's own kinds, which the system cluster serves beside the built-in ones.
 pub static PLATFORM: &[&Kind] = &[&tenancy::workspace::KIND, &tenancy::logicalcluster::KIND, &sync::synctarget::KIND];
+
+/// Kinds that are no resources: subresources take and give them.
+pub static SUBRESOURCES: &[&Kind] = &[&authentication::tokenrequest::KIND, &tenancy::usertokenrequest::KIND];
 
 /// Every built-in kind, in the order of discovery within its group.
 pub static BUILTINS: &[&Kind] = &[

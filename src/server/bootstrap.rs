@@ -74,9 +74,11 @@ fn objects() -> Vec<(GroupResource, Object)> {
         }));
         objects.push((GroupResource::new("", "namespaces"), namespace));
     }
-    for object in rbac::bootstrap_objects() {
-        let resource = format!("{}s", object.kind().to_ascii_lowercase());
-        objects.push((GroupResource::new(rbac::GROUP, resource), object));
+    // As the underlay has them, so that roles that gather others hold their rules.
+    let policy = rbac::Underlay::bootstrap();
+    for kind in ["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"] {
+        let resource = GroupResource::new(rbac::GROUP, format!("{}s", kind.to_ascii_lowercase()));
+        objects.extend(policy.objects(kind).map(|object| (resource.clone(), Object::clone(object))));
     }
     objects
 }

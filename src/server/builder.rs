@@ -5,15 +5,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use atoll_api::LogicalClusterName;
+use atoll_api::user::SYSTEM_MASTERS;
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 
 use super::pki::{self, Pki};
+use super::renewal::Renewal;
 use super::{Server, bootstrap};
 use crate::admission::{self, AdmissionPlugin, Chain};
-use crate::authn::{self, AnonymousAccess, TokenFile};
+use crate::authn::signed::{self, Extension, Issuer, KeyRing};
+use crate::authn::stored::StoredObjects;
+use crate::authn::{self, AnonymousAccess, SignedTokens, TokenFile};
 use crate::authz::rbac::Rbac;
-use crate::authz::stored::StoredPolicy;
+use crate::authz::stored::{StoredPolicy, StoredUnderlay};
 use crate::authz::{self, Authorizer, PrivilegedGroup};
 use crate::http::Api;
 use crate::metrics::Metrics;
@@ -22,11 +27,10 @@ use crate::registry::encode::encode;
 use crate::resources::{self, Surfaces};
 use crate::storage::{self, Durability, Store};
 use crate::tenancy::Clusters;
-use atoll_api::user::SYSTEM_MASTERS;
 use atoll_controllers::SyncSettings;
 
-/// The audience of the API itself, and the issuer of its tokens.
-const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
+/// The audience of the API itself, and the issuer of its tokens unless another is named.
+const ISSUER: &str = "https://kubernetes.default.svc";
 
 /// Says what a server is made of.
 #[derive(Clone)]
@@ -35,6 +39,7 @@ pub struct Builder {
     listen: Option<SocketAddr>,
     storage: String,
     token_auth_file: Option<PathBuf>,
+    token_issuer: Issuer,
     resources: Vec<String>,
     durability: Durability,
     grace: Duration,
@@ -51,6 +56,9 @@ pub enum Error {
     /// The static token file.
     #[error("the token file")]
     TokenFile(#[source] authn::token_file::Error),
+    /// The key that signs tokens.
+    #[error("the key that signs tokens")]
+    TokenKey(#[source] authn::signed::KeyError),
     /// The store could not be opened.
     #[error("the store")]
     Storage(#[source] storage::OpenError),
@@ -81,6 +89,7 @@ impl Default for Builder {
             listen: None,
             storage: "memory://".to_owned(),
             token_auth_file: None,
+            token_issuer: Issuer::Fixed(ISSUER.to_owned()),
             resources: vec!["control-plane".to_owned()],
             durability: Durability::Full,
             grace: Duration::from_secs(10),
@@ -118,6 +127,14 @@ impl Builder {
     #[must_use]
     pub fn token_auth_file(mut self, file: impl AsRef<Path>) -> Self {
         self.token_auth_file = Some(file.as_ref().to_owned());
+        self
+    }
+
+    /// Who stands as the issuer in the tokens of service accounts; unless said otherwise, what stands there in most
+    /// Kubernetes clusters.
+    #[must_use]
+    pub fn token_issuer(mut self, issuer: Issuer) -> Self {
+        self.token_issuer = issuer;
         self
     }
 
@@ -161,8 +178,9 @@ impl Builder {
         self.check_resources()?;
         let listener = self.bind().await?;
         let address = listener.as_ref().and_then(|l| l.local_addr().ok());
-        let pki = Arc::new(self.pki(address)?);
-        let tls = pki.server_config().map_err(Error::Pki)?;
+        let options = self.pki_options(address);
+        let pki = Arc::new(Pki::ensure(&options, Timestamp::now()).map_err(Error::Pki)?);
+        let tls = Renewal::new(options, &pki).map_err(Error::Pki)?;
         let options = storage::Options { durability: self.durability };
         let backend = storage::open(&self.storage, options).await.map_err(Error::Storage)?;
         let mut store = Store::open(backend.clone()).await.map_err(Error::Load)?;
@@ -171,43 +189,66 @@ impl Builder {
             drop(store);
             store = Store::open(backend).await.map_err(Error::Load)?;
         }
-        let api = self.assemble(store)?;
-        Ok(Server { api: Arc::new(api), pki, tls, listener, grace: self.grace, sync: self.sync })
+        let (api, underlay) = self.assemble(store, &pki)?;
+        Ok(Server { api: Arc::new(api), pki, tls, underlay, listener, grace: self.grace, sync: self.sync })
     }
 
-    fn assemble(&self, store: Arc<Store>) -> Result<Api, Error> {
+    fn assemble(&self, store: Arc<Store>, pki: &Pki) -> Result<(Api, Arc<StoredUnderlay>), Error> {
         let root = bootstrap::root_cluster(&store, &self.resources);
         let clusters = Arc::new(Clusters::new(store.clone(), root));
-        let policy = Arc::new(StoredPolicy::new(store.clone()));
+        let tokens = self.tokens(&store, &clusters, pki)?;
+        let authenticator = Arc::new(self.authenticator(&tokens)?);
+        let rbac = Arc::new(Rbac::new(Arc::new(StoredPolicy::new(store.clone()))));
         let authorizer: Arc<dyn Authorizer> =
-            Arc::new(authz::Chain::new(vec![Box::new(PrivilegedGroup(SYSTEM_MASTERS)), Box::new(Rbac::new(policy))]));
+            Arc::new(authz::Chain::new(vec![Box::new(PrivilegedGroup(SYSTEM_MASTERS)), Box::new(Arc::clone(&rbac))]));
+        let services = resources::Services {
+            authenticator,
+            authorizer: Arc::clone(&authorizer),
+            underlay: Arc::new(StoredUnderlay::new(store.clone(), Arc::clone(&rbac))),
+            rbac,
+            tokens,
+        };
         let means = admission::Means { store: store.clone(), authorizer: authorizer.clone(), stored_form: encode };
-        let plugins = admission::default_chain(&means, &self.plugins);
-        let registry = Arc::new(Registry::new(store.clone(), Chain::new(plugins), resources::followers()));
+        let mut plugins = admission::default_chain(&means, &self.plugins);
+        plugins.extend(resources::last_admission(&services));
+        let followers = resources::followers(&services);
+        let registry = Arc::new(Registry::new(store.clone(), Chain::new(plugins), Arc::clone(&authorizer), followers));
+        let surfaces = Arc::new(Surfaces::new(store, clusters.clone(), resources::handlers(&services)));
+        let resources::Services { authenticator, underlay, tokens, .. } = services;
+        let metrics = Metrics::new();
+        Ok((Api { registry, surfaces, clusters, authenticator, authorizer, tokens, metrics }, underlay))
+    }
+
+    /// Tokens of the clusters that there are, signed with the server's key.
+    fn tokens(&self, store: &Arc<Store>, clusters: &Arc<Clusters>, pki: &Pki) -> Result<Arc<SignedTokens>, Error> {
+        let keys = KeyRing::from_pem(&pki.token_key, &[]).map_err(Error::TokenKey)?;
+        let known = Arc::clone(clusters);
+        let cluster_uid = Box::new(move |name: &LogicalClusterName| known.find(name).map(|found| found.uid.clone()));
+        let options = signed::Options {
+            issuer: self.token_issuer.clone(),
+            audiences: audiences(),
+            max_expiration_seconds: None,
+            extension: Extension::Year,
+        };
+        Ok(Arc::new(SignedTokens::new(options, keys, Arc::new(StoredObjects::new(store.clone(), cluster_uid)))))
+    }
+
+    fn authenticator(&self, tokens: &Arc<SignedTokens>) -> Result<authn::Union, Error> {
         let token_file = match &self.token_auth_file {
             Some(path) => Some(TokenFile::load(path, audiences()).map_err(Error::TokenFile)?),
             None => None,
         };
-        let config = authn::Config {
+        Ok(authn::default_chain(authn::Config {
             token_file,
-            signed_tokens: None,
+            signed_tokens: Some(Arc::clone(tokens)),
             anonymous: AnonymousAccess::Allowed,
             audiences: audiences(),
-        };
-        let authenticator = Arc::new(authn::default_chain(config));
-        let surfaces = Arc::new(Surfaces::new(store, clusters.clone(), resources::handlers()));
-        Ok(Api { registry, surfaces, clusters, authenticator, authorizer, metrics: Metrics::new() })
+        }))
     }
 
-    fn pki(&self, address: Option<SocketAddr>) -> Result<Pki, Error> {
+    fn pki_options(&self, address: Option<SocketAddr>) -> pki::Options {
         let listen = address.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 6443)));
-        let options = pki::Options {
-            data_dir: self.data_dir.clone(),
-            listen,
-            names: Vec::new(),
-            server_url: pki::local_url(listen),
-        };
-        Pki::ensure(&options, Timestamp::now()).map_err(Error::Pki)
+        pki::Options { data_dir: self.data_dir.clone(), listen, names: Vec::new(), server_url: pki::local_url(listen) }
     }
 
     async fn bind(&self) -> Result<Option<TcpListener>, Error> {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -29,12 +30,11 @@ const STREAMS: u32 = 250;
 /// Serves connections until `stop` is cancelled, then lets requests under way end, for at most `grace`.
 pub(super) async fn serve(
     listener: TcpListener,
-    tls: Arc<rustls::ServerConfig>,
+    tls: Arc<ArcSwap<rustls::ServerConfig>>,
     router: ApiService,
     stop: CancellationToken,
     grace: Duration,
 ) {
-    let acceptor = TlsAcceptor::from(tls);
     let graceful = GracefulShutdown::new();
     loop {
         let accepted = tokio::select! {
@@ -44,7 +44,8 @@ pub(super) async fn serve(
         match accepted {
             Ok((stream, peer)) => {
                 let watcher = graceful.watcher();
-                tokio::spawn(connection(stream, peer, acceptor.clone(), router.clone(), watcher));
+                let acceptor = TlsAcceptor::from(tls.load_full());
+                tokio::spawn(connection(stream, peer, acceptor, router.clone(), watcher));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");

@@ -8,6 +8,7 @@ mod controllers;
 pub mod kubeconfig;
 mod listen;
 pub mod pki;
+mod renewal;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,13 +20,15 @@ use tokio_util::sync::CancellationToken;
 
 pub use builder::{Builder, Error};
 
+use crate::authz::stored::StoredUnderlay;
 use crate::http::{Api, ApiService};
 
 /// A server that is ready to serve.
 pub struct Server {
     api: Arc<Api>,
     pki: Arc<pki::Pki>,
-    tls: Arc<rustls::ServerConfig>,
+    tls: renewal::Renewal,
+    underlay: Arc<StoredUnderlay>,
     listener: Option<TcpListener>,
     grace: Duration,
     sync: atoll_controllers::SyncSettings,
@@ -66,12 +69,14 @@ impl Server {
             address = listener.local_addr().ok();
             tasks.push(tokio::spawn(listen::serve(
                 listener,
-                self.tls.clone(),
+                self.tls.current(),
                 ApiService(self.api.clone()),
                 stop.clone(),
                 self.grace,
             )));
         }
+        tasks.push(tokio::spawn(self.tls.run(stop.clone())));
+        tasks.push(tokio::spawn(self.underlay.run(stop.clone())));
         let reaper = crate::tenancy::reaper::Reaper::new(self.api.registry.store().clone());
         tasks.push(tokio::spawn(reaper.run(stop.clone())));
         let config = atoll_controllers::Config {
@@ -115,3 +120,6 @@ impl Running {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -59,7 +59,10 @@ impl AdmissionPlugin for NamespaceLifecycle {
 
     fn handles(&self, attributes: &Attributes) -> bool {
         match attributes.operation {
-            Operation::Create => !attributes.namespace.is_empty(),
+            // Whether somebody might do something in a namespace may be asked before there is one.
+            Operation::Create => {
+                !attributes.namespace.is_empty() && *attributes.resource.resource != *"localsubjectaccessreviews"
+            }
             Operation::Delete => *attributes.resource.resource == *"namespaces" && attributes.resource.group.is_empty(),
             Operation::Update | Operation::Connect => false,
         }

@@ -175,6 +175,14 @@ impl SignedTokens {
         })
     }
 
+    /// The issuer of a cluster's tokens, if it is a URL at which this server publishes the keys.
+    pub fn own_issuer(&self, cluster: &LogicalClusterName) -> Option<String> {
+        match &self.options.issuer {
+            Issuer::Fixed(_) => None,
+            Issuer::PerCluster { .. } => Some(self.options.issuer.of(cluster)),
+        }
+    }
+
     /// Makes a service account's token; that the objects it names exist is checked when it is used.
     pub fn issue_service_account(&self, spec: ServiceAccountToken<'_>, now: Timestamp) -> Result<Issued, IssueError> {
         let sub = format!("system:serviceaccount:{}:{}", spec.namespace, spec.service_account.name);

@@ -9,7 +9,7 @@ use atoll_api::{ApiError, ApiResult, GroupResource, LogicalClusterName, Object, 
 use super::cover::{Gap, gap};
 use super::policy::{GROUP, RoleRef};
 use super::rule::{Rule, quote_all};
-use super::{Missing, Rbac};
+use super::{BOOTSTRAP_LABEL, Missing, Rbac};
 use crate::authz::{Attributes, Authorizer};
 
 /// A create or an update of a role or a binding.
@@ -107,6 +107,30 @@ impl Rbac {
             Missing::Kind { .. } => ApiError::internal(missing.to_string()),
         })?;
         self.check_held(authorizer, write, resource, &rules)
+    }
+
+    /// Refuses a write of policy that all clusters share, or that is to be shared, by anybody who may not do everything:
+    /// it grants in every cluster, whatever its writer holds there.
+    pub fn check_shared_write(&self, authorizer: &dyn Authorizer, write: &Write<'_>, resource: &str) -> ApiResult<()> {
+        let is_shared = |object: &Object| object.label(BOOTSTRAP_LABEL).is_some();
+        if !write.cluster.is_root()
+            || !(is_shared(write.new) || write.old.is_some_and(is_shared))
+            || write.is_master()
+            || write.changes_collection_only()
+        {
+            return Ok(());
+        }
+        // At the cluster scope, for what is held in a namespace alone does not count here.
+        let held = authorizer.rules_for(write.cluster, write.user, "").rules;
+        match gap(&held, &Rule::everything()) {
+            None => Ok(()),
+            Some(_) => Err(write.forbidden(
+                resource,
+                &format!(
+                    "the label {BOOTSTRAP_LABEL} shares it with all logical clusters, which takes cluster-admin privileges"
+                ),
+            )),
+        }
     }
 
     fn check_held(

@@ -24,7 +24,7 @@ pub use aggregation::gather_rules;
 pub use escalation::Write;
 pub use policy::{Binding, GROUP, PolicySource, Role, RoleRef, Subject};
 pub use rule::Rule;
-pub use underlay::{Key, Underlay, bootstrap_objects};
+pub use underlay::{BOOTSTRAP_LABEL, Key, Underlay, bootstrap_objects};
 
 /// Decides by roles and bindings.
 pub struct Rbac {

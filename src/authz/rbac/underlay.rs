@@ -22,6 +22,9 @@ const BOOTSTRAP: &[&str] = &[
     include_str!("../../../manifests/bootstrap/role-bindings.json"),
 ];
 
+/// The label of the system cluster's roles and bindings that all clusters share.
+pub const BOOTSTRAP_LABEL: &str = "kubernetes.io/bootstrapping";
+
 /// Kind, namespace (empty at the cluster scope) and name of a shared object.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {

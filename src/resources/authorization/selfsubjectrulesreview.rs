@@ -1,5 +1,12 @@
 //! SelfSubjectRulesReviews: what the caller may do in a namespace.
 
+use std::sync::Arc;
+
+use atoll_api::{ApiResult, Object};
+use futures::future::BoxFuture;
+
+use crate::authz::{Authorizer, reviews};
+use crate::registry::computed::{Call, Computed};
 use crate::resources::kind::{Kind, Version};
 
 pub(in crate::resources) static KIND: Kind = Kind {
@@ -12,3 +19,15 @@ pub(in crate::resources) static KIND: Kind = Kind {
     }],
     ..Kind::REVIEW
 };
+
+/// Answers by asking the authorizer.
+pub(in crate::resources) struct Answer(pub(in crate::resources) Arc<dyn Authorizer>);
+
+impl Computed for Answer {
+    fn answer<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, ApiResult<Object>> {
+        Box::pin(async move {
+            let review = call.sent(call.target).await?;
+            reviews::self_subject_rules_review(&*self.0, &call.cx.cluster, &call.cx.user, &review)
+        })
+    }
+}

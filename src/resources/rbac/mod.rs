@@ -5,11 +5,14 @@ use serde_json::{Map, Value};
 use super::defaults::set;
 use super::read::{entry, list, text};
 
+pub(super) mod aggregation;
 mod checks;
 pub(super) mod clusterrole;
 pub(super) mod clusterrolebinding;
+pub(super) mod escalation;
 pub(super) mod role;
 pub(super) mod rolebinding;
+pub(super) mod sharing;
 
 const GROUP: &str = "rbac.authorization.k8s.io";
 

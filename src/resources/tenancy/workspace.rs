@@ -3,15 +3,21 @@
 //! A workspace's cluster answers as soon as its creation does, and is gone for clients as soon as its deletion begins;
 //! emptying it is the reaper's work.
 
-use atoll_api::{FieldError, FieldErrors, FieldPath, LogicalClusterName, Object};
+use atoll_api::user::SYSTEM_MASTERS;
+use atoll_api::{FieldError, FieldErrors, FieldPath, GroupResource, LogicalClusterName, Object, UserInfo};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::authz::rbac;
+use crate::registry::descriptor::Verb;
 use crate::registry::resource::{Companion, NameRule};
+use crate::request::RequestContext;
 use crate::resources::kind::{AGE, Kind, Manners, SubresourceSpec, Version, column};
 use crate::resources::printing::age;
 use crate::resources::sets;
 
+/// The binding by which whoever creates a workspace may do everything in its cluster.
+const OWNER_BINDING: &str = "workspace-owner";
 /// Whether a workspace is being created, usable, or being deleted.
 const READY: &str = "Ready";
 
@@ -29,7 +35,10 @@ pub(in crate::resources) static KIND: Kind = Kind {
             column("URL", "string", "Where the workspace's logical cluster is served."),
             AGE,
         ],
-        subresources: &[SubresourceSpec::Status],
+        subresources: &[
+            SubresourceSpec::Status,
+            SubresourceSpec::Other("token", "authentication.atoll.dev/v1alpha1", "UserTokenRequest", &[Verb::Create]),
+        ],
         ..Version::BARE
     }],
     name_rule: NameRule::Label,
@@ -77,10 +86,24 @@ fn validate_create(workspace: &Object, errors: &mut FieldErrors) {
     }
 }
 
-/// What a new cluster begins with: the namespace clients use when they name none.
-fn companions(workspace: &Object) -> Vec<Companion> {
+/// What a new cluster begins with: the namespace clients use when they name none, and the rights of whoever makes it.
+fn companions(cx: &RequestContext, workspace: &Object) -> Vec<Companion> {
     let Ok(cluster) = LogicalClusterName::parse(workspace.name()) else { return Vec::new() };
     let created = workspace.meta("creationTimestamp");
+    let mut companions = vec![default_namespace(cluster.clone(), created)];
+    if is_known_everywhere(&cx.user) {
+        companions.push(owner_binding(cluster, &cx.user, created));
+    }
+    companions
+}
+
+/// Whether a user of the system cluster is the same in a new cluster. The administrators need no rights of their own
+/// there; and a service account or other name of the system's would be somebody else, whom the tenant could make.
+fn is_known_everywhere(user: &UserInfo) -> bool {
+    !user.is_in(SYSTEM_MASTERS) && !user.name.is_empty() && !user.name.starts_with("system:")
+}
+
+fn default_namespace(cluster: LogicalClusterName, created: &str) -> Companion {
     let namespace = json!({
         "apiVersion": "v1", "kind": "Namespace",
         "metadata": {
@@ -90,7 +113,18 @@ fn companions(workspace: &Object) -> Vec<Companion> {
         "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"},
     });
     let object = Object::from_value(namespace).unwrap_or_default();
-    vec![Companion { resource: atoll_api::GroupResource::new("", "namespaces"), cluster, object }]
+    Companion { resource: GroupResource::new("", "namespaces"), cluster, object }
+}
+
+fn owner_binding(cluster: LogicalClusterName, owner: &UserInfo, created: &str) -> Companion {
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+        "metadata": {"name": OWNER_BINDING, "uid": uuid::Uuid::new_v4().to_string(), "creationTimestamp": created},
+        "roleRef": {"apiGroup": rbac::GROUP, "kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [{"apiGroup": rbac::GROUP, "kind": "User", "name": owner.name}],
+    });
+    let object = Object::from_value(binding).unwrap_or_default();
+    Companion { resource: GroupResource::new(rbac::GROUP, "clusterrolebindings"), cluster, object }
 }
 
 fn cells(workspace: &Object, now: Timestamp) -> Vec<Value> {
