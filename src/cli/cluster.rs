@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use super::client::Remote;
 use super::{Connection, Failure, progress};
 
-const WORKSPACES: &str = "/apis/tenancy.kcp.io/v1alpha1/workspaces";
+/// Where workspaces are.
+pub(super) const WORKSPACES: &str = "/apis/tenancy.kcp.io/v1alpha1/workspaces";
 /// How many clusters are created or deleted at a time from a file.
 const AT_A_TIME: usize = 64;
 /// How long to wait for a cluster to answer, or to be gone.

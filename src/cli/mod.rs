@@ -3,6 +3,7 @@
 mod client;
 mod cluster;
 mod demo;
+mod kubeconfig;
 mod progress;
 mod serve;
 
@@ -27,6 +28,8 @@ enum Command {
     Demo(demo::Demo),
     /// Create, list and delete logical clusters.
     Cluster(cluster::Cluster),
+    /// Print or merge a kubeconfig for a logical cluster, for its administrator or for a user of it.
+    Kubeconfig(kubeconfig::Kubeconfig),
 }
 
 /// How commands find the server they speak to.
@@ -70,6 +73,7 @@ pub fn run() -> ExitCode {
             Command::Serve(command) => command.run().await,
             Command::Demo(command) => command.run().await,
             Command::Cluster(command) => command.run().await,
+            Command::Kubeconfig(command) => command.run().await,
         }
     });
     // Whatever still runs in the background has been told to stop; it must not keep the process alive.
