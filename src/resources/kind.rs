@@ -111,6 +111,8 @@ pub struct Version {
     pub columns: &'static [ColumnSpec],
     /// The subresources, in the order of discovery.
     pub subresources: &'static [SubresourceSpec],
+    /// The warning that every request gets; empty for none.
+    pub deprecated: &'static str,
     /// Field paths that selectors may use, besides name and namespace.
     pub selectable_fields: &'static [&'static str],
 }
@@ -229,8 +231,14 @@ impl Kind {
 
 impl Version {
     /// A version with nothing but a name.
-    pub const BARE: Self =
-        Self { api_version: "", type_name: "", columns: CREATED_AT, subresources: &[], selectable_fields: &[] };
+    pub const BARE: Self = Self {
+        api_version: "",
+        type_name: "",
+        columns: CREATED_AT,
+        subresources: &[],
+        deprecated: "",
+        selectable_fields: &[],
+    };
 }
 
 // === impl Manners ===
@@ -474,7 +482,7 @@ fn version_info(version: &'static Version) -> ResourceVersionInfo {
         columns: version.columns.iter().map(column_of).collect(),
         subresources: version.subresources.iter().map(subresource_of).collect(),
         selectable_fields: texts(version.selectable_fields),
-        deprecation_warning: None,
+        deprecation_warning: (!version.deprecated.is_empty()).then(|| version.deprecated.into()),
     }
 }
 

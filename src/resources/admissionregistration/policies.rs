@@ -6,7 +6,7 @@ use atoll_api::validation::{dns1035_label, dns1123_subdomain, validate_label_sel
 use atoll_api::{FieldError, FieldErrors, FieldPath, GroupVersion, Object};
 use serde_json::Value;
 
-use super::rules::{FAILURE_POLICIES, REINVOCATION_POLICIES, conditions, match_resources, only_mutable};
+use super::rules::{FAILURE_POLICIES, REINVOCATION_POLICIES, choice, conditions, match_resources, only_mutable};
 use crate::resources::checks::{
     forbidden, invalid, one_of, path, path_segment, qualified, required, required_one_of, subdomain,
 };
@@ -52,7 +52,7 @@ fn is_blank(value: &Value) -> bool {
 fn common(policy: &Object, old: Option<&Object>, errors: &mut FieldErrors) {
     let spec = field(policy, "spec");
     let at = path("spec");
-    required_one_of(errors, &at.child("failurePolicy"), text(&spec["failurePolicy"]), FAILURE_POLICIES);
+    choice(errors, &spec["failurePolicy"], &at.child("failurePolicy"), FAILURE_POLICIES);
     if is_set(&spec["paramKind"]) {
         param_kind(errors, &spec["paramKind"], &at.child("paramKind"));
     }

@@ -6,7 +6,7 @@ use atoll_api::validation::{dns1123_subdomain, qualified_name, validate_label_se
 use atoll_api::{FieldError, FieldErrors, FieldPath};
 use serde_json::Value;
 
-use crate::resources::checks::{invalid, invalid_each, one_of, path_segment, required, required_one_of};
+use crate::resources::checks::{invalid, invalid_each, one_of, path_segment, required};
 use crate::resources::read::{is_set, list, strings, text};
 
 pub(super) const FAILURE_POLICIES: &[&str] = &["Fail", "Ignore"];
@@ -95,9 +95,17 @@ fn resources(errors: &mut FieldErrors, value: &Value, path: &FieldPath) {
     }
 }
 
+/// A text that must be there, where an empty text is there.
+pub(super) fn choice(errors: &mut FieldErrors, value: &Value, path: &FieldPath, accepted: &[&str]) {
+    match value.as_str() {
+        Some(value) => one_of(errors, path, value, accepted),
+        None => required(errors, path, ""),
+    }
+}
+
 /// Checks what a policy or its binding matches.
 pub(super) fn match_resources(errors: &mut FieldErrors, resources: &Value, path: &FieldPath) {
-    required_one_of(errors, &path.child("matchPolicy"), text(&resources["matchPolicy"]), MATCH_POLICIES);
+    choice(errors, &resources["matchPolicy"], &path.child("matchPolicy"), MATCH_POLICIES);
     for name in ["namespaceSelector", "objectSelector"] {
         if is_set(&resources[name]) {
             validate_label_selector(&resources[name], &path.child(name), errors);

@@ -13,7 +13,7 @@ use crate::resources::checks::workloads::{
 use crate::resources::checks::{immutable, invalid, not_negative, path, required};
 use crate::resources::defaults::{child, made, set};
 use crate::resources::kind::{AGE, Kind, SubresourceSpec, Version, column, wide};
-use crate::resources::podspec::{Template, validate_template};
+use crate::resources::podspec::{Template, template_warnings, validate_template};
 use crate::resources::printing::{age, containers, labels, selector};
 use crate::resources::read::{entry, field, int, is_set, size, text};
 
@@ -46,6 +46,10 @@ pub(in crate::resources) static KIND: Kind = Kind {
     validate_create,
     validate_update: Some(validate_update),
     validate_status_update,
+    warnings: |set, old| match old {
+        Some(old) if field(old, "spec")["template"] == field(set, "spec")["template"] => Vec::new(),
+        _ => template_warnings(set, None, "spec.template"),
+    },
     cells,
     type_defaults: &[("apps.v1.DaemonSetSpec", spec_defaults)],
     ..Kind::NAMESPACED

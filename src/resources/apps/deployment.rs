@@ -1,14 +1,14 @@
 //! Deployments: replicas of a pod, changed step by step.
 
 use atoll_api::selector::LabelSelector;
-use atoll_api::validation::dns1123_label;
 use atoll_api::{FieldErrors, FieldPath, Object};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::registry::resource::GenerationPolicy;
 use crate::resources::checks::workloads::{
-    at_most, at_most_all, collisions, count_or_percent, count_or_share, counts, own_selector, unknown_strategy,
+    at_most, at_most_all, collisions, count_or_percent, count_or_share, counts, own_selector, pods_warnings,
+    unknown_strategy,
 };
 use crate::resources::checks::{forbidden, immutable, invalid, not_negative, path};
 use crate::resources::defaults::{child, made, set};
@@ -45,7 +45,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     validate_create,
     validate_update: Some(validate_update),
     validate_status_update,
-    warnings,
+    warnings: |deployment, old| pods_warnings(deployment, old, "spec.template"),
     cells,
     type_defaults: &[("apps.v1.DeploymentSpec", spec_defaults)],
     status_keeps: &["spec", "metadata.labels"],
@@ -161,21 +161,4 @@ fn validate_status_update(deployment: &Object, old: &Object, errors: &mut FieldE
     let detail = "cannot be greater than readyReplicas";
     at_most(errors, status, &path, &["availableReplicas"], "readyReplicas", detail);
     collisions(errors, status, field(old, "status"), &path);
-}
-
-fn warnings(deployment: &Object, old: Option<&Object>) -> Vec<String> {
-    let mut warnings = Vec::new();
-    if old.is_none() {
-        warnings.extend(name_warning(deployment.name()));
-    }
-    warnings
-}
-
-/// Names of controllers become parts of the names of pods, which should be DNS labels.
-pub(super) fn name_warning(name: &str) -> Option<String> {
-    let wrong = dns1123_label(name);
-    (!wrong.is_empty()).then(|| {
-        let wrong = wrong.join(" ");
-        format!("metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is recommended: [{wrong}]")
-    })
 }

@@ -5,9 +5,8 @@ use atoll_api::{FieldErrors, Object};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::deployment::name_warning;
 use crate::registry::resource::GenerationPolicy;
-use crate::resources::checks::workloads::{at_most, counts, own_selector};
+use crate::resources::checks::workloads::{at_most, counts, own_selector, pods_warnings};
 use crate::resources::checks::{immutable, invalid, not_negative, path};
 use crate::resources::defaults::set;
 use crate::resources::kind::{AGE, Kind, SubresourceSpec, Version, column, wide};
@@ -42,7 +41,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     validate_create,
     validate_update: Some(validate_update),
     validate_status_update,
-    warnings: |object, old| if old.is_none() { name_warning(object.name()).into_iter().collect() } else { Vec::new() },
+    warnings: |set, old| pods_warnings(set, old, "spec.template"),
     cells,
     type_defaults: &[("apps.v1.ReplicaSetSpec", |spec| set(spec, "replicas", 1))],
     ..Kind::NAMESPACED

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use atoll_api::selector::LabelSelector;
-use atoll_api::{FieldErrors, FieldPath, Object};
+use atoll_api::{FieldError, FieldErrors, FieldPath, Object};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -11,11 +11,11 @@ use crate::registry::resource::{GenerationPolicy, NameRule};
 use crate::resources::checks::workloads::{
     at_most, collisions, count_or_percent, count_or_share, counts, own_selector,
 };
-use crate::resources::checks::{forbidden, invalid, not_negative, one_of, path, required};
+use crate::resources::checks::{forbidden, go_struct, invalid, not_negative, one_of, path, required};
 use crate::resources::core::persistentvolumeclaim::validate_claim_spec;
 use crate::resources::defaults::{child, each, made, set};
 use crate::resources::kind::{AGE, Kind, SubresourceSpec, Version, column, wide};
-use crate::resources::podspec::{Template, validate_template};
+use crate::resources::podspec::{Template, claim_warnings, template_warnings, validate_metadata, validate_template};
 use crate::resources::printing::{age, containers};
 use crate::resources::read::{entry, field, int, is_set, list, text};
 
@@ -122,6 +122,7 @@ fn validate_spec(set: &Object, templates: Templates, errors: &mut FieldErrors) {
             let demands =
                 Template { selector: Some(selector), restart_policies: &["Always"], no_deadline: Some("StatefulSet") };
             validate_template(errors, &template_with_claims(spec), &path.child("template"), &demands);
+            validate_metadata(errors, &spec["template"]["metadata"], &path.child("template"));
         }
     }
 }
@@ -150,7 +151,8 @@ fn validate_strategy(errors: &mut FieldErrors, strategy: &Value, path: &FieldPat
         "" => required(errors, path, ""),
         "OnDelete" if is_set(rolling) => {
             let detail = "only allowed for updateStrategy 'RollingUpdate'";
-            invalid(errors, &path.child("rollingUpdate"), rolling, detail);
+            let shown = rolling_update(rolling);
+            errors.push(FieldError::invalid_shown(&path.child("rollingUpdate"), shown, detail));
         }
         "OnDelete" => {}
         "RollingUpdate" => {
@@ -167,9 +169,18 @@ fn validate_strategy(errors: &mut FieldErrors, strategy: &Value, path: &FieldPat
             }
         }
         _ => {
-            let shown = json!({"Type": strategy["type"], "RollingUpdate": rolling});
-            invalid(errors, path, &shown, "must be 'RollingUpdate' or 'OnDelete'");
+            let rolling = rolling_update(rolling);
+            let shown = format!("{{\"Type\":{},\"RollingUpdate\":{rolling}}}", strategy["type"]);
+            errors.push(FieldError::invalid_shown(path, shown, "must be 'RollingUpdate' or 'OnDelete'"));
         }
+    }
+}
+
+/// How a rolling update is shown.
+fn rolling_update(rolling: &Value) -> String {
+    match is_set(rolling) {
+        true => go_struct(&[("Partition", &rolling["partition"]), ("MaxUnavailable", &rolling["maxUnavailable"])]),
+        false => "null".to_owned(),
     }
 }
 
@@ -212,12 +223,16 @@ fn validate_status_update(set: &Object, old: &Object, errors: &mut FieldErrors) 
     collisions(errors, status, field(old, "status"), &path);
 }
 
-fn warnings(set: &Object, _: Option<&Object>) -> Vec<String> {
-    match int(&field(set, "spec")["revisionHistoryLimit"]) {
-        limit if limit < 0 => vec![
-            "spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended"
-                .into(),
-        ],
-        _ => Vec::new(),
+fn warnings(set: &Object, old: Option<&Object>) -> Vec<String> {
+    const NEGATIVE: &str =
+        "spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended";
+    let spec = field(set, "spec");
+    let mut warnings = template_warnings(set, old, "spec.template");
+    for (index, claim) in list(&spec["volumeClaimTemplates"]).iter().enumerate() {
+        warnings.extend(claim_warnings(&claim["spec"], &path("spec.volumeClaimTemplates").index(index)));
     }
+    if int(&spec["revisionHistoryLimit"]) < 0 {
+        warnings.push(NEGATIVE.to_owned());
+    }
+    warnings
 }

@@ -37,7 +37,8 @@ pub(in crate::resources) static KIND: Kind = Kind {
         },
     ],
     convert: v1::convert,
-    validate_create,
+    validate_create: |autoscaler, errors| validate(autoscaler, None, errors),
+    validate_update: Some(|autoscaler, old, errors| validate(autoscaler, Some(old), errors)),
     validate_status_update,
     cells,
     type_defaults: &[
@@ -137,10 +138,11 @@ fn metric(spec: &Value, status: &Value) -> String {
     }
 }
 
-fn validate_create(autoscaler: &Object, errors: &mut FieldErrors) {
+fn validate(autoscaler: &Object, old: Option<&Object>, errors: &mut FieldErrors) {
     let (spec, path) = (field(autoscaler, "spec"), path("spec"));
     let (least, most) = (spec["minReplicas"].as_i64(), int(&spec["maxReplicas"]));
-    if let Some(least) = least.filter(|least| *least < 1) {
+    let was_zero = old.is_some_and(|old| field(old, "spec")["minReplicas"] == 0);
+    if let Some(least) = least.filter(|least| *least < i64::from(!was_zero)) {
         invalid(errors, &path.child("minReplicas"), &least.into(), "must be greater than or equal to 1");
     }
     let at = path.child("maxReplicas");
@@ -152,9 +154,20 @@ fn validate_create(autoscaler: &Object, errors: &mut FieldErrors) {
     if least.is_some_and(|least| most < least) {
         invalid(errors, &at, &most.into(), "must be greater than or equal to `minReplicas`");
     }
-    reference(errors, &spec["scaleTargetRef"], &path.child("scaleTargetRef"));
-    for (index, metric) in list(&spec["metrics"]).iter().enumerate() {
+    let target = &spec["scaleTargetRef"];
+    let at = path.child("scaleTargetRef");
+    reference(errors, target, &at);
+    let same = |old: &Value| ["apiVersion", "kind"].iter().all(|name| old["scaleTargetRef"][*name] == target[*name]);
+    if !old.is_some_and(|old| same(field(old, "spec"))) {
+        api_version(errors, target, target["kind"] == "ReplicationController", &at.child("apiVersion"));
+    }
+    let metrics = list(&spec["metrics"]);
+    for (index, metric) in metrics.iter().enumerate() {
         validate_metric(errors, metric, &path.child("metrics").index(index));
+    }
+    if least == Some(0) && !metrics.iter().any(|metric| metric["type"] == "Object" || metric["type"] == "External") {
+        let detail = "must specify at least one Object or External metric to support scaling to zero replicas";
+        forbidden(errors, &path.child("metrics"), detail);
     }
     for part in ["scaleUp", "scaleDown"] {
         scaling_rules(errors, &spec["behavior"][part], &path.child("behavior").child(part));
@@ -169,10 +182,17 @@ fn reference(errors: &mut FieldErrors, reference: &Value, path: &FieldPath) {
             value => invalid_each(errors, &path.child(field), value, path_segment_name(value)),
         }
     }
+}
+
+/// The version of what is scaled names a group; the core group has no kind that can be scaled but one.
+fn api_version(errors: &mut FieldErrors, reference: &Value, may_be_core: bool, path: &FieldPath) {
     let version = text(&reference["apiVersion"]);
-    if GroupVersion::parse(version).is_none() {
-        let detail = format!("unexpected GroupVersion string: {version}");
-        invalid(errors, &path.child("apiVersion"), &version.into(), detail);
+    match GroupVersion::parse(version) {
+        None => invalid(errors, path, &version.into(), format!("unexpected GroupVersion string: {version}")),
+        Some(parsed) if parsed.group.is_empty() && !may_be_core => {
+            invalid(errors, path, &version.into(), "apiVersion must specify API group");
+        }
+        Some(_) => {}
     }
 }
 
@@ -209,7 +229,12 @@ fn validate_metric(errors: &mut FieldErrors, metric: &Value, path: &FieldPath) {
                 }
             }
         }
-        None => one_of(errors, &at, kind, TYPES),
+        None => {
+            one_of(errors, &at, kind, TYPES);
+            if present.len() == 1 {
+                present.clear();
+            }
+        }
     }
     for source in present {
         forbidden(errors, &path.child(source), "must populate the given metric source only");
@@ -222,7 +247,11 @@ fn validate_source(errors: &mut FieldErrors, kind: &str, source: &Value, path: &
     let (value, average) = (is_set(&target["value"]), is_set(&target["averageValue"]));
     let share = is_set(&target["averageUtilization"]);
     match kind {
-        "object" => reference(errors, &source["describedObject"], &path.child("describedObject")),
+        "object" => {
+            let at = path.child("describedObject");
+            reference(errors, &source["describedObject"], &at);
+            api_version(errors, &source["describedObject"], true, &at.child("apiVersion"));
+        }
         "resource" if text(&source["name"]).is_empty() => {
             required(errors, &path.child("name"), "must specify a resource name");
         }

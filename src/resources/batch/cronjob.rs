@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{job, schedule};
 use crate::registry::resource::GenerationPolicy;
+use crate::resources::checks::workloads::pods_warnings;
 use crate::resources::checks::{invalid, not_negative, path, required, required_one_of};
 use crate::resources::defaults::set;
 use crate::resources::kind::{AGE, Kind, SubresourceSpec, Version, column, wide};
@@ -37,6 +38,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     generation: GenerationPolicy::SpecChanges,
     validate_create,
     validate_update: Some(validate_update),
+    warnings,
     cells,
     type_defaults: &[("batch.v1.CronJobSpec", spec_defaults)],
     ..Kind::NAMESPACED
@@ -150,4 +152,17 @@ fn validate_zone(zone: &str, path: &FieldPath, errors: &mut FieldErrors) {
         let detail = "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones";
         invalid(errors, path, &zone.into(), detail);
     }
+}
+
+fn warnings(cron_job: &Object, old: Option<&Object>) -> Vec<String> {
+    let mut warnings = pods_warnings(cron_job, old, "spec.jobTemplate.spec.template");
+    let spec = field(cron_job, "spec");
+    if old.is_none_or(|old| field(old, "spec") != spec) {
+        warnings.extend(job::too_big(&spec["jobTemplate"]["spec"], "spec.jobTemplate.spec"));
+    }
+    if old.is_some() && text(&spec["schedule"]).contains("TZ") {
+        // Kubernetes names the specification twice.
+        warnings.push("cannot use TZ or CRON_TZ in spec.spec.schedule, use timeZone instead, see https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details".to_owned());
+    }
+    warnings
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::registry::resource::GenerationPolicy;
-use crate::resources::checks::workloads::counts;
+use crate::resources::checks::workloads::{counts, pods_warnings};
 use crate::resources::checks::{IMMUTABLE, immutable, invalid, not_negative, one_of, path, required};
 use crate::resources::defaults::{child, made, set};
 use crate::resources::kind::{AGE, Kind, Manners, SubresourceSpec, Version, by_path, column, wide};
@@ -34,6 +34,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
         ],
         subresources: &[SubresourceSpec::Status],
         selectable_fields: &["status.successful"],
+        ..Version::BARE
     }],
     generation: GenerationPolicy::SpecChanges,
     manners: Manners { orphans_by_default: true, ..Manners::USUAL },
@@ -41,6 +42,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     validate_create,
     validate_update: Some(validate_update),
     validate_status_update,
+    warnings,
     cells,
     selectable: |object, path| match path {
         "status.successful" => Some(int(&field(object, "status")["succeeded"]).to_string()),
@@ -550,4 +552,22 @@ fn validate_status_update(job: &Object, old: &Object, errors: &mut FieldErrors) 
         let detail = "field is immutable for unsuspended job once set";
         invalid(errors, &path.child("startTime"), &status["startTime"], detail);
     }
+}
+
+fn warnings(job: &Object, old: Option<&Object>) -> Vec<String> {
+    let mut warnings = pods_warnings(job, old, "spec.template");
+    if old.is_none_or(|old| field(old, "spec") != field(job, "spec")) {
+        let about_size = too_big(field(job, "spec"), "spec");
+        warnings.splice(0..0, about_size);
+    }
+    warnings
+}
+
+/// A warning about a job with so many parts that not all of them can be followed.
+pub(super) fn too_big(spec: &Value, path: &str) -> Option<String> {
+    const MAX_COMPLETIONS: i64 = 100_000;
+    const MAX_PARALLEL: i64 = 10_000;
+    const WHY: &str = "In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, Kubernetes might not be able to track completedIndexes when a big number of indexes fail";
+    let big = int(&spec["completions"]) > MAX_COMPLETIONS && int(&spec["parallelism"]) > MAX_PARALLEL;
+    (big && spec["completionMode"] == "Indexed").then(|| format!("{path}: {WHY}"))
 }

@@ -29,7 +29,7 @@ pub(super) fn check(schedule: &str) -> Result<(), String> {
     }
     let fields: Vec<&str> = plain.split_whitespace().collect();
     if fields.len() != FIELDS.len() {
-        return Err(format!("expected exactly 5 fields, found {}: {fields:?}", fields.len()));
+        return Err(format!("expected exactly 5 fields, found {}: [{}]", fields.len(), fields.join(" ")));
     }
     for (text, (_, least, greatest, names)) in fields.into_iter().zip(FIELDS) {
         for range in text.split(',') {

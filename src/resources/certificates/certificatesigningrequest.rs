@@ -27,6 +27,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
             SubresourceSpec::Status,
         ],
         selectable_fields: &["spec.signerName"],
+        ..Version::BARE
     }],
     name_rule: NameRule::Own,
     keeps: &["spec"],

@@ -2,6 +2,7 @@
 
 pub(super) mod amounts;
 pub(super) mod conditions;
+pub(super) mod labels;
 pub(super) mod network;
 pub(super) mod webhooks;
 pub(super) mod workloads;
@@ -107,4 +108,15 @@ pub(super) fn required_path_segment(errors: &mut FieldErrors, path: &FieldPath, 
 /// The value of a label.
 pub(super) fn value_of_label(errors: &mut FieldErrors, path: &FieldPath, value: &str) {
     invalid_each(errors, path, value, label_value(value));
+}
+
+/// A value that is wrong, shown as Go shows a struct of its own: fields in its order, by its names.
+pub(super) fn invalid_struct(errors: &mut FieldErrors, path: &FieldPath, fields: &[(&str, &Value)], detail: &str) {
+    errors.push(FieldError::invalid_shown(path, go_struct(fields), detail));
+}
+
+/// A Go struct as JSON, in the order of its fields.
+pub(super) fn go_struct(fields: &[(&str, &Value)]) -> String {
+    let fields: Vec<String> = fields.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+    format!("{{{}}}", fields.join(","))
 }

@@ -1,11 +1,12 @@
 //! Checks that controllers of pods share: selectors, rolling updates, counts in their status.
 
-use atoll_api::validation::{percent, validate_label_selector};
-use atoll_api::{FieldErrors, FieldPath};
+use atoll_api::validation::{dns1123_label, percent, validate_label_selector};
+use atoll_api::{FieldError, FieldErrors, FieldPath, Object};
 use serde_json::Value;
 
-use super::{invalid, not_negative, required};
-use crate::resources::read::{int, is_set, size, text};
+use super::{go_struct, invalid, not_negative, required};
+use crate::resources::podspec::template_warnings;
+use crate::resources::read::{int, is_set, size};
 
 /// The selector of a controller: it must be there, be well formed, and not select everything.
 pub(in crate::resources) fn own_selector(errors: &mut FieldErrors, selector: &Value, path: &FieldPath, kind: &str) {
@@ -87,6 +88,26 @@ pub(in crate::resources) fn unknown_strategy(
     accepted: &[&str],
 ) {
     let rolling = &strategy["rollingUpdate"];
-    let shown = serde_json::json!({"Type": text(&strategy["type"]), "RollingUpdate": rolling});
-    errors.push(atoll_api::FieldError::not_supported(path, &shown, accepted));
+    let rolling = match is_set(rolling) {
+        true => go_struct(&[("MaxUnavailable", &rolling["maxUnavailable"]), ("MaxSurge", &rolling["maxSurge"])]),
+        false => "null".to_owned(),
+    };
+    let mut fault = FieldError::not_supported(path, &Value::Null, accepted);
+    fault.value = Some(format!("{{\"Type\":{},\"RollingUpdate\":{rolling}}}", strategy["type"]));
+    errors.push(fault);
+}
+
+/// Names of controllers become parts of the names of pods, which should be DNS labels.
+fn name_warning(name: &str) -> Option<String> {
+    let wrong = dns1123_label(name);
+    (!wrong.is_empty()).then(|| {
+        let wrong = wrong.join(" ");
+        format!("metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is recommended: [{wrong}]")
+    })
+}
+
+/// The warnings for a controller of pods: about its name, and about its template.
+pub(in crate::resources) fn pods_warnings(object: &Object, old: Option<&Object>, template: &str) -> Vec<String> {
+    let about_name = if old.is_none() { name_warning(object.name()) } else { None };
+    about_name.into_iter().chain(template_warnings(object, old, template)).collect()
 }

@@ -16,6 +16,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     versions: &[Version {
         api_version: "v1",
         type_name: "core.v1.ComponentStatus",
+        deprecated: "v1 ComponentStatus is deprecated in v1.19+",
         columns: &[
             column("Status", "string", "Whether the component is healthy."),
             column("Message", "string", "What the component says."),

@@ -4,7 +4,7 @@ use atoll_api::{FieldErrors, FieldPath, Object};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::resources::checks::network::{PROTOCOLS, endpoint_ip, legacy_ip, port};
+use crate::resources::checks::network::{PROTOCOLS, endpoint_ip, ip_warning, legacy_ip, port};
 use crate::resources::checks::{label, path, qualified, required, required_one_of, subdomain};
 use crate::resources::defaults::{each, set};
 use crate::resources::kind::{AGE, Kind, Manners, Version, column};
@@ -19,12 +19,14 @@ pub(in crate::resources) static KIND: Kind = Kind {
     versions: &[Version {
         api_version: "v1",
         type_name: "core.v1.Endpoints",
+        deprecated: "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
         columns: &[column("Endpoints", "string", "@core.v1.Endpoints.subsets"), AGE],
         ..Version::BARE
     }],
     manners: Manners::CREATE_ON_UPDATE,
     validate_create,
     validate_update: Some(validate_update),
+    warnings: |endpoints, _| warnings(endpoints),
     cells,
     type_defaults: &[("core.v1.EndpointSubset", subset_defaults)],
     ..Kind::NAMESPACED
@@ -132,4 +134,22 @@ fn validate_update(endpoints: &Object, old: &Object, errors: &mut FieldErrors) {
     if field(endpoints, "subsets") != field(old, "subsets") {
         validate_create(endpoints, errors);
     }
+}
+
+fn warnings(endpoints: &Object) -> Vec<String> {
+    // The controller writes good addresses.
+    if endpoints.label("endpoints.kubernetes.io/managed-by") == Some("endpoint-controller") {
+        return Vec::new();
+    }
+    let mut warnings = Vec::new();
+    for (index, subset) in list(field(endpoints, "subsets")).iter().enumerate() {
+        for name in ["addresses", "notReadyAddresses"] {
+            let at = path("subsets").index(index).child(name);
+            let addresses = list(&subset[name]).iter().enumerate();
+            let about =
+                |(index, address): (usize, &Value)| ip_warning(&at.index(index).child("ip"), text(&address["ip"]));
+            warnings.extend(addresses.filter_map(about));
+        }
+    }
+    warnings
 }

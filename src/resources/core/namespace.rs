@@ -29,6 +29,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
         columns: &[column("Status", "string", "Whether the namespace is active or being deleted."), AGE],
         subresources: &[SubresourceSpec::Other("finalize", "", "Namespace", &[Verb::Update]), SubresourceSpec::Status],
         selectable_fields: &["status.phase"],
+        ..Version::BARE
     }],
     name_rule: NameRule::Label,
     manners: Manners::RETURNS_DELETED,
@@ -87,10 +88,8 @@ fn keep_finalizers(namespace: &mut Object, old: &Object) {
 
 fn validate_create(namespace: &Object, errors: &mut FieldErrors) {
     for finalizer in strings(&field(namespace, "spec")["finalizers"]) {
-        let wrong = atoll_api::validation::qualified_name(finalizer);
-        let malformed = !wrong.is_empty();
-        invalid_each(errors, &path("spec.finalizers"), finalizer, wrong);
-        if !malformed && !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(&finalizer) {
+        invalid_each(errors, &path("spec.finalizers"), finalizer, atoll_api::validation::qualified_name(finalizer));
+        if !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(&finalizer) {
             let detail = "name is neither a standard finalizer name nor is it fully qualified";
             invalid(errors, &path("spec.finalizers"), &finalizer.into(), detail);
         }

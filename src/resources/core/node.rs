@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::registry::descriptor::Verb;
 use crate::resources::checks::amounts::amount_of;
-use crate::resources::checks::network::{Cidr, legacy_cidr};
+use crate::resources::checks::network::{Cidr, cidr_warnings, legacy_cidr};
 use crate::resources::checks::{forbidden, invalid, invalid_each, path, required_one_of};
 use crate::resources::defaults::set;
 use crate::resources::kind::{AGE, Kind, SubresourceSpec, Version, column, wide};
@@ -41,10 +41,12 @@ pub(in crate::resources) static KIND: Kind = Kind {
         ],
         subresources: &[SubresourceSpec::Other("proxy", "", "NodeProxyOptions", PROXY_VERBS), SubresourceSpec::Status],
         selectable_fields: &["spec.unschedulable"],
+        ..Version::BARE
     }],
     validate_create,
     validate_update: Some(validate_update),
     validate_status_update: |node, old, errors| validate_update(node, old, errors),
+    warnings: |node, _| warnings(node),
     cells,
     selectable: |object, path| match path {
         "spec.unschedulable" => Some(flag(&field(object, "spec")["unschedulable"]).to_string()),
@@ -190,4 +192,18 @@ fn validate_update(node: &Object, old: &Object, errors: &mut FieldErrors) {
     if text(&was["externalID"]) != text(&spec["externalID"]) {
         forbidden(errors, &path("spec.externalID"), "may not be updated");
     }
+}
+
+fn warnings(node: &Object) -> Vec<String> {
+    let spec = field(node, "spec");
+    let mut warnings = Vec::new();
+    if !spec["configSource"].is_null() {
+        warnings.push("spec.configSource: the feature is removed".to_owned());
+    }
+    if !text(&spec["externalID"]).is_empty() {
+        warnings.push("spec.externalID: this field is deprecated, and is unused by Kubernetes".to_owned());
+    }
+    let ranges = strings(&spec["podCIDRs"]).into_iter().enumerate();
+    warnings.extend(ranges.flat_map(|(index, range)| cidr_warnings(&path("spec.podCIDRs").index(index), range)));
+    warnings
 }

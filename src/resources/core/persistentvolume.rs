@@ -8,10 +8,12 @@ use super::persistentvolume_checks as checks;
 use crate::registry::resource::Part;
 use crate::registry::seconds;
 use crate::request::RequestContext;
+use crate::resources::checks::labels::{Term, term_warnings};
+use crate::resources::checks::path;
 use crate::resources::defaults::{child, made, set};
 use crate::resources::kind::{AGE, Kind, Manners, SubresourceSpec, Version, column, wide};
 use crate::resources::printing::{UNSET, age, text_or};
-use crate::resources::read::{field, quantity, strings, text};
+use crate::resources::read::{field, is_set, list, quantity, strings, text};
 
 /// The annotation that named a storage class before there was a field for it.
 pub(super) const BETA_CLASS: &str = "volume.beta.kubernetes.io/storage-class";
@@ -44,6 +46,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     validate_create: checks::validate,
     validate_update: Some(checks::validate_update),
     stamp,
+    warnings: |volume, _| warnings(volume),
     cells,
     type_defaults: &[("core.v1.PersistentVolume", volume_defaults)],
     ..Kind::CLUSTER
@@ -116,4 +119,37 @@ fn prepare_status_update(volume: &mut Object, old: &Object) {
     {
         status.insert("lastPhaseTransitionTime".into(), time.clone());
     }
+}
+
+fn warnings(volume: &Object) -> Vec<String> {
+    const ANNOTATIONS: [(&str, &str); 2] = [
+        (BETA_CLASS, r#"deprecated since v1.8; use "storageClassName" attribute instead"#),
+        ("volume.beta.kubernetes.io/mount-options", r#"deprecated since v1.31; use "mountOptions" attribute instead"#),
+    ];
+    const KINDS: [(&str, &str); 6] = [
+        ("cephfs", "deprecated in v1.28, non-functional in v1.31+"),
+        ("photonPersistentDisk", "deprecated in v1.11, non-functional in v1.16+"),
+        ("scaleIO", "deprecated in v1.16, non-functional in v1.22+"),
+        ("storageos", "deprecated in v1.22, non-functional in v1.25+"),
+        ("glusterfs", "deprecated in v1.25, non-functional in v1.26+"),
+        ("rbd", "deprecated in v1.28, non-functional in v1.31+"),
+    ];
+    const RECYCLE: &str =
+        "The Recycle reclaim policy is deprecated. Instead, the recommended approach is to use dynamic provisioning.";
+    let spec = field(volume, "spec");
+    let mut warnings = Vec::new();
+    for (name, message) in ANNOTATIONS.iter().filter(|(name, _)| volume.annotation(name).is_some()) {
+        warnings.push(format!("{}: {message}", path("metadata.annotations").key(name)));
+    }
+    if spec["persistentVolumeReclaimPolicy"] == "Recycle" {
+        warnings.push(format!("spec.persistentVolumeReclaimPolicy: {RECYCLE}"));
+    }
+    let terms = list(&spec["nodeAffinity"]["required"]["nodeSelectorTerms"]);
+    for (index, term) in terms.iter().enumerate() {
+        let at = path("spec.nodeAffinity.required.nodeSelectorTerms").index(index);
+        warnings.extend(term_warnings(term, &at, Term::Required));
+    }
+    let kinds = KINDS.iter().filter(|(kind, _)| is_set(&spec[*kind]));
+    warnings.extend(kinds.map(|(kind, message)| format!("spec.{kind}: {message}")));
+    warnings
 }

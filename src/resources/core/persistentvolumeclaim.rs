@@ -12,6 +12,7 @@ use crate::resources::checks::{
 };
 use crate::resources::defaults::{made, set};
 use crate::resources::kind::{AGE, Kind, Manners, SubresourceSpec, Version, column, wide};
+use crate::resources::podspec::claim_warnings;
 use crate::resources::printing::{UNSET, age, text_or};
 use crate::resources::read::{entries, field, is_set, quantity, strings, text};
 
@@ -41,6 +42,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     validate_create: |claim, errors| validate_claim_spec(errors, field(claim, "spec"), &path("spec")),
     validate_update: Some(validate_update),
     validate_status_update,
+    warnings: |claim, _| warnings(claim),
     cells,
     type_defaults: &[
         ("core.v1.PersistentVolumeClaim", claim_defaults),
@@ -273,4 +275,12 @@ fn resource_key(errors: &mut FieldErrors, name: &str, path: &FieldPath) {
     if errors.len() == before && is_native(name) {
         one_of(errors, path, name, &["storage"]);
     }
+}
+
+fn warnings(claim: &Object) -> Vec<String> {
+    let old_class = claim.annotation(BETA_CLASS).map(|_| {
+        let at = path("metadata.annotations").key(BETA_CLASS);
+        format!(r#"{at}: deprecated since v1.8; use "storageClassName" attribute instead"#)
+    });
+    old_class.into_iter().chain(claim_warnings(field(claim, "spec"), &path("spec"))).collect()
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::registry::resource::GenerationPolicy;
 use crate::resources::checks::path;
 use crate::resources::kind::{Kind, Manners, Version, column};
-use crate::resources::podspec::{Template, validate_template};
+use crate::resources::podspec::{Template, template_warnings, validate_template};
 use crate::resources::printing::{containers, labels};
 use crate::resources::read::field;
 
@@ -30,6 +30,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
         let demands = Template { selector: None, restart_policies: &[], no_deadline: None };
         validate_template(errors, field(object, "template"), &path("template"), &demands);
     },
+    warnings: |template, old| template_warnings(template, old, "template"),
     cells,
     ..Kind::NAMESPACED
 };

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::registry::resource::GenerationPolicy;
-use crate::resources::checks::workloads::{at_most, counts};
+use crate::resources::checks::workloads::{at_most, counts, pods_warnings};
 use crate::resources::checks::{not_negative, path, required};
 use crate::resources::defaults::{child, set};
 use crate::resources::kind::{AGE, Kind, Manners, SubresourceSpec, Version, by_path, column, wide};
@@ -36,11 +36,13 @@ pub(in crate::resources) static KIND: Kind = Kind {
             SubresourceSpec::Status,
         ],
         selectable_fields: &["status.replicas"],
+        ..Version::BARE
     }],
     generation: GenerationPolicy::SpecChanges,
     manners: Manners { orphans_by_default: true, ..Manners::USUAL },
     validate_create,
     validate_status_update,
+    warnings: |controller, old| pods_warnings(controller, old, "spec.template"),
     cells,
     selectable: |object, path| match path {
         "status.replicas" => Some(int(&field(object, "status")["replicas"]).to_string()),

@@ -5,6 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
+use x509_parser::pem::Pem;
 
 use crate::resources::checks::{forbidden, immutable, invalid, invalid_each, path, required};
 use crate::resources::defaults::{made, set};
@@ -28,6 +29,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     }],
     validate_create,
     validate_update: Some(validate_update),
+    warnings: |secret, _| warnings(secret).into_iter().collect(),
     cells,
     type_defaults: &[("core.v1.Secret", secret_defaults)],
     ..Kind::NAMESPACED
@@ -128,5 +130,23 @@ pub(super) fn keep_if_immutable(object: &Object, old: &Object, fields: &[&str], 
         if field(object, name) != field(old, name) {
             forbidden(errors, &path(name), WHY);
         }
+    }
+}
+
+/// A warning about a TLS secret that holds no certificate or no key. Whether they belong together is not looked at.
+fn warnings(secret: &Object) -> Option<String> {
+    let data = field(secret, "data");
+    let holds = |key: &str, label: &str| {
+        let bytes = bytes(&data[key]);
+        Pem::iter_from_buffer(&bytes).filter_map(Result::ok).any(|block| block.label.ends_with(label))
+    };
+    if secret.get("type").is_none_or(|kind| kind != "kubernetes.io/tls") {
+        None
+    } else if !holds("tls.crt", "CERTIFICATE") {
+        Some("tls: failed to find any PEM data in certificate input".to_owned())
+    } else if !holds("tls.key", "PRIVATE KEY") {
+        Some("tls: failed to find any PEM data in key input".to_owned())
+    } else {
+        None
     }
 }

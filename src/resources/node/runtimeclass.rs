@@ -7,11 +7,12 @@ use atoll_api::{FieldError, FieldErrors, Object};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::resources::checks::labels::deprecated;
 use crate::resources::checks::{immutable, label, path, required};
 use crate::resources::kind::{AGE, Kind, Manners, Version, column};
 use crate::resources::podspec::{container_requirements, tolerations};
 use crate::resources::printing::age;
-use crate::resources::read::{field, is_set, list, text};
+use crate::resources::read::{entries, field, is_set, list, text};
 
 pub(in crate::resources) static KIND: Kind = Kind {
     resource: "runtimeclasses",
@@ -28,6 +29,10 @@ pub(in crate::resources) static KIND: Kind = Kind {
         validate_create(class, errors);
         immutable(errors, &path("handler"), field(class, "handler"), field(old, "handler"));
     }),
+    warnings: |class, _| {
+        let labels = entries(&field(class, "scheduling")["nodeSelector"]).filter_map(|(label, _)| deprecated(label));
+        labels.map(|message| format!("scheduling.nodeSelector: {message}")).collect()
+    },
     cells,
     ..Kind::CLUSTER
 };

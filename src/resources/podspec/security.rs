@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::mounts::descending;
 use super::spec::all_containers;
-use crate::resources::checks::{forbidden, invalid, one_of, required};
+use crate::resources::checks::{forbidden, invalid, invalid_struct, one_of, required};
 use crate::resources::read::{flag, is_set, list, strings, text};
 
 const MAX_ID: i64 = i32::MAX as i64;
@@ -98,11 +98,11 @@ pub(super) fn security_context(errors: &mut FieldErrors, context: &Value, path: 
     if context["allowPrivilegeEscalation"] == false {
         if flag(&context["privileged"]) {
             let detail = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true";
-            invalid(errors, path, context, detail);
+            invalid_struct(errors, path, &as_struct(context), detail);
         }
         for _ in strings(&context["capabilities"]["add"]).iter().filter(|capability| **capability == "CAP_SYS_ADMIN") {
             let detail = "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN";
-            invalid(errors, path, context, detail);
+            invalid_struct(errors, path, &as_struct(context), detail);
         }
     }
     windows_options(errors, &context["windowsOptions"], &path.child("windowsOptions"));
@@ -282,4 +282,23 @@ pub(super) fn windows_or_linux(errors: &mut FieldErrors, spec: &Value, path: &Fi
         let path = path.child(part).index(index).child("securityContext");
         refuse(&container["securityContext"], &path, of_container);
     }
+}
+
+/// A security context as Go shows it.
+fn as_struct(context: &Value) -> Vec<(&'static str, &Value)> {
+    const FIELDS: [(&str, &str); 12] = [
+        ("Capabilities", "capabilities"),
+        ("Privileged", "privileged"),
+        ("SELinuxOptions", "seLinuxOptions"),
+        ("WindowsOptions", "windowsOptions"),
+        ("RunAsUser", "runAsUser"),
+        ("RunAsGroup", "runAsGroup"),
+        ("RunAsNonRoot", "runAsNonRoot"),
+        ("ReadOnlyRootFilesystem", "readOnlyRootFilesystem"),
+        ("AllowPrivilegeEscalation", "allowPrivilegeEscalation"),
+        ("ProcMount", "procMount"),
+        ("SeccompProfile", "seccompProfile"),
+        ("AppArmorProfile", "appArmorProfile"),
+    ];
+    FIELDS.iter().map(|(shown, name)| (*shown, &context[*name])).collect()
 }

@@ -37,13 +37,7 @@ pub(in crate::resources) fn validate_template(
             invalid(errors, &path.child("metadata").child("labels"), &shown, detail);
         }
     }
-    if let Some(labels) = metadata["labels"].as_object() {
-        validate_labels(labels, &path.child("labels"), errors);
-    }
-    if let Some(annotations) = metadata["annotations"].as_object() {
-        validate_annotations(annotations, &path.child("annotations"), errors);
-        deletion_cost(errors, &metadata["annotations"], &path.child("annotations"));
-    }
+    validate_metadata(errors, metadata, path);
     validate_spec(errors, spec, None, &path.child("spec"), Whose::Template);
     if !list(&spec["ephemeralContainers"]).is_empty() {
         let path = path.child("spec").child("ephemeralContainers");
@@ -58,6 +52,17 @@ pub(in crate::resources) fn validate_template(
     {
         let path = path.child("spec").child("activeDeadlineSeconds");
         forbidden(errors, &path, format!("activeDeadlineSeconds in {kind} is not Supported"));
+    }
+}
+
+/// Checks the labels and annotations of a template; Kubernetes checks those of some kinds twice.
+pub(in crate::resources) fn validate_metadata(errors: &mut FieldErrors, metadata: &Value, path: &FieldPath) {
+    if let Some(labels) = metadata["labels"].as_object() {
+        validate_labels(labels, &path.child("labels"), errors);
+    }
+    if let Some(annotations) = metadata["annotations"].as_object() {
+        validate_annotations(annotations, &path.child("annotations"), errors);
+        deletion_cost(errors, &metadata["annotations"], &path.child("annotations"));
     }
 }
 

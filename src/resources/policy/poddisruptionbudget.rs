@@ -3,11 +3,11 @@
 use atoll_api::validation::validate_label_selector;
 use atoll_api::{FieldErrors, Object};
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::registry::resource::GenerationPolicy;
 use crate::resources::checks::workloads::{at_most_all, count_or_percent, counts};
-use crate::resources::checks::{conditions, invalid, one_of, path};
+use crate::resources::checks::{conditions, invalid_struct, one_of, path};
 use crate::resources::kind::{AGE, Kind, Manners, SubresourceSpec, Version, column};
 use crate::resources::printing::age;
 use crate::resources::read::{field, int, int_or_string, is_set};
@@ -51,11 +51,13 @@ fn validate_create(budget: &Object, errors: &mut FieldErrors) {
     let (spec, path) = (field(budget, "spec"), path("spec"));
     let (least, most) = (&spec["minAvailable"], &spec["maxUnavailable"]);
     if is_set(least) && is_set(most) {
-        let shown = json!({
-            "MinAvailable": least, "Selector": spec["selector"], "MaxUnavailable": most,
-            "UnhealthyPodEvictionPolicy": spec["unhealthyPodEvictionPolicy"],
-        });
-        invalid(errors, &path, &shown, "minAvailable and maxUnavailable cannot be both set");
+        let shown = [
+            ("MinAvailable", least),
+            ("Selector", &spec["selector"]),
+            ("MaxUnavailable", most),
+            ("UnhealthyPodEvictionPolicy", &spec["unhealthyPodEvictionPolicy"]),
+        ];
+        invalid_struct(errors, &path, &shown, "minAvailable and maxUnavailable cannot be both set");
     }
     for (field, bound) in [("minAvailable", least), ("maxUnavailable", most)] {
         count_or_percent(errors, bound, &path.child(field));

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::resources::checks::amounts::not_negative_amount;
+use crate::resources::checks::labels::selector_warnings;
 use crate::resources::checks::{immutable, path, subdomain};
 use crate::resources::kind::{Kind, Manners, Version, column};
 use crate::resources::printing::UNSET;
@@ -31,6 +32,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
             immutable(errors, &path(name), field(capacity, name), field(old, name));
         }
     }),
+    warnings: |capacity, _| selector_warnings(field(capacity, "nodeTopology"), &path("nodeTopology")),
     cells,
     ..Kind::NAMESPACED
 };

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::checks::{Parameters, parameters, provisioner};
+use crate::resources::checks::labels::deprecated;
 use crate::resources::checks::{immutable, one_of, path, qualified, required};
 use crate::resources::defaults::set;
 use crate::resources::kind::{AGE, Kind, Manners, NAME, Version, column};
@@ -38,6 +39,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
             immutable(errors, &path(name), field(class, name), field(old, name));
         }
     }),
+    warnings: |class, _| warnings(class),
     cells,
     type_defaults: &[("storage.v1.StorageClass", class_defaults)],
     ..Kind::CLUSTER
@@ -108,4 +110,15 @@ fn check_topology<'a>(
         }
     }
     wanted
+}
+
+fn warnings(class: &Object) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for (index, term) in list(field(class, "allowedTopologies")).iter().enumerate() {
+        let at = path("allowedTopologies").index(index).child("matchLabelExpressions");
+        let expressions = list(&term["matchLabelExpressions"]).iter().enumerate();
+        let old = expressions.filter_map(|(index, expression)| Some((index, deprecated(text(&expression["key"]))?)));
+        warnings.extend(old.map(|(index, message)| format!("{}: {message}", at.index(index).child("key"))));
+    }
+    warnings
 }

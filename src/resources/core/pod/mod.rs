@@ -4,6 +4,7 @@ mod quality;
 mod table;
 mod update;
 
+use atoll_api::validation::dns1123_label;
 use atoll_api::{FieldErrors, Object};
 use serde_json::{Map, Value, json};
 
@@ -59,6 +60,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
             "status.podIPs",
             "status.nominatedNodeName",
         ],
+        ..Version::BARE
     }],
     generation: GenerationPolicy::SpecChanges,
     manners: Manners::RETURNS_DELETED,
@@ -68,6 +70,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     validate_update: Some(update::validate_update),
     validate_status_update: update::validate_status_update,
     status_keeps: &["metadata.deletionTimestamp", "metadata.ownerReferences", "spec"],
+    warnings: |pod, old| if old.is_none() { warnings(pod) } else { Vec::new() },
     cells: table::cells,
     selectable,
     grace,
@@ -170,4 +173,13 @@ fn validate_create(pod: &Object, errors: &mut FieldErrors) {
         let detail = "cannot be set until all schedulingGates have been cleared";
         forbidden(errors, &path("spec.nodeName"), detail);
     }
+}
+
+fn warnings(pod: &Object) -> Vec<String> {
+    let wrong = dns1123_label(pod.name());
+    let about_name = (!wrong.is_empty()).then(|| {
+        let wrong = wrong.join(" ");
+        format!("metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is recommended: [{wrong}]")
+    });
+    about_name.into_iter().chain(podspec::warnings(&pod.0, &atoll_api::FieldPath::root())).collect()
 }

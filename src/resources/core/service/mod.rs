@@ -4,6 +4,7 @@ mod addresses;
 mod checks;
 mod families;
 mod table;
+mod warnings;
 
 use serde_json::{Map, Value, json};
 
@@ -38,6 +39,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
             SubresourceSpec::Status,
         ],
         selectable_fields: &["spec.clusterIP", "spec.type"],
+        ..Version::BARE
     }],
     name_rule: NameRule::Label,
     manners: Manners { create_on_update: true, ..Manners::RETURNS_DELETED },
@@ -46,6 +48,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     validate_create: |service, errors| checks::validate(service, None, errors),
     validate_update: Some(checks::validate_update),
     validate_status_update: checks::validate_status_update,
+    warnings: |service, _| warnings::warnings(service),
     cells: table::cells,
     type_defaults: &[("core.v1.Service", service_defaults)],
     ..Kind::NAMESPACED

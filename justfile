@@ -1,0 +1,19 @@
+# What is done often. `just --list` shows it.
+
+# All that must pass before a commit, but for the recorded behaviours.
+check:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+    cargo test --workspace
+
+# Everything that gates a landing.
+ci:
+    bash .ci/run
+
+# Replay the recorded behaviours and add what newly passes to the list.
+record:
+    bash tests/conformance/run.sh --record
+
+# Measure.
+bench *ARGS:
+    cargo bench --bench load -- {{ARGS}}
