@@ -3,6 +3,7 @@
 /// The fields, by the names of their types.
 pub(super) const FIELDS: &[(&str, &[&str])] = &[
     ("coordination.v1.LeaseSpec", &["preferredHolder", "strategy"]),
+    ("core.v1.NodeSpec", &["configSource"]),
     ("core.v1.Lifecycle", &["stopSignal"]),
     ("core.v1.PodSpec", &["schedulingGroup"]),
     ("core.v1.VolumeProjection", &["clusterTrustBundle", "podCertificate"]),

@@ -3,7 +3,6 @@
 use atoll_api::Object;
 use serde_json::{Value, json};
 
-use super::catalog::TYPES;
 use super::{BUILTINS, Builtin, sets};
 use crate::registry::resource::Resource;
 

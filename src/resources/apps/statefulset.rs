@@ -15,7 +15,9 @@ use crate::resources::checks::{forbidden, go_struct, invalid, not_negative, one_
 use crate::resources::core::persistentvolumeclaim::validate_claim_spec;
 use crate::resources::defaults::{child, each, made, set};
 use crate::resources::kind::{AGE, Kind, SubresourceSpec, Version, column, wide};
-use crate::resources::podspec::{Template, claim_warnings, template_warnings, validate_metadata, validate_template};
+use crate::resources::podspec::{
+    Template, claim_warnings, template_warnings, validate_lasting, validate_metadata, validate_template,
+};
 use crate::resources::printing::{age, containers};
 use crate::resources::read::{entry, field, int, is_set, list, text};
 
@@ -117,7 +119,11 @@ fn validate_spec(set: &Object, templates: Templates, errors: &mut FieldErrors) {
     }
     own_selector(errors, &spec["selector"], &path.child("selector"), "statefulset");
     match LabelSelector::from_object(&spec["selector"]) {
-        Err(_) => invalid(errors, &path.child("selector"), &spec["selector"], ""),
+        Err(_) => {
+            invalid(errors, &path.child("selector"), &spec["selector"], "");
+            let pod = &spec["template"]["spec"];
+            validate_lasting(errors, pod, &path.child("template"), &["Always"], Some("StatefulSet"));
+        }
         Ok(selector) => {
             let demands =
                 Template { selector: Some(selector), restart_policies: &["Always"], no_deadline: Some("StatefulSet") };

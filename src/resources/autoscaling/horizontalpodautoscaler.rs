@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use atoll_api::validation::{path_segment_name, validate_label_selector};
+use atoll_api::validation::path_segment_name;
 use atoll_api::{FieldErrors, FieldPath, GroupVersion, Object};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -303,7 +303,6 @@ fn identifier(errors: &mut FieldErrors, metric: &Value, path: &FieldPath) {
         "" => required(errors, &path.child("name"), "must specify a metric name"),
         name => invalid_each(errors, &path.child("name"), name, path_segment_name(name)),
     }
-    validate_label_selector(&metric["selector"], &path.child("selector"), errors);
 }
 
 fn validate_target(errors: &mut FieldErrors, target: &Value, path: &FieldPath) {

@@ -425,11 +425,20 @@ fn success_policy(spec: &Value, path: &FieldPath, errors: &mut FieldErrors) {
         if !is_set(count) && !is_set(indexes) {
             required(errors, &path, "at least one of succeededCount or succeededIndexes must be specified");
         }
+        let named = indexes.as_str().map(|indexes| {
+            super::indexes::check(errors, indexes, int(&spec["completions"]), &path.child("succeededIndexes"))
+        });
         not_negative(errors, &path.child("succeededCount"), count);
         if is_set(count) && int(count) > int(&spec["completions"]) {
             let detail = format!(
                 "must be less than or equal to {} (the number of specified completions)",
                 int(&spec["completions"])
+            );
+            invalid(errors, &path.child("succeededCount"), count, detail);
+        }
+        if let Some(named) = named.filter(|named| int(count) > *named) {
+            let detail = format!(
+                "must be less than or equal to {named} (the number of indexes in the specified succeededIndexes field)"
             );
             invalid(errors, &path.child("succeededCount"), count, detail);
         }

@@ -129,6 +129,11 @@ fn validate_create(node: &Object, errors: &mut FieldErrors) {
     for (index, range) in ranges.iter().enumerate() {
         legacy_cidr(errors, &at.index(index), range);
     }
+    if let Some((index, range)) = ranges.iter().enumerate().find(|(_, range)| Cidr::parse(range).is_none()) {
+        let why = format!("invalid CIDR[{index}]: <nil> (invalid CIDR address: {range})");
+        let detail = format!("invalid PodCIDRs. failed to check with dual stack with error:{why}");
+        errors.push(FieldError::internal(&at, detail));
+    }
     let families: Vec<bool> =
         ranges.iter().filter_map(|range| Cidr::parse(range)).map(|c| c.address.is_ipv4()).collect();
     if ranges.len() > 1 && (ranges.len() > 2 || families.len() != 2 || families[0] == families[1]) {

@@ -89,16 +89,22 @@ pub(in crate::resources) fn validate_spec(errors: &mut FieldErrors, spec: &Value
     if policy == "Recycle" && spec["hostPath"]["path"] == "/" {
         forbidden(errors, &at, "may not be 'recycle' for a hostPath mount of '/'");
     }
-    for name in ["storageClassName", "volumeAttributesClassName"] {
-        let class = text(&spec[name]);
-        if inline && !class.is_empty() {
-            forbidden(errors, &path.child(name), INLINE);
-        } else if !class.is_empty() {
-            subdomain(errors, &path.child(name), class);
-        }
-        if name == "storageClassName" {
-            volume_mode(errors, spec, path, place);
-        }
+    let class = text(&spec["storageClassName"]);
+    if inline && !class.is_empty() {
+        forbidden(errors, &path.child("storageClassName"), INLINE);
+    } else if !class.is_empty() {
+        subdomain(errors, &path.child("storageClassName"), class);
+    }
+    volume_mode(errors, spec, path, place);
+    let at = path.child("volumeAttributesClassName");
+    match spec["volumeAttributesClassName"].as_str() {
+        None => return,
+        Some("") => required(errors, &at, "an empty string is disallowed"),
+        Some(class) => subdomain(errors, &at, class),
+    }
+    if !is_set(&spec["csi"]) {
+        let detail = "has to be specified when using volumeAttributesClassName";
+        required(errors, &path.child("csi"), detail);
     }
 }
 
@@ -157,7 +163,8 @@ fn source(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
             continue;
         }
         if found && *kind != "flexVolume" {
-            forbidden(errors, &path.child(kind), "may not specify more than 1 volume type");
+            let shown = if *kind == "cephfs" { "cephFS" } else { kind };
+            forbidden(errors, &path.child(shown), "may not specify more than 1 volume type");
             continue;
         }
         found = true;

@@ -87,6 +87,10 @@ fn prepare_create(claim: &mut Object) {
 /// The source of data and its newer form are kept equal, where they can be.
 fn normalize_sources(claim: &mut Object) {
     let spec = claim.map_mut("spec");
+    // Sources in other namespaces are a feature that is not switched on.
+    if spec.get("dataSourceRef").is_some_and(|source| !text(&source["namespace"]).is_empty()) {
+        spec.remove("dataSourceRef");
+    }
     let (old, new) = (spec.get("dataSource").cloned(), spec.get("dataSourceRef").cloned());
     match (old, new) {
         // What cannot be a source was ignored before the newer form was there, and still is.

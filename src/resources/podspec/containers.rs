@@ -42,7 +42,11 @@ pub(super) fn init_containers(errors: &mut FieldErrors, spec: &Value, path: &Fie
     for (index, container) in list(&spec["initContainers"]).iter().enumerate() {
         let at = path.index(index);
         common(errors, container, &at, scope);
-        restart_policy(errors, container, &at);
+        if is_set(&container["restartPolicy"]) {
+            restart_policy(errors, container, &at);
+        } else if !list(&container["restartPolicyRules"]).is_empty() {
+            required(errors, &at.child("restartPolicy"), RULES_NEED_POLICY);
+        }
         let restarts = container["restartPolicy"] == "Always";
         let name = text(&container["name"]);
         if names.contains(name) {
@@ -215,6 +219,8 @@ fn resize_policy(errors: &mut FieldErrors, policies: &Value, path: &FieldPath, r
     }
 }
 
+const RULES_NEED_POLICY: &str = "must specify restartPolicy when restart rules are used";
+
 /// A container's own restart policy and the rules for it.
 fn restart_policy(errors: &mut FieldErrors, container: &Value, path: &FieldPath) {
     const MAX_RULES: usize = 20;
@@ -222,8 +228,7 @@ fn restart_policy(errors: &mut FieldErrors, container: &Value, path: &FieldPath)
     let rules = list(&container["restartPolicyRules"]);
     match container["restartPolicy"].as_str() {
         None if !rules.is_empty() => {
-            let detail = "must specify restartPolicy when restart rules are used";
-            required(errors, &path.child("restartPolicy"), detail);
+            required(errors, &path.child("restartPolicy"), RULES_NEED_POLICY);
         }
         None => {}
         Some(policy) => one_of(errors, &path.child("restartPolicy"), policy, &["Always", "Never", "OnFailure"]),

@@ -21,7 +21,7 @@ pub(super) use defaults::{DEFAULTS, pod_only_defaults};
 pub(super) use mounts::no_backsteps;
 pub(super) use requirements::container_requirements;
 pub(super) use spec::{Whose, validate_only_for_pods, validate_spec};
-pub(super) use template::{Template, deletion_cost, validate_metadata, validate_template};
+pub(super) use template::{Template, deletion_cost, validate_lasting, validate_metadata, validate_template};
 pub(super) use volumes::{
     azure_disk, driver_name, fibre_channel, flocker, host_path, iscsi, needed_fields, nfs, partition, quobyte,
 };

@@ -269,7 +269,8 @@ pub(super) fn windows_or_linux(errors: &mut FieldErrors, spec: &Value, path: &Fi
     };
     let mut refuse = |context: &Value, path: &FieldPath, fields: &[&str]| {
         for field in fields {
-            if is_set(&context[*field]) && context[*field] != false {
+            let unset = matches!(*field, "hostPID" | "hostIPC") && context[*field] == false;
+            if is_set(&context[*field]) && !unset {
                 forbidden(errors, &path.child(field), why);
             }
         }
@@ -301,4 +302,35 @@ fn as_struct(context: &Value) -> Vec<(&'static str, &Value)> {
         ("AppArmorProfile", "appArmorProfile"),
     ];
     FIELDS.iter().map(|(shown, name)| (*shown, &context[*name])).collect()
+}
+
+/// Processes of a Windows host: all containers of a pod are such, or none.
+pub(super) fn host_processes(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
+    let wanted = |context: &Value| context["windowsOptions"]["hostProcess"].as_bool();
+    let of_pod = wanted(&spec["securityContext"]);
+    let (mut all, mut of_host) = (0, 0);
+    for (part, index, container) in all_containers(spec) {
+        let own = wanted(&container["securityContext"]);
+        all += 1;
+        of_host += usize::from(own.or(of_pod).unwrap_or(false));
+        if let (Some(of_pod), Some(own)) = (of_pod, own)
+            && of_pod != own
+        {
+            let at =
+                path.child(part).index(index).child("securityContext").child("windowsOptions").child("hostProcess");
+            let detail = format!("pod hostProcess value must be identical if both are specified, was {of_pod}");
+            invalid(errors, &at, &own.into(), detail);
+        }
+    }
+    if of_host == 0 {
+        return;
+    }
+    if of_host != all {
+        let detail = "If pod contains any hostProcess containers then all containers must be HostProcess containers";
+        invalid(errors, path, &"".into(), detail);
+    }
+    if !flag(&spec["hostNetwork"]) {
+        let detail = "hostNetwork must be true if pod contains any hostProcess containers";
+        invalid(errors, &path.child("hostNetwork"), &false.into(), detail);
+    }
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::affinity::{affinity, spread_constraints, tolerations};
 use super::containers::{containers, ephemeral_containers, init_containers};
 use super::requirements::{pod_requirements, resource_claims};
-use super::security::{host_users, pod_security_context, windows_or_linux};
+use super::security::{host_processes, host_users, pod_security_context, windows_or_linux};
 use super::volumes::volumes;
 use crate::resources::checks::network::legacy_ip;
 use crate::resources::checks::{
@@ -82,6 +82,7 @@ pub(in crate::resources) fn validate_spec(
     dns_config(errors, spec, &path.child("dnsConfig"));
     gates(errors, spec, path);
     spread_constraints(errors, &spec["topologySpreadConstraints"], &path.child("topologySpreadConstraints"));
+    host_processes(errors, spec, path);
     host_users(errors, spec, path);
     host_name_override(errors, spec, path);
     validate_names(errors, spec, path);

@@ -43,11 +43,22 @@ pub(in crate::resources) fn validate_template(
         let path = path.child("spec").child("ephemeralContainers");
         forbidden(errors, &path, "ephemeral containers not allowed in pod template");
     }
+    validate_lasting(errors, spec, path, demands.restart_policies, demands.no_deadline);
+}
+
+/// Checks how long pods live: the accepted restart policies, and whether there may be a deadline.
+pub(in crate::resources) fn validate_lasting(
+    errors: &mut FieldErrors,
+    spec: &Value,
+    path: &FieldPath,
+    restart_policies: &[&str],
+    no_deadline: Option<&str>,
+) {
     let policy = text(&spec["restartPolicy"]);
-    if !demands.restart_policies.is_empty() {
-        one_of(errors, &path.child("spec").child("restartPolicy"), policy, demands.restart_policies);
+    if !restart_policies.is_empty() {
+        one_of(errors, &path.child("spec").child("restartPolicy"), policy, restart_policies);
     }
-    if let Some(kind) = demands.no_deadline
+    if let Some(kind) = no_deadline
         && is_set(&spec["activeDeadlineSeconds"])
     {
         let path = path.child("spec").child("activeDeadlineSeconds");

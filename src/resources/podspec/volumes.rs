@@ -372,6 +372,16 @@ pub(in crate::resources) fn azure_disk(errors: &mut FieldErrors, value: &Value, 
     let caching = text(&value["cachingMode"]);
     one_of(errors, &path.child("cachingMode"), caching, &["None", "ReadOnly", "ReadWrite"]);
     one_of(errors, &path.child("kind"), text(&value["kind"]), &["Dedicated", "Managed", "Shared"]);
+    let (prefix, form) = match text(&value["kind"]) {
+        "Managed" => (
+            "/subscriptions/",
+            "/subscriptions/{sub-id}/resourcegroups/{group-name}/providers/microsoft.compute/disks/{disk-id}",
+        ),
+        _ => ("https://", "https://{account-name}.blob.core.windows.net/{container-name}/{disk-name}.vhd"),
+    };
+    if !text(&value["diskURI"]).starts_with(prefix) {
+        one_of(errors, &path.child("diskURI"), text(&value["diskURI"]), &[form]);
+    }
 }
 
 fn downward_api(errors: &mut FieldErrors, value: &Value, path: &FieldPath) {
