@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, Uri, header};
 use jiff::Timestamp;
 
 use super::caller::Caller;
-use super::{Api, answer, body, discovery, health, issuer, verbs};
+use super::{Api, answer, body, discovery, health, issuer, openapi, verbs};
 use crate::authz::Attributes;
 use crate::authz::forbidden::forbidden;
 use crate::request::{self, ClusterPath, RequestContext, RequestInfo};
@@ -191,6 +191,9 @@ async fn dispatch(api: &Arc<Api>, asked: &Asked, body: Body) -> ApiResult<Respon
         return Ok(response);
     }
     if let Some(response) = issuer::answer(api, asked)? {
+        return Ok(response);
+    }
+    if let Some(response) = openapi::answer(api, asked)? {
         return Ok(response);
     }
     if let Some(response) = discovery::answer(api, asked)? {

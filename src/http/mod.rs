@@ -10,6 +10,7 @@ mod discovery;
 mod drain;
 mod health;
 mod issuer;
+mod openapi;
 mod subresource;
 mod verbs;
 mod watch;

@@ -88,8 +88,8 @@ impl Registry {
             let precondition = change.precondition.clone().or(precondition);
             self.check_precondition(target, name, &entry, &change, &precondition)?;
             let Revised { new, old, attributes } =
-                self.revise(cx, target, &change, options, &entry, &live, new).await?;
-            let stored = self.store_changed(cx, target, &key, &entry, &new, &old, options).await;
+                self.revise(cx, target, &change, options, (&entry, &live), new).await?;
+            let stored = self.store_changed(cx, target, &key, &entry, (&new, &old), options).await;
             let (ending, left) = match &stored {
                 Ok(Some(_)) if is_finally_deleted(target, &new, &old) => (Ending::Removed, None),
                 Ok(Some(_)) => (Ending::Stored, Some(&new)),
@@ -183,8 +183,7 @@ impl Registry {
         target: &Target,
         change: &Change,
         options: &WriteOptions,
-        entry: &Entry,
-        live: &Object,
+        (entry, live): (&Entry, &Object),
         mut new: Object,
     ) -> ApiResult<Revised> {
         let resource = &*target.resource;
@@ -212,8 +211,7 @@ impl Registry {
         target: &Target,
         key: &Key,
         entry: &Entry,
-        new: &Object,
-        old: &Object,
+        (new, old): (&Object, &Object),
         options: &WriteOptions,
     ) -> ApiResult<Option<Written>> {
         let done = |json| Ok(Some(Written { json, created: false }));

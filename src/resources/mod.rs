@@ -55,7 +55,7 @@ use crate::registry::computed::Computed;
 use crate::registry::follow::Follower;
 
 pub use kind::Builtin;
-pub use surface::{Handler, Surfaces};
+pub use surface::{Handler, Surfaces, definitions};
 
 /// What kinds need that do more than being stored.
 pub struct Services {

@@ -17,7 +17,7 @@ use crate::storage::{Key, ListQuery, Store};
 use crate::tenancy::Clusters;
 
 /// The group and plural name of custom resource definitions.
-pub(super) fn definitions() -> GroupResource {
+pub fn definitions() -> GroupResource {
     GroupResource::new("apiextensions.k8s.io", "customresourcedefinitions")
 }
 

@@ -4,6 +4,7 @@
 
 mod descriptions;
 mod facts;
+mod published;
 mod schema;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use serde_json::value::RawValue;
 
 pub use descriptions::Descriptions;
 pub use facts::{FieldFacts, Presence, TypeFacts, TypeName};
+pub use published::{publish, type_of_kind};
 
 use crate::schema::{Catalog, Link, Schema};
 
@@ -128,6 +130,7 @@ pub fn openapi_name(name: &str) -> String {
         "apiextensions" => "io.k8s.apiextensions-apiserver.pkg.apis.",
         "apiregistration" => "io.k8s.kube-aggregator.pkg.apis.",
         "meta" => "io.k8s.apimachinery.pkg.apis.",
+        "tenancy" | "logicalcluster" | "workload" => "dev.atoll.",
         "version" | "runtime" => "io.k8s.apimachinery.pkg.",
         _ => "io.k8s.api.",
     };

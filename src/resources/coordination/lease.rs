@@ -30,10 +30,10 @@ fn cells(object: &Object, now: Timestamp) -> Vec<Value> {
 
 fn validate_create(lease: &Object, errors: &mut FieldErrors) {
     let spec = field(lease, "spec");
-    if let Some(seconds) = spec["leaseDurationSeconds"].as_i64() {
-        if seconds <= 0 {
-            invalid(errors, &path("spec.leaseDurationSeconds"), &seconds.into(), "must be greater than 0");
-        }
+    if let Some(seconds) = spec["leaseDurationSeconds"].as_i64()
+        && seconds <= 0
+    {
+        invalid(errors, &path("spec.leaseDurationSeconds"), &seconds.into(), "must be greater than 0");
     }
     not_negative(errors, &path("spec.leaseTransitions"), &spec["leaseTransitions"]);
     if let Some(strategy) = spec["strategy"].as_str() {
