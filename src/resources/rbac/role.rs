@@ -9,7 +9,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     kind: "Role",
     versions: &[Version { api_version: "rbac.authorization.k8s.io/v1", type_name: "rbac.v1.Role", ..Version::BARE }],
     name_rule: NameRule::PathSegment,
-    manners: Manners::CREATE_ON_UPDATE,
+    manners: Manners { underlay: true, ..Manners::CREATE_ON_UPDATE },
     validate_create: |role, errors| checks::rules(errors, role, checks::Reach::Namespace),
     ..Kind::NAMESPACED
 };
