@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use super::resource::Part;
 use super::tracking::Tracked;
 use super::{Body, ObjectName, Registry, Target, decode, meta};
-use crate::admission::{Attributes, Operation};
+use crate::admission::{Attributes, Ending, Operation};
 use crate::request::RequestContext;
 
 /// What is asked of a handler.
@@ -67,6 +67,8 @@ impl Call<'_> {
         admission.mutate(cx, &attributes, &mut object, None).await?;
         decode::default(target, &mut object)?;
         admission.validate(cx, &attributes, Some(&object), None).await?;
+        // Nothing will be stored, so nothing is to be charged for.
+        admission.follow(cx, &attributes, Ending::Withdrawn, Some(&object), None).await;
         Ok(object)
     }
 }
