@@ -141,12 +141,17 @@ impl<K: Key> Queue<K> {
 
     /// Notes what came of a key; `None` if the work panicked.
     fn finish(&self, key: K, done: Option<Result<Next, Failure>>) {
+        let mut state = self.lock();
+        let failures = state.failures.get(&key).copied().unwrap_or_default().saturating_add(1);
         match &done {
             Some(Ok(_) | Err(Failure::Conflict(_))) => {}
-            Some(Err(failure)) => tracing::warn!(?key, error = failure.chain(), "failed; trying again later"),
+            // Told less and less often, as it is tried.
+            Some(Err(failure)) if failures.is_power_of_two() => {
+                tracing::warn!(?key, failures, error = failure.chain(), "failed; trying again later");
+            }
+            Some(Err(_)) => {}
             None => tracing::error!(?key, "panicked; trying again later"),
         }
-        let mut state = self.lock();
         state.running.remove(&key);
         let added_again = state.again.remove(&key);
         match done {
@@ -158,9 +163,8 @@ impl<K: Key> Queue<K> {
                 state.add_at(key.clone(), Instant::now() + pause);
             }
             Some(Ok(Next::Waiting) | Err(_)) | None => {
-                let count = state.failures.entry(key.clone()).or_insert(0);
-                *count = count.saturating_add(1);
-                let pause = self.pause(*count);
+                state.failures.insert(key.clone(), failures);
+                let pause = self.pause(failures);
                 state.add_at(key.clone(), Instant::now() + pause);
             }
         }

@@ -82,6 +82,9 @@ async fn objects_go_down_status_comes_up_and_the_neighbour_sees_nothing() {
     assert!(above["spec"]["clusterIP"].is_string() && copy["spec"]["clusterIP"].is_string());
     assert_eq!(downstream_namespaces(&physical).await, [namespace.as_str()]);
 
+    let counted = |target: &Value| target["status"]["namespaces"] == 1;
+    atoll.until(&format!("{TARGETS}/edge"), "telling of the namespace", counted).await;
+
     let status = json!({"status": {"observedGeneration": 1, "replicas": 2, "readyReplicas": 2}});
     physical.patch(&format!("{below}/status"), status).await;
     let path = format!("{deployments}/web");

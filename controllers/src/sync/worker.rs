@@ -125,6 +125,9 @@ impl Worker {
 
     /// Looks at everything that runs on this target: it answers again, or something of it was missed.
     pub(super) fn resume(&self, sync: &Sync) {
+        for work in locked(&self.deleted).keys() {
+            self.queue.add(work.clone());
+        }
         for (key, placed) in sync.placed().iter() {
             if placed.current.as_ref().is_some_and(|current| current.uid == self.target) {
                 self.queue.add(Work::Namespace(key.clone()));
