@@ -136,13 +136,24 @@ fn prepare_create(job: &mut Object) {
     if flag(entry(spec, "manualSelector")) {
         return;
     }
-    let labels = made(made(made(spec, "template"), "metadata"), "labels");
-    for (keys, value) in [(NAME_LABELS, &name), (UID_LABELS, &uid)] {
-        for key in keys {
-            set(labels, key, value.as_str());
+    let generated = |labels: &mut Map<String, Value>| {
+        for (keys, value) in [(NAME_LABELS, &name), (UID_LABELS, &uid)] {
+            for key in keys {
+                set(labels, key, value.as_str());
+            }
         }
+    };
+    let labels = made(made(made(spec, "template"), "metadata"), "labels");
+    let of_template = labels.clone();
+    generated(labels);
+    set(made(made(spec, "selector"), "matchLabels"), UID_LABELS[1], uid.as_str());
+    // Labels that a job has from its template follow it.
+    if let Some(Value::Object(labels)) = job.metadata_mut().get_mut("labels")
+        && *labels == of_template
+        && !of_template.is_empty()
+    {
+        generated(labels);
     }
-    set(made(made(spec, "selector"), "matchLabels"), UID_LABELS[1], uid);
 }
 
 fn validate_create(job: &Object, errors: &mut FieldErrors) {

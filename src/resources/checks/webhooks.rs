@@ -36,6 +36,9 @@ fn take_apart(url: &str) -> Result<Parts<'_>, String> {
         return fault("net/url: invalid control character in URL");
     }
     let (rest, fragment) = url.split_once('#').unwrap_or((url, ""));
+    if let Some(escape) = bad_escape(rest.split('?').next().unwrap_or_default()) {
+        return fault(&format!("invalid URL escape {escape:?}"));
+    }
     let is_scheme = |scheme: &str| {
         scheme.starts_with(|c: char| c.is_ascii_alphabetic())
             && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
@@ -66,6 +69,21 @@ fn take_apart(url: &str) -> Result<Parts<'_>, String> {
         return fault(&format!("invalid port {:?} after host", format!(":{port}")));
     }
     Ok(Parts { scheme, host, user, query, fragment })
+}
+
+/// The first percent sign that two hexadecimal digits do not follow, with up to two characters.
+fn bad_escape(text: &str) -> Option<&str> {
+    let mut rest = text;
+    while let Some(at) = rest.find('%') {
+        rest = &rest[at..];
+        let is_escape = rest.len() >= 3 && rest.as_bytes()[1..3].iter().all(u8::is_ascii_hexdigit);
+        if !is_escape {
+            let end = rest.char_indices().nth(3).map_or(rest.len(), |(end, _)| end);
+            return Some(&rest[..end]);
+        }
+        rest = &rest[1..];
+    }
+    None
 }
 
 fn check_url(errors: &mut FieldErrors, url: &str, path: &FieldPath) {

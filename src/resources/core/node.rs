@@ -129,7 +129,8 @@ fn validate_create(node: &Object, errors: &mut FieldErrors) {
     for (index, range) in ranges.iter().enumerate() {
         legacy_cidr(errors, &at.index(index), range);
     }
-    if let Some((index, range)) = ranges.iter().enumerate().find(|(_, range)| Cidr::parse(range).is_none()) {
+    let malformed = ranges.iter().enumerate().find(|(_, range)| Cidr::parse(range).is_none());
+    if let Some((index, range)) = malformed.filter(|_| ranges.len() > 1) {
         let why = format!("invalid CIDR[{index}]: <nil> (invalid CIDR address: {range})");
         let detail = format!("invalid PodCIDRs. failed to check with dual stack with error:{why}");
         errors.push(FieldError::internal(&at, detail));

@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::persistentvolumeclaim::ACCESS_MODES;
 use crate::resources::checks::{forbidden, immutable, invalid, label, one_of, path, required, subdomain};
 use crate::resources::podspec::{
-    azure_disk, driver_name, fibre_channel, flocker, host_path, iscsi, needed_fields, nfs, no_backsteps, node_selector,
-    partition, quobyte,
+    Secrets, azure_disk, driver_name, fibre_channel, flocker, host_path, iscsi, needed_fields, nfs, no_backsteps,
+    node_selector, particular, partition, quobyte,
 };
 use crate::resources::read::{entries, field, is_set, quantity, size, strings, text};
 
@@ -181,6 +181,7 @@ fn source(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
 
 fn one_source(errors: &mut FieldErrors, kind: &str, value: &Value, path: &FieldPath) {
     needed_fields(errors, kind, value, path);
+    particular(errors, kind, value, path, Secrets::Anywhere);
     match kind {
         "hostPath" => host_path(errors, value, path),
         "gcePersistentDisk" | "awsElasticBlockStore" => partition(errors, value, path),

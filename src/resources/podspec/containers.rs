@@ -114,8 +114,8 @@ pub(super) fn ephemeral_containers(errors: &mut FieldErrors, spec: &Value, path:
             errors.push(FieldError::not_found(&path.child("targetContainerName"), &target.into()));
         }
         for (field, value) in crate::resources::read::entries(container) {
-            let empty = value.is_null() || *value == serde_json::json!({});
-            if !OF_EPHEMERAL.contains(&field) && !empty {
+            let empty = field == "resources" && *value == serde_json::json!({});
+            if !OF_EPHEMERAL.contains(&field) && !value.is_null() && !empty {
                 forbidden(errors, &path.child(field), WHY);
             }
         }

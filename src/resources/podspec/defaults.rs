@@ -44,6 +44,13 @@ fn container_defaults(container: &mut Map<String, Value>) {
         let policy = pull_policy(text(entry(container, "image")));
         container.insert("imagePullPolicy".into(), policy.into());
     }
+    // Signals are a feature that is not switched on; a lifecycle that tells nothing else goes with them.
+    if let Some(lifecycle) = child(container, "lifecycle")
+        && lifecycle.remove("stopSignal").is_some()
+        && lifecycle.is_empty()
+    {
+        container.remove("lifecycle");
+    }
     set(container, "terminationMessagePath", "/dev/termination-log");
     set(container, "terminationMessagePolicy", "File");
 }

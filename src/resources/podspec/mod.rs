@@ -11,6 +11,7 @@ mod probes;
 mod projected;
 mod requirements;
 mod security;
+mod sources;
 mod spec;
 mod template;
 mod volumes;
@@ -20,6 +21,7 @@ pub(super) use affinity::{EFFECTS, node_selector, tolerations};
 pub(super) use defaults::{DEFAULTS, pod_only_defaults};
 pub(super) use mounts::no_backsteps;
 pub(super) use requirements::container_requirements;
+pub(super) use sources::{Secrets, particular};
 pub(super) use spec::{Whose, validate_only_for_pods, validate_spec};
 pub(super) use template::{Template, deletion_cost, validate_lasting, validate_metadata, validate_template};
 pub(super) use volumes::{

@@ -45,7 +45,8 @@ pub(super) fn pod_security_context(errors: &mut FieldErrors, spec: &Value, path:
         one_of(errors, &path.child("supplementalGroupsPolicy"), policy, &["Merge", "Strict"]);
     }
     if let Some(policy) = context["seLinuxChangePolicy"].as_str() {
-        one_of(errors, &path.child("seLinuxChangePolicy"), policy, &["MountOption", "Recursive"]);
+        // The other policy belongs to a feature that is not switched on.
+        one_of(errors, &path.child("seLinuxChangePolicy"), policy, &["Recursive"]);
     }
 }
 

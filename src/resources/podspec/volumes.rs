@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::env::{Container, object_field, resource_field};
 use super::mounts::{descending, no_backsteps, not_reserved};
 use super::projected::projected;
+use super::sources::{Secrets, particular};
 use super::spec::Whose;
 use crate::resources::checks::{forbidden, invalid, invalid_each, label, one_of, required, required_one_of, subdomain};
 use crate::resources::core::persistentvolumeclaim::validate_claim_spec;
@@ -145,6 +146,7 @@ fn source(errors: &mut FieldErrors, volume: &Value, name: &str, pod_name: &str, 
 
 fn one_source(errors: &mut FieldErrors, kind: &str, value: &Value, path: &FieldPath, whose: Whose) {
     needed_fields(errors, kind, value, path);
+    particular(errors, kind, value, path, Secrets::OfPod);
     match kind {
         "emptyDir" if is_set(&value["sizeLimit"]) && quantity(&value["sizeLimit"]).is_negative() => {
             forbidden(errors, &path.child("sizeLimit"), "SizeLimit field must be a valid resource quantity");

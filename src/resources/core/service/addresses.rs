@@ -187,7 +187,8 @@ fn families(spec: &mut Map<String, Value>, old: Option<&Map<String, Value>>) {
 }
 
 fn allocate(spec: &mut Map<String, Value>, seed: &Seed) {
-    if needs_cluster_ip(spec) && size(entry(spec, "clusterIPs")) == 0 && text(entry(spec, "clusterIP")).is_empty() {
+    let has_none = size(entry(spec, "clusterIPs")) == 0 && text(entry(spec, "clusterIP")).is_empty();
+    if needs_cluster_ip(spec) && has_none && entry(spec, "ipFamilies")[0] == "IPv4" {
         let ip = seed.address().to_string();
         spec.insert("clusterIP".into(), ip.as_str().into());
         spec.insert("clusterIPs".into(), json!([ip]));
