@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::Target;
 use super::resource::{NameRule, Origin};
+use crate::codec::body::unrecognized;
 use crate::codec::{StrictFault, json, strict_error, strict_warnings};
 use crate::request::RequestContext;
 use crate::schema;
@@ -36,10 +37,13 @@ impl From<Value> for Body {
 pub fn decode(cx: &RequestContext, target: &Target, body: Body, validation: FieldValidation) -> ApiResult<Object> {
     let Body { value, mut faults, text } = body;
     let mut object = as_object(target, value)?;
-    check_type(target, &mut object)?;
+    check_type(target, &mut object, &text)?;
     keep_reset_of_managers(&mut object);
     faults.extend(read_fields(target, &mut object)?);
-    json::sort_by_document(&text, &mut faults);
+    // The unknown fields of custom kinds are found when the text is no longer known; they come sorted.
+    if target.resource.origin() == Origin::Builtin {
+        json::sort_by_document(&text, &mut faults);
+    }
     report(cx, target, &faults, validation)?;
     Ok(object)
 }
@@ -53,7 +57,7 @@ pub(super) fn typed(
     validation: FieldValidation,
 ) -> ApiResult<Object> {
     let mut object = as_object(target, body.value)?;
-    check_type(target, &mut object)?;
+    check_type(target, &mut object, &body.text)?;
     report(cx, target, &body.faults, validation)?;
     Ok(object)
 }
@@ -99,7 +103,7 @@ pub fn cannot_be_handled(target: &Target, why: &str) -> ApiError {
 }
 
 /// Checks `apiVersion` and `kind` of a body against the URL. Built-in types may leave both out; custom ones may not.
-fn check_type(target: &Target, object: &mut Object) -> ApiResult<()> {
+fn check_type(target: &Target, object: &mut Object, text: &[u8]) -> ApiResult<()> {
     let expected = target.kind();
     let version = expected.group_version().to_string();
     match target.resource.origin() {
@@ -117,12 +121,10 @@ fn check_type(target: &Target, object: &mut Object) -> ApiResult<()> {
         }
         Origin::Custom => {
             if object.kind().is_empty() {
-                let text = serde_json::to_string(&object.0).unwrap_or_default();
-                let start: String = text.chars().take(22).collect();
-                return Err(ApiError::bad_request(format!(
-                    "the object provided is unrecognized (must be of type {}): Object 'Kind' is missing in '{text}' ({start} ...)",
-                    expected.kind
-                )));
+                let written = serde_json::to_vec(&object.0).unwrap_or_default();
+                let text = if text.starts_with(b"{") { text } else { &written };
+                let why = format!("Object 'Kind' is missing in '{}'", String::from_utf8_lossy(text));
+                return Err(unrecognized(&expected.kind, &why, text));
             }
             if object.api_version() != version {
                 return Err(ApiError::bad_request(format!(

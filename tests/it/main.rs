@@ -2,4 +2,5 @@
 
 mod atoll_server;
 mod controllers;
+mod custom;
 mod sync;

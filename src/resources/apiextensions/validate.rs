@@ -219,3 +219,109 @@ fn refuse_preserving(errors: &mut FieldErrors) {
         "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead";
     errors.push(FieldError::invalid(&path("spec.preserveUnknownFields"), &true.into(), detail));
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn definition() -> Value {
+        json!({
+            "metadata": {"name": "things.example.com"},
+            "spec": {
+                "group": "example.com", "scope": "Namespaced",
+                "names": {"plural": "things", "singular": "thing", "kind": "Thing", "listKind": "ThingList"},
+                "versions": [{"name": "v1", "served": true, "storage": true,
+                              "schema": {"openAPIV3Schema": {"type": "object"}}}],
+            },
+            "status": {"storedVersions": ["v1"], "conditions": [{"type": "Established", "status": "True"}]},
+        })
+    }
+
+    /// The paths of the faults of a definition that was changed at a place.
+    fn faults(place: &str, value: Value, check: impl Fn(&Object, &mut FieldErrors)) -> Vec<String> {
+        let mut changed = definition();
+        *changed.pointer_mut(place).expect("a place in the definition") = value;
+        let mut errors = FieldErrors::new();
+        check(&Object::from_value(changed).expect("an object"), &mut errors);
+        errors.into_iter().map(|error| error.path.as_str().to_owned()).collect()
+    }
+
+    fn check_new(place: &str, value: Value, expected: &[&str]) {
+        assert_eq!(faults(place, value.clone(), create), expected, "{place} = {value}");
+    }
+
+    fn check_changed(place: &str, value: Value, expected: &[&str]) {
+        let old = Object::from_value(definition()).expect("an object");
+        assert_eq!(
+            faults(place, value.clone(), |new, errors| update(new, &old, errors)),
+            expected,
+            "{place} = {value}"
+        );
+    }
+
+    #[test]
+    fn faults_of_new_definitions_are_told_where_they_are() {
+        check_new("/spec/scope", "Namespaced".into(), &[]);
+        check_new("/spec/scope", "Global".into(), &["spec.scope"]);
+        check_new("/metadata/name", "others.example.com".into(), &["metadata.name"]);
+        check_new("/spec/names/kind", "Bad_Kind".into(), &["spec.names.kind"]);
+        check_new("/spec/names/listKind", "Thing".into(), &["spec.names.listKind"]);
+        check_new("/spec/names/singular", "".into(), &["spec.names.singular"]);
+        check_new("/spec/versions/0/storage", false.into(), &["spec.versions"]);
+        check_new("/spec/versions/0/schema", json!({}), &["spec.versions[0].schema.openAPIV3Schema"]);
+        check_new("/spec/versions", json!([]), &["spec.versions", "status.storedVersions[0]"]);
+        let twice = json!([definition()["spec"]["versions"][0], definition()["spec"]["versions"][0]]);
+        check_new("/spec/versions", twice, &["spec.versions", "spec.versions"]);
+    }
+
+    #[test]
+    fn parts_of_versions_are_checked_where_they_are_said() {
+        let with = |field: &str, value: Value| {
+            let mut version = definition()["spec"]["versions"][0].clone();
+            version["schema"]["openAPIV3Schema"]["properties"] =
+                json!({"a": {"type": "string"}, "o": {"type": "object"}});
+            version[field] = value;
+            version
+        };
+        let check = |field: &str, value: Value, expected: &[&str]| {
+            check_new("/spec/versions/0", with(field, value), expected);
+        };
+        let scale =
+            |spec: &str, status: &str| json!({"scale": {"specReplicasPath": spec, "statusReplicasPath": status}});
+        check("subresources", scale(".spec.replicas", ".status.replicas"), &[]);
+        let paths = ["spec.subresources.scale.specReplicasPath", "spec.subresources.scale.statusReplicasPath"];
+        check("subresources", scale("spec.replicas", ".spec.replicas"), &paths);
+        check("selectableFields", json!([{"jsonPath": ".a"}]), &[]);
+        let wrong = json!([{"jsonPath": ".o"}, {"jsonPath": ".none"}, {"jsonPath": ".a"}, {"jsonPath": ".a"}]);
+        let paths = [0, 1, 3].map(|index| format!("spec.selectableFields[{index}].jsonPath"));
+        check("selectableFields", wrong, &paths.each_ref().map(String::as_str));
+        check("deprecationWarning", "x".into(), &["spec.versions[0].deprecationWarning"]);
+    }
+
+    #[test]
+    fn what_is_served_keeps_its_scope_kind_and_stored_versions() {
+        check_changed("/spec/scope", "Cluster".into(), &["spec.scope"]);
+        check_changed("/spec/names/kind", "Other".into(), &["spec.names.kind"]);
+        check_changed("/spec/group", "other.com".into(), &["spec.group"]);
+        let stored = ["status.storedVersions", "status.storedVersions[0]"];
+        check_changed("/spec/versions/0/name", "v2".into(), &stored);
+    }
+
+    #[test]
+    fn conversion_by_webhook_needs_a_webhook() {
+        let conversion = |conversion: Value| {
+            let mut spec = definition()["spec"].clone();
+            spec["conversion"] = conversion;
+            faults("/spec", spec, create)
+        };
+        assert!(conversion(json!({"strategy": "None"})).is_empty());
+        let client = "spec.conversion.webhookClientConfig";
+        let versions = "spec.conversion.conversionReviewVersions";
+        assert_eq!(conversion(json!({"strategy": "Webhook"})), [client, versions]);
+        let webhook = json!({"clientConfig": {"url": "https://example.com"}, "conversionReviewVersions": ["v1"]});
+        assert!(conversion(json!({"strategy": "Webhook", "webhook": webhook})).is_empty());
+        assert_eq!(conversion(json!({"strategy": "None", "webhook": webhook})), [client, versions]);
+    }
+}

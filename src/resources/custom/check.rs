@@ -178,3 +178,67 @@ fn go_type(value: &Value) -> &'static str {
         Value::Object(_) => "map[string]interface {}",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::resources::custom::Schemas;
+
+    fn parts() -> VersionParts {
+        let path = |path: &str| path.into();
+        VersionParts {
+            schema: Schemas::default().compile(&json!({"type": "object"})).expect("a schema"),
+            columns: Vec::new(),
+            scale: Some(ScalePaths {
+                spec_replicas: path("spec.replicas"),
+                status_replicas: path("status.replicas"),
+                selector: Some(path("status.selector")),
+            }),
+        }
+    }
+
+    fn check(object: Value, expected: &[&str]) {
+        let object = Object::from_value(object).expect("an object");
+        let told: Vec<String> = create(&parts(), &object).iter().map(|e| format!("{}: {}", e.path, e.body())).collect();
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn what_a_scale_reads_must_be_what_it_can_show() {
+        check(json!({"spec": {"replicas": 3}, "status": {"selector": "a=b"}}), &[]);
+        check(json!({}), &[]);
+        check(
+            json!({"spec": {"replicas": -1}}),
+            &[".spec.replicas: Invalid value: -1: should be a non-negative integer"],
+        );
+        check(
+            json!({"spec": {"replicas": 3_000_000_000_i64}}),
+            &[".spec.replicas: Invalid value: 3000000000: should be less than or equal to 2147483647"],
+        );
+        check(
+            json!({"spec": {"replicas": "x"}}),
+            &[
+                ".spec.replicas: Invalid value: 0: .spec.replicas accessor error: x is of the type string, expected int64",
+            ],
+        );
+        check(
+            json!({"status": 1}),
+            &[
+                ".status.replicas: Invalid value: 0: .status accessor error: 1 is of the type int64, expected map[string]interface {}",
+                ".status.selector: Invalid value: \"\": .status accessor error: 1 is of the type int64, expected map[string]interface {}",
+            ],
+        );
+    }
+
+    #[test]
+    fn finalizers_without_a_domain_or_path_are_warned_of_when_they_are_new() {
+        let object = |finalizers: &[&str]| {
+            Object::from_value(json!({"metadata": {"finalizers": finalizers}})).expect("an object")
+        };
+        assert!(warnings(&object(&["example.com/a", "orphan"]), None).is_empty());
+        assert_eq!(warnings(&object(&["a", "b.c"]), None).len(), 2);
+        assert!(warnings(&object(&["a", "b.c"]), Some(&object(&["a", "b.c"]))).is_empty());
+    }
+}
