@@ -178,11 +178,12 @@ impl Builder {
         self.check_resources()?;
         let listener = self.bind().await?;
         let address = listener.as_ref().and_then(|l| l.local_addr().ok());
+        let storing = storage::Options { durability: self.durability };
+        // Whoever has the store has the data directory too: a second server must not rewrite the first one's kubeconfig.
+        let backend = storage::open(&self.storage, storing).await.map_err(Error::Storage)?;
         let options = self.pki_options(address);
         let pki = Arc::new(Pki::ensure(&options, Timestamp::now()).map_err(Error::Pki)?);
         let tls = Renewal::new(options, &pki).map_err(Error::Pki)?;
-        let options = storage::Options { durability: self.durability };
-        let backend = storage::open(&self.storage, options).await.map_err(Error::Storage)?;
         let mut store = Store::open(backend.clone()).await.map_err(Error::Load)?;
         if bootstrap::ensure(&store).await.map_err(Error::Bootstrap)? == bootstrap::Found::Empty {
             // History begins after what every store has, so that no client believes to have seen how it came to be.

@@ -1,6 +1,15 @@
-//! Whole servers in one process, seen through their API as clients see them. One binary, a module for each subject.
+//! Whole servers, seen as clients see them: in this process, or as the built binary. One binary, a module for each subject.
 
 mod atoll_server;
+mod bad_input;
+mod binary;
 mod controllers;
 mod custom;
+mod isolation;
+mod kill;
+mod kubectl;
+mod lifecycle;
+mod requests;
+mod restart;
+mod server;
 mod sync;
