@@ -8,7 +8,7 @@ use crate::value::Value;
 /// The values of variables.
 #[derive(Debug, Clone, Default)]
 pub struct Bindings<'a> {
-    values: Vec<(&'a str, Value<'a>)>,
+    values: Vec<(&'a str, Result<Value<'a>, EvalError>)>,
 }
 
 /// What evaluations may still cost.
@@ -57,13 +57,18 @@ impl<'a> Bindings<'a> {
 
     /// Binds a variable, in place of what it stood for before.
     pub fn set(&mut self, name: &'a str, value: Value<'a>) {
+        self.set_result(name, Ok(value));
+    }
+
+    /// Binds a variable to a value that perhaps could not be read: then expressions fail where they use it.
+    pub fn set_result(&mut self, name: &'a str, value: Result<Value<'a>, EvalError>) {
         match self.values.iter_mut().find(|(known, _)| *known == name) {
             Some((_, known)) => *known = value,
             None => self.values.push((name, value)),
         }
     }
 
-    pub(crate) fn get(&self, name: &str) -> Option<&Value<'a>> {
+    pub(crate) fn get(&self, name: &str) -> Option<&Result<Value<'a>, EvalError>> {
         self.values.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
     }
 }

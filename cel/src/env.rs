@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::check;
+use crate::ast::{Ast, ExprId};
+use crate::check::{self, Checked};
 use crate::cost;
 use crate::decl::{self, DeclType};
 use crate::library::{self, Function};
@@ -40,6 +41,13 @@ pub struct EnvBuilder {
     sizes: Option<Arc<DeclType>>,
     bind: BindMacro,
     with_patches: bool,
+}
+
+/// An expression without faults.
+struct Sound {
+    ast: Ast,
+    root: ExprId,
+    checked: Checked,
 }
 
 /// What a name stands for.
@@ -133,25 +141,32 @@ impl Env {
 
     /// Compiles an expression of any type.
     pub fn compile(&self, expression: &str) -> Result<Program, CompileError> {
-        let source = Source::new(expression);
-        let (ast, root) = parse::parse(&source, self.bind).map_err(CompileError::Issues)?;
-        let checked = check::check(&source, &ast, root, self).map_err(CompileError::Issues)?;
-        let plan = plan::build(&ast, root, &checked, self).map_err(CompileError::Instantiation)?;
-        let uses = (0..self.names.len()).map(|index| checked.refers_to(index)).collect();
-        let cost = cost::estimate(&ast, root, &checked, self.sizes.as_deref());
-        Ok(Program { plan, output: checked.type_of(root).clone(), names: self.names.clone(), uses, cost })
+        self.plan(self.check(expression)?)
     }
 
     /// Compiles an expression of one of the given types.
     pub fn compile_to(&self, expression: &str, wanted: &[Type]) -> Result<Program, CompileError> {
-        let source = Source::new(expression);
-        let (ast, root) = parse::parse(&source, self.bind).map_err(CompileError::Issues)?;
-        let checked = check::check(&source, &ast, root, self).map_err(CompileError::Issues)?;
-        let found = checked.type_of(root);
+        let sound = self.check(expression)?;
+        let found = sound.checked.type_of(sound.root);
         if !wanted.iter().any(|wanted| wanted.is(found)) {
             return Err(CompileError::output(wanted, found));
         }
-        self.compile(expression)
+        self.plan(sound)
+    }
+
+    fn check(&self, expression: &str) -> Result<Sound, CompileError> {
+        let source = Source::new(expression);
+        let (ast, root) = parse::parse(&source, self.bind).map_err(CompileError::Issues)?;
+        let checked = check::check(&source, &ast, root, self).map_err(CompileError::Issues)?;
+        Ok(Sound { ast, root, checked })
+    }
+
+    fn plan(&self, sound: Sound) -> Result<Program, CompileError> {
+        let Sound { ast, root, checked } = sound;
+        let plan = plan::build(&ast, root, &checked, self).map_err(CompileError::Instantiation)?;
+        let uses = (0..self.names.len()).map(|index| checked.refers_to(index)).collect();
+        let cost = cost::estimate(&ast, root, &checked, self.sizes.as_deref());
+        Ok(Program { plan, output: checked.type_of(root).clone(), names: self.names.clone(), uses, cost })
     }
 
     pub(crate) fn look_up(&self, name: &str) -> Option<Name> {

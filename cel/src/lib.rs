@@ -3,6 +3,7 @@
 //! An expression is read, checked against the declared types of its variables, its cost is estimated, and it is then
 //! evaluated over JSON as it lies. Where rules stand in a schema and what follows from their results is the callers'.
 
+pub mod admission;
 mod ast;
 mod bindings;
 mod check;

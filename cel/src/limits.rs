@@ -3,9 +3,9 @@
 /// What one evaluation of one expression may cost.
 pub const PER_CALL_LIMIT: u64 = 1_000_000;
 /// What all rules of one object, or all expressions of one policy binding, may cost together.
-pub const RUNTIME_BUDGET: i64 = 10_000_000;
+pub const RUNTIME_BUDGET: u64 = 10_000_000;
 /// What all match conditions of one webhook or policy may cost together.
-pub const MATCH_CONDITIONS_BUDGET: i64 = 2_500_000;
+pub const MATCH_CONDITIONS_BUDGET: u64 = 2_500_000;
 /// What one rule may be estimated to cost, as often as it may apply in one object.
 pub const ESTIMATED_COST_LIMIT: u64 = 10_000_000;
 /// What all rules of one schema may be estimated to cost together.

@@ -170,6 +170,26 @@ fn mutating_policies_make_objects_and_patches() {
 }
 
 #[test]
+fn policies_see_their_request_with_its_types() {
+    let env = atoll_cel::admission::environment().with_params().with_authorizer().build();
+    let fault = |expression: &str| env.compile(expression).err().map(|error| error.to_string()).unwrap_or_default();
+    let sound = [
+        "object.spec.replicas <= params.maxReplicas && request.operation in ['CREATE', 'UPDATE']",
+        "request.userInfo.groups.exists(g, g == 'admins') && request.resource.resource == 'pods'",
+        "namespaceObject.metadata.labels['tier'] == 'prod' || authorizer.requestResource.check('x').allowed()",
+        "oldObject == null && request.options.kind == 'CreateOptions' && !request.dryRun",
+    ];
+    for expression in sound {
+        assert_eq!(fault(expression), "", "{expression}");
+    }
+    assert!(fault("request.object").contains("undefined field 'object'"));
+    assert!(fault("request.namespace + 1").contains("found no matching overload for '_+_' applied to '(string, int)'"));
+    assert!(fault("namespaceObject.metadata.managedFields").contains("undefined field 'managedFields'"));
+    let fault = atoll_cel::admission::environment().build().compile("params.a").err();
+    assert!(fault.is_some_and(|fault| fault.to_string().contains("undeclared reference to 'params'")));
+}
+
+#[test]
 fn only_expressions_of_the_wanted_types_are_compiled() {
     let env = Env::builder().variable("object", Type::Dyn).build();
     let fault = |expression: &str, wanted: &[Type]| env.compile_to(expression, wanted).err().map(|e| e.to_string());

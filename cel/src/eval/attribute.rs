@@ -41,7 +41,7 @@ impl<'a> Machine<'a, '_> {
                 let name = &*self.names[*index];
                 let value = self.bindings.get(name).cloned();
                 let value = value.ok_or_else(|| EvalError::new(format!("no such attribute(s): {name}")))?;
-                self.qualify(value, &own, 0)
+                self.qualify(value?, &own, 0)
             }
             Root::Composition => self.resolve_composition(&own),
             Root::Slot(slot) => {
