@@ -344,11 +344,11 @@ fn check_changed(cx: &RequestContext, target: &Target, part: Part, new: &Object,
     errors.extend(metadata);
     errors.extend(match part {
         Part::Main => {
-            let mut errors = resource.validate_update(new, old);
+            let mut errors = resource.validate_update(new, old, &mut |warning| cx.warn(warning));
             errors.extend(resource.validate_in(&target.version().version, new, Some(old)));
             errors
         }
-        Part::Status => resource.validate_status_update(new, old),
+        Part::Status => resource.validate_status_update(new, old, &mut |warning| cx.warn(warning)),
         Part::Other => FieldErrors::new(),
     });
     if !errors.is_empty() {

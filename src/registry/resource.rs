@@ -135,15 +135,16 @@ pub trait Resource: Send + Sync + 'static {
         FieldErrors::new()
     }
 
-    /// Checks a changed object; the default checks it as a new one.
-    fn validate_update(&self, object: &Object, old: &Object) -> FieldErrors {
-        let _ = old;
+    /// Checks a changed object; the default checks it as a new one. What `warn` takes reaches the client even if the
+    /// object is refused.
+    fn validate_update(&self, object: &Object, old: &Object, warn: &mut dyn FnMut(String)) -> FieldErrors {
+        let _ = (old, warn);
         self.validate_create(object)
     }
 
-    /// Checks a changed status.
-    fn validate_status_update(&self, object: &Object, old: &Object) -> FieldErrors {
-        let _ = (object, old);
+    /// Checks a changed status; the same holds for warnings.
+    fn validate_status_update(&self, object: &Object, old: &Object, warn: &mut dyn FnMut(String)) -> FieldErrors {
+        let _ = (object, old, warn);
         FieldErrors::new()
     }
 

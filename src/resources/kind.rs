@@ -345,7 +345,7 @@ impl Resource for Builtin {
         errors
     }
 
-    fn validate_update(&self, object: &Object, old: &Object) -> FieldErrors {
+    fn validate_update(&self, object: &Object, old: &Object, _: &mut dyn FnMut(String)) -> FieldErrors {
         let mut errors = FieldErrors::new();
         match self.kind.validate_update {
             Some(validate) => validate(object, old, &mut errors),
@@ -354,7 +354,7 @@ impl Resource for Builtin {
         errors
     }
 
-    fn validate_status_update(&self, object: &Object, old: &Object) -> FieldErrors {
+    fn validate_status_update(&self, object: &Object, old: &Object, _: &mut dyn FnMut(String)) -> FieldErrors {
         let mut errors = FieldErrors::new();
         (self.kind.validate_status_update)(object, old, &mut errors);
         errors

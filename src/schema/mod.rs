@@ -2,6 +2,7 @@
 //!
 //! Pure data and functions; publishing (OpenAPI) works from the documents a schema was read from, not from this form.
 
+pub mod cel;
 pub mod correlate;
 pub mod decode;
 pub mod default;

@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::spec::{Part, Parts};
 use crate::resources::checks::{invalid, required};
 use crate::resources::read::{flag, list, text};
-use crate::schema::SchemaType;
 use crate::schema::structural::{self, Notation, StatusPart};
+use crate::schema::{SchemaType, cel};
 
 const COLUMN_TYPES: &[&str] = &["boolean", "date", "integer", "number", "string"];
 const COLUMN_FORMATS: &[&str] = &["byte", "date", "date-time", "double", "float", "int32", "int64", "password"];
@@ -21,7 +21,11 @@ const MAX_WARNING: usize = 256;
 pub(super) fn check_parts(errors: &mut FieldErrors, parts: &Parts<'_>, schema: &Value, status: StatusPart) {
     let own = &parts.schema.value["openAPIV3Schema"];
     if own.is_object() {
-        errors.extend(structural::validate(own, &parts.schema.path, status));
+        let faults = structural::validate(own, &parts.schema.path, status);
+        if faults.is_empty() {
+            errors.extend(cel::check_definition(own, &parts.schema.path.child("openAPIV3Schema")));
+        }
+        errors.extend(faults);
     }
     check_scale(errors, &parts.subresources.value["scale"], &parts.subresources.path);
     for (index, column) in list(parts.columns.value).iter().enumerate() {

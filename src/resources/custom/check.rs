@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::VersionParts;
 use crate::registry::descriptor::ScalePaths;
+use crate::schema::cel::RULES_BUDGET;
 use crate::schema::prune::Extent;
 use crate::schema::{lists, metadata, validate};
 
@@ -21,24 +22,30 @@ pub(super) fn create(parts: &VersionParts, object: &Object) -> FieldErrors {
     check_scale(&mut errors, parts, object, ScaleParts::SpecAndStatus);
     errors.extend(metadata::validate_embedded(schema, &value, &root, Extent::Part));
     errors.extend(lists::check(schema, &value, &root));
-    errors.extend(validate::unchecked_rules(&errors).filter(|_| parts.has_rules()));
+    // What is new has nothing that was there before to warn of.
+    let _ = check_rules(&mut errors, parts, &value, None);
     errors
 }
 
 /// Checks a changed object; what is as it was is passed over.
-pub(super) fn update(parts: &VersionParts, object: &Object, old: &Object) -> FieldErrors {
+pub(super) fn update(parts: &VersionParts, object: &Object, old: &Object, warn: &mut dyn FnMut(String)) -> FieldErrors {
     let (schema, root) = (&parts.schema.checked, FieldPath::root());
     let (value, was) = (object_value(object), object_value(old));
     let mut errors = validate::update(schema, &value, &was, &root);
     check_scale(&mut errors, parts, object, ScaleParts::SpecAndStatus);
     errors.extend(metadata::validate_embedded(schema, &value, &root, Extent::Part));
     errors.extend(lists::check_update(schema, &value, &was, &root));
-    errors.extend(validate::unchecked_rules(&errors).filter(|_| parts.has_rules()));
+    check_rules(&mut errors, parts, &value, Some(&was)).into_iter().for_each(warn);
     errors
 }
 
 /// Checks a changed status.
-pub(super) fn status_update(parts: &VersionParts, object: &Object, old: &Object) -> FieldErrors {
+pub(super) fn status_update(
+    parts: &VersionParts,
+    object: &Object,
+    old: &Object,
+    warn: &mut dyn FnMut(String),
+) -> FieldErrors {
     let (schema, root) = (&parts.schema.checked, FieldPath::root());
     let mut errors = FieldErrors::new();
     if let (Some(schema), Some(status)) = (schema.properties.get("status"), object.get("status")) {
@@ -46,9 +53,23 @@ pub(super) fn status_update(parts: &VersionParts, object: &Object, old: &Object)
         errors.extend(validate::update(schema, status, was, &root.child("status")));
     }
     check_scale(&mut errors, parts, object, ScaleParts::Status);
-    errors.extend(lists::check_update(schema, &object_value(object), &object_value(old), &root));
-    errors.extend(validate::unchecked_rules(&errors).filter(|_| parts.has_rules()));
+    let (value, was) = (object_value(object), object_value(old));
+    errors.extend(lists::check_update(schema, &value, &was, &root));
+    check_rules(&mut errors, parts, &value, Some(&was)).into_iter().for_each(warn);
     errors
+}
+
+/// Evaluates the rules of the schema, which rely on types: other faults may leave them unchecked. Gives warnings of
+/// rules that the object breaks as it did before.
+fn check_rules(errors: &mut FieldErrors, parts: &VersionParts, value: &Value, old: Option<&Value>) -> Vec<String> {
+    let Some(rules) = &parts.schema.rules else { return Vec::new() };
+    if let Some(unchecked) = validate::unchecked_rules(errors) {
+        errors.push(unchecked);
+        return Vec::new();
+    }
+    let outcome = rules.check(value, old, &FieldPath::root(), RULES_BUDGET);
+    errors.extend(outcome.errors);
+    outcome.warnings
 }
 
 /// Warnings of finalizers that are new and likely to clash with those of others.

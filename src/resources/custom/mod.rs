@@ -81,15 +81,6 @@ impl Custom {
     }
 }
 
-// === impl VersionParts ===
-
-impl VersionParts {
-    /// Whether there are rules that may go unchecked.
-    fn has_rules(&self) -> bool {
-        false
-    }
-}
-
 impl Resource for Custom {
     fn descriptor(&self) -> &Descriptor {
         &self.descriptor
@@ -141,14 +132,14 @@ impl Resource for Custom {
         if foreign.is_empty() { check::create(self.parts_of(object), object) } else { foreign }
     }
 
-    fn validate_update(&self, object: &Object, old: &Object) -> FieldErrors {
+    fn validate_update(&self, object: &Object, old: &Object, warn: &mut dyn FnMut(String)) -> FieldErrors {
         let foreign = self.check_kind(object);
-        if foreign.is_empty() { check::update(self.parts_of(object), object, old) } else { foreign }
+        if foreign.is_empty() { check::update(self.parts_of(object), object, old, warn) } else { foreign }
     }
 
-    fn validate_status_update(&self, object: &Object, old: &Object) -> FieldErrors {
+    fn validate_status_update(&self, object: &Object, old: &Object, warn: &mut dyn FnMut(String)) -> FieldErrors {
         let foreign = self.check_kind(object);
-        if foreign.is_empty() { check::status_update(self.parts_of(object), object, old) } else { foreign }
+        if foreign.is_empty() { check::status_update(self.parts_of(object), object, old, warn) } else { foreign }
     }
 
     fn warnings(&self, object: &Object, old: Option<&Object>) -> Vec<String> {

@@ -7,6 +7,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::resources::catalog;
+use crate::schema::cel::Rules;
 use crate::schema::{Link, Schema, SchemaType, structural};
 
 /// Compiled schemas by the hash of their text.
@@ -16,9 +17,11 @@ pub struct Schemas(DashMap<[u8; 32], Weak<VersionSchema>>);
 /// The schema of a version of a custom kind.
 pub(super) struct VersionSchema {
     /// As its author wrote it: what values are checked against.
-    pub checked: Schema,
+    pub checked: Arc<Schema>,
     /// With the fields that every object has: what names the parts of objects.
     pub whole: Arc<Schema>,
+    /// The rules that it has for values, if any.
+    pub rules: Option<Rules>,
 }
 
 // === impl Schemas ===
@@ -31,14 +34,15 @@ impl Schemas {
             return Some(known);
         }
         let checked = match structural::compile(raw) {
-            Ok(schema) => schema,
+            Ok(schema) => Arc::new(schema),
             Err(error) => {
                 tracing::warn!(%error, "a stored schema cannot be used");
                 return None;
             }
         };
-        let whole = Arc::new(with_object_fields(checked.clone()));
-        let compiled = Arc::new(VersionSchema { checked, whole });
+        let whole = Arc::new(with_object_fields(Schema::clone(&checked)));
+        let rules = Rules::compile(&checked);
+        let compiled = Arc::new(VersionSchema { checked, whole, rules });
         self.0.retain(|_, weak| weak.strong_count() > 0);
         self.0.insert(hash, Arc::downgrade(&compiled));
         Some(compiled)
