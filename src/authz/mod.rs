@@ -2,6 +2,7 @@
 //!
 //! Recognising who asks is `authn`'s matter; reading policy objects from the store is the server's.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -293,12 +294,8 @@ impl Authorizer for AlwaysAllow {
 
 /// Errors as Kubernetes joins them: one stands alone, several in brackets, each text once.
 pub(crate) fn join_errors(errors: &[String]) -> Option<String> {
-    let mut texts: Vec<&str> = Vec::with_capacity(errors.len());
-    for error in errors {
-        if !texts.contains(&error.as_str()) {
-            texts.push(error);
-        }
-    }
+    let mut seen = HashSet::with_capacity(errors.len());
+    let texts: Vec<&str> = errors.iter().map(String::as_str).filter(|text| seen.insert(*text)).collect();
     match texts.as_slice() {
         [] => None,
         [one] => Some((*one).to_owned()),
