@@ -1,23 +1,38 @@
 //! Ends clusters whose workspace is being deleted: first the data, then the workspace.
 //!
-//! One loop for all clusters, level-triggered: after a restart it begins with whatever is still marked.
+//! One loop for all clusters, level-triggered: after a restart it begins with whatever is still marked. Several clusters go
+//! at a time, so that they share the store's flushes and a large one does not keep small ones waiting.
 
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use atoll_api::{ClusterScope, LogicalClusterName, Object};
+use atoll_api::{ClusterScope, LogicalClusterName};
+use futures::stream::{FuturesUnordered, StreamExt};
 use tokio_util::sync::CancellationToken;
 
 use super::workspaces;
-use crate::storage::{Entry, EventKind, Key, ListQuery, Store, Txn, WatchItem, WatchQuery};
+use crate::storage::{CommitError, Entry, EventKind, Key, ListQuery, Store, Txn, WatchItem, WatchQuery};
 
 /// How long to wait before trying again what failed.
 const RETRY: Duration = Duration::from_secs(1);
+/// How many clusters are emptied at a time.
+const AT_A_TIME: usize = 64;
 
 /// Deletes what is in clusters that are to go.
 pub struct Reaper {
     store: Arc<Store>,
 }
+
+/// The clusters that are to go, each once.
+#[derive(Default)]
+struct Doomed {
+    waiting: VecDeque<LogicalClusterName>,
+    /// Those that wait and those being emptied.
+    known: HashSet<LogicalClusterName>,
+}
+
+// === impl Reaper ===
 
 impl Reaper {
     /// A reaper of this store's clusters.
@@ -43,30 +58,76 @@ impl Reaper {
         let Ok(page) = self.store.list(ListQuery::new(&resource, &root)) else { return };
         let query = WatchQuery { resource: &resource, scope: &root, namespace: None, name: None };
         let Ok(mut watcher) = self.store.watch(query, page.revision) else { return };
-        for entry in &page.entries {
-            if self.reap_if_marked(entry).await.is_err() {
-                return;
+        let mut doomed = Doomed::default();
+        page.entries.iter().for_each(|entry| doomed.add_if_marked(entry));
+        drop(page);
+        let mut under_way = FuturesUnordered::new();
+        loop {
+            while under_way.len() < AT_A_TIME
+                && let Some(cluster) = doomed.waiting.pop_front()
+            {
+                under_way.push(self.reap(cluster));
             }
-        }
-        while let WatchItem::Event(event) = watcher.next().await {
-            if event.kind != EventKind::Delete && self.reap_if_marked(&event.entry).await.is_err() {
-                return;
+            tokio::select! {
+                Some((cluster, done)) = under_way.next(), if !under_way.is_empty() => {
+                    doomed.known.remove(&cluster);
+                    if let Err(error) = done {
+                        tracing::warn!(%cluster, %error, "a logical cluster could not be emptied; trying again");
+                        return;
+                    }
+                    // Another one of its name may have come and been marked before this one was known to be gone.
+                    self.marked(&cluster).into_iter().for_each(|entry| doomed.add_if_marked(&entry));
+                }
+                item = watcher.next() => match item {
+                    WatchItem::Event(event) if event.kind == EventKind::Delete => {}
+                    WatchItem::Event(event) => doomed.add_if_marked(&event.entry),
+                    WatchItem::Closed(_) => return,
+                },
             }
         }
     }
 
-    async fn reap_if_marked(&self, entry: &Entry) -> Result<(), crate::storage::CommitError> {
-        let Ok(workspace) = serde_json::from_slice::<Object>(&entry.bytes) else { return Ok(()) };
-        let Ok(cluster) = LogicalClusterName::parse(workspace.name()) else { return Ok(()) };
-        if workspace.deletion_timestamp().is_none() || cluster.is_root() {
-            return Ok(());
-        }
-        self.store.delete_cluster(&cluster).await?;
-        let key = Key::new(workspaces(), LogicalClusterName::root(), "", workspace.name());
-        if let Some(entry) = self.store.get(&key).filter(|current| current.uid() == workspace.uid()) {
-            self.store.commit(Txn::delete(key, entry.revision)).await?;
+    async fn reap(&self, cluster: LogicalClusterName) -> (LogicalClusterName, Result<(), CommitError>) {
+        let done = self.empty_and_remove(&cluster).await;
+        (cluster, done)
+    }
+
+    async fn empty_and_remove(&self, cluster: &LogicalClusterName) -> Result<(), CommitError> {
+        // Asked again, since the workspace may have gone since it was marked, and another one of its name have come.
+        let Some(marked) = self.marked(cluster) else { return Ok(()) };
+        self.store.delete_cluster(cluster).await?;
+        while let Some(entry) = self.marked(cluster).filter(|current| current.uid() == marked.uid()) {
+            match self.store.commit(Txn::delete(key(cluster), entry.revision)).await {
+                Ok(_) => break,
+                // Somebody has changed the workspace meanwhile; it goes all the same.
+                Err(CommitError::Conflict { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
         tracing::info!(%cluster, "logical cluster deleted");
         Ok(())
+    }
+
+    /// The workspace of a cluster, if it is there and marked.
+    fn marked(&self, cluster: &LogicalClusterName) -> Option<Arc<Entry>> {
+        self.store.get(&key(cluster)).filter(|entry| entry.is_deleting())
+    }
+}
+
+fn key(cluster: &LogicalClusterName) -> Key {
+    Key::new(workspaces(), LogicalClusterName::root(), "", cluster.as_str())
+}
+
+// === impl Doomed ===
+
+impl Doomed {
+    fn add_if_marked(&mut self, entry: &Entry) {
+        if !entry.is_deleting() {
+            return;
+        }
+        let Ok(cluster) = LogicalClusterName::parse(entry.name()) else { return };
+        if !cluster.is_root() && self.known.insert(cluster.clone()) {
+            self.waiting.push_back(cluster);
+        }
     }
 }

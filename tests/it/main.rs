@@ -3,6 +3,7 @@
 mod atoll_server;
 mod bad_input;
 mod binary;
+mod clusters;
 mod controllers;
 mod custom;
 mod isolation;

@@ -55,6 +55,11 @@ impl Clusters {
                 records.remove(&change.cluster);
             }
         }
+        // Give memory back after a mass deletion.
+        if records.len() < records.capacity() / 8 {
+            let kept = records.len() * 2;
+            records.shrink_to(kept);
+        }
     }
 
     pub(super) fn usage(&self, cluster: &LogicalClusterName) -> ClusterUsage {
