@@ -4,15 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use futures::{AsyncBufReadExt, StreamExt, TryStreamExt, stream};
+use futures::{AsyncBufReadExt, TryStreamExt};
 use http::Request;
 use kube::Client;
 use serde_json::{Value, json};
 
 use super::Failure;
-
-/// Clusters created at a time.
-const TENANTS_AT_A_TIME: usize = 64;
 
 /// What a phase showed.
 pub(super) struct Phase {
@@ -172,25 +169,4 @@ impl Load {
         latencies.sort_unstable();
         Ok(Phase { took: started.elapsed(), latencies })
     }
-}
-
-/// Creates logical clusters through the API.
-pub(super) async fn create_tenants(client: &Client, tenants: usize) -> Result<Duration, Failure> {
-    let started = Instant::now();
-    stream::iter(0..tenants)
-        .map(|n| async move {
-            let workspace = json!({
-                "apiVersion": "tenancy.kcp.io/v1alpha1", "kind": "Workspace",
-                "metadata": {"name": format!("tenant-{n}")}, "spec": {"resources": ["control-plane"]},
-            });
-            let request = Request::post("/apis/tenancy.kcp.io/v1alpha1/workspaces")
-                .header(http::header::CONTENT_TYPE, "application/json")
-                .body(workspace.to_string().into_bytes())?;
-            client.request_text(request).await?;
-            Ok::<_, Failure>(())
-        })
-        .buffer_unordered(TENANTS_AT_A_TIME)
-        .try_collect::<Vec<()>>()
-        .await?;
-    Ok(started.elapsed())
 }

@@ -6,6 +6,7 @@
 mod load;
 mod process;
 mod report;
+mod tenants;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -33,6 +34,15 @@ struct Args {
     /// How many logical clusters are created (Atoll only).
     #[arg(long, default_value_t = 10_000)]
     tenants: usize,
+    /// How many objects each of them gets before it is deleted.
+    #[arg(long, default_value_t = 2)]
+    content: usize,
+    /// How long the server is left alone before memory is measured, in seconds: what happened is remembered for 90.
+    #[arg(long, default_value_t = 110)]
+    settle_seconds: u64,
+    /// Measures start, memory and logical clusters only.
+    #[arg(long)]
+    tenants_only: bool,
     /// How many objects lists are measured on.
     #[arg(long, default_value_t = 10_000)]
     objects: usize,
@@ -42,6 +52,12 @@ struct Args {
     /// Cargo passes this to every benchmark.
     #[arg(long, hide = true)]
     bench: bool,
+}
+
+impl Args {
+    fn settle(&self) -> Duration {
+        Duration::from_secs(self.settle_seconds)
+    }
 }
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -70,17 +86,14 @@ async fn measure_atoll(args: &Args, report: &mut Report) -> Result<(), Failure> 
     let kubeconfig = Kubeconfig::read_from(server.kubeconfig())?;
     let root = client(kubeconfig.clone(), None).await?;
 
-    let before = server.resident_mib()?;
-    let took = load::create_tenants(&root, args.tenants).await?;
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    let grown = server.resident_mib()? - before;
-    report.add(
-        &format!("{} logical clusters created, with their namespace", args.tenants),
-        format!("{:.1} s, {:.0}/s", took.as_secs_f64(), args.tenants as f64 / took.as_secs_f64()),
-    );
-    report.add("memory of one more logical cluster", format!("{:.1} KiB", grown * 1024.0 / args.tenants.max(1) as f64));
-
-    let tenant = client(kubeconfig, Some("/clusters/tenant-0")).await?;
+    if args.tenants > 0 {
+        tenants::measure(args, &root, &server, report).await?;
+    }
+    if args.tenants_only {
+        return Ok(());
+    }
+    tenants::create_one(&root, "loaded").await?;
+    let tenant = client(kubeconfig, Some("/clusters/loaded")).await?;
     load_server(args, &tenant, Some(&server), report).await
 }
 
