@@ -10,6 +10,8 @@ use serde_json::Value;
 
 use super::Target;
 use super::resource::Origin;
+use crate::codec::negotiate::MetaVersion;
+use crate::codec::partial::{self, Added, partial_bytes};
 use crate::storage::Entry;
 
 /// What every stored object begins with.
@@ -45,7 +47,8 @@ pub fn encode(object: &Object) -> ApiResult<Bytes> {
     write_field(&mut out, "apiVersion", &object.api_version().into())?;
     write_field(&mut out, "kind", &object.kind().into())?;
     out.push(b'}');
-    Ok(Bytes::from(out))
+    // A copy of just the right size: this is what stays in memory as long as the object.
+    Ok(Bytes::copy_from_slice(&out))
 }
 
 fn write_field(out: &mut Vec<u8>, field: &str, value: &Value) -> ApiResult<()> {
@@ -147,6 +150,25 @@ impl Writer<'_> {
             }
             None => self.rewrite(entry, revision, out),
         }
+    }
+
+    /// Appends the metadata of one object, as a `PartialObjectMetadata` with this resource version.
+    pub fn write_partial_at(
+        &self,
+        entry: &Entry,
+        revision: u64,
+        version: MetaVersion,
+        out: &mut Vec<u8>,
+    ) -> ApiResult<()> {
+        let annotation = self.names_cluster.then(|| (CLUSTER_ANNOTATION, entry.cluster().as_str()));
+        // Metadata is the same whatever a schema says; conversion to another version may change it.
+        if self.copies && partial::write_partial(&entry.bytes, Added { revision, annotation }, version, out) {
+            return Ok(());
+        }
+        let mut whole = Vec::with_capacity(entry.bytes.len() + 128);
+        self.write_at(entry, revision, &mut whole)?;
+        out.extend_from_slice(&partial_bytes(&whole, version).unwrap_or_default());
+        Ok(())
     }
 
     /// The stored bytes between head and suffix, if they can be copied.

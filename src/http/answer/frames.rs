@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::super::chain::Asked;
 use super::{Holds, agree, form, include, table};
 use crate::codec::negotiate::{Encoding, MetaVersion, Shape};
-use crate::codec::partial::{ListMeta, partial_bytes, partial_object};
+use crate::codec::partial::{ListMeta, partial_object};
 use crate::codec::protobuf;
 use crate::codec::table::Headers;
 use crate::registry::encode::{CLUSTER_ANNOTATION, TypeMeta};
@@ -107,9 +107,7 @@ impl Frames {
         match self.shape {
             Shape::Plain => writer.write_at(entry, revision, &mut json)?,
             Shape::Partial(version) | Shape::PartialList(version) => {
-                let mut whole = Vec::with_capacity(entry.bytes.len() + 128);
-                writer.write_at(entry, revision, &mut whole)?;
-                json = partial_bytes(&whole, version).unwrap_or_default();
+                writer.write_partial_at(entry, revision, version, &mut json)?;
             }
             Shape::Table(version) => {
                 let mut object = self.target.read(entry)?;

@@ -17,7 +17,7 @@ use super::chain::Asked;
 use crate::codec::negotiate::{
     self, ENCODINGS, Encoding, MetaVersion, Negotiated, ObjectOffer, PlainOffer, Shape, negotiate, negotiate_stream,
 };
-use crate::codec::partial::{ListMeta, partial_bytes, partial_list};
+use crate::codec::partial::{ListMeta, partial_bytes};
 use crate::registry::encode::TypeMeta;
 use crate::registry::resource::Origin;
 use crate::registry::{ListAnswer, Target, Written};
@@ -62,9 +62,13 @@ pub(super) fn agree(asked: &Asked, target: &Target, holds: Holds) -> ApiResult<N
         negotiate::check_route(accept, &produces)?;
     }
     let offer = ObjectOffer { encodings: if builtin { ENCODINGS } else { CUSTOM_ENCODINGS } };
-    match holds {
-        Holds::Watch => negotiate_stream(accept, &offer),
-        Holds::Object | Holds::List => negotiate(accept, &offer),
+    let agreed = match holds {
+        Holds::Watch => negotiate_stream(accept, &offer)?,
+        Holds::Object | Holds::List => negotiate(accept, &offer)?,
+    };
+    match agreed.shape() {
+        Shape::Plain | Shape::Table(_) if target.resource.is_metadata_only() => Err(only_metadata()),
+        _ => Ok(agreed),
     }
 }
 
@@ -112,9 +116,7 @@ pub(super) fn list(asked: &Asked, target: &Target, page: &ListAnswer) -> ApiResu
         Shape::Plain => form::encoded(asked, &agreed, StatusCode::OK, plain_list(asked, target, page)?),
         Shape::Partial(_) => Err(not_one_object()),
         Shape::PartialList(version) => {
-            let items = partial_items(asked, target, page, version)?;
-            let list = partial_list(items, &list_meta(page), version);
-            form::encoded(asked, &agreed, StatusCode::OK, form::json(&list)?)
+            form::encoded(asked, &agreed, StatusCode::OK, metadata_list(asked, target, page, version)?)
         }
         Shape::Table(version) => {
             let objects = page.entries.iter().map(|entry| target.read(entry)).collect::<ApiResult<Vec<_>>>()?;
@@ -151,17 +153,25 @@ fn plain_list(asked: &Asked, target: &Target, page: &ListAnswer) -> ApiResult<By
     Ok(out.into())
 }
 
-fn partial_items(asked: &Asked, target: &Target, page: &ListAnswer, version: MetaVersion) -> ApiResult<Vec<Value>> {
+/// A list of `PartialObjectMetadata`, item by item from the bytes of each.
+fn metadata_list(asked: &Asked, target: &Target, page: &ListAnswer, version: MetaVersion) -> ApiResult<Bytes> {
     let mut writer = target.writer(TypeMeta::Shown);
     if asked.cx.scope == ClusterScope::All {
         writer = writer.naming_clusters();
     }
-    let item = |entry| {
-        let mut whole = Vec::new();
-        writer.write(entry, &mut whole)?;
-        form::parse(&partial_bytes(&whole, version).unwrap_or_default())
-    };
-    page.entries.iter().map(|entry| item(entry)).collect()
+    let (api_version, meta) = (version.api_version(), list_meta(page).to_value());
+    let mut out = Vec::with_capacity(page.entries.len() * 512 + 256);
+    let head = format!("{{\"kind\":\"PartialObjectMetadataList\",\"apiVersion\":\"{api_version}\",");
+    out.extend_from_slice(head.as_bytes());
+    out.extend_from_slice(format!("\"metadata\":{meta},\"items\":[").as_bytes());
+    for (index, entry) in page.entries.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        writer.write_partial_at(entry, entry.revision, version, &mut out)?;
+    }
+    out.extend_from_slice(b"]}");
+    Ok(out.into())
 }
 
 fn list_meta(page: &ListAnswer) -> ListMeta {
@@ -175,6 +185,14 @@ fn list_meta(page: &ListAnswer) -> ListMeta {
 /// What of each object goes with its row.
 fn include(asked: &Asked) -> ApiResult<IncludeObject> {
     IncludeObject::from_query(&Query::parse(&asked.query))
+}
+
+fn only_metadata() -> ApiError {
+    ApiError::new(
+        atoll_api::Reason::NotAcceptable,
+        "each logical cluster defines custom resources in its own way, so across all of them only metadata is served: \
+         accept application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1 (or PartialObjectMetadata for a watch)",
+    )
 }
 
 fn not_one_object() -> ApiError {
