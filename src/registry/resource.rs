@@ -63,6 +63,12 @@ pub trait Resource: Send + Sync + 'static {
         Origin::Builtin
     }
 
+    /// Whether nothing but the metadata of objects can be told: of a custom resource read over all clusters, since
+    /// each of them defines it in its own way.
+    fn is_metadata_only(&self) -> bool {
+        false
+    }
+
     /// Turns an object of one version of this resource into another. The default renames `apiVersion` only.
     fn convert(&self, object: &mut Object, to: &GroupVersion) -> ApiResult<()> {
         object.0.insert("apiVersion".into(), to.to_string().into());

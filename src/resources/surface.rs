@@ -8,7 +8,7 @@ use std::sync::Arc;
 use atoll_api::{ClusterScope, GroupResource, GroupVersion, GroupVersionResource, LogicalClusterName};
 use dashmap::DashMap;
 
-use super::custom::{Custom, Schemas};
+use super::custom::{Custom, Everywhere, Schemas};
 use super::{Builtin, PLATFORM, sets};
 use crate::registry::Target;
 use crate::registry::computed::Computed;
@@ -19,6 +19,10 @@ use crate::tenancy::Clusters;
 /// The group and plural name of custom resource definitions.
 pub fn definitions() -> GroupResource {
     GroupResource::new("apiextensions.k8s.io", "customresourcedefinitions")
+}
+
+fn definition_name(resource: &GroupResource) -> String {
+    format!("{}.{}", resource.resource, resource.group)
 }
 
 /// A handler of a resource or (with a name) subresource that answers by computing.
@@ -87,7 +91,8 @@ impl Surfaces {
         if let Some(target) = share.targets.get(gvr) {
             return Some(target.clone());
         }
-        let custom = self.custom(scope.one()?, &gvr.group_resource())?;
+        let Some(cluster) = scope.one() else { return self.everywhere(gvr) };
+        let custom = self.custom(cluster, &gvr.group_resource())?;
         let version = GroupVersion { group: gvr.group.clone(), version: gvr.version.clone() };
         let index = custom.descriptor().versions.iter().position(|v| v.served && v.version == version)?;
         Some(Target::new(custom, index))
@@ -122,9 +127,17 @@ impl Surfaces {
             .map(|(_, computed)| computed.clone())
     }
 
+    /// A custom resource over all clusters, if some cluster defines it.
+    fn everywhere(&self, gvr: &GroupVersionResource) -> Option<Target> {
+        let name = definition_name(&gvr.group_resource());
+        let definitions = definitions();
+        let query = ListQuery { name: Some(&name), limit: Some(1), ..ListQuery::new(&definitions, &ClusterScope::All) };
+        let defined = self.store.list(query).is_ok_and(|page| !page.entries.is_empty());
+        defined.then(|| Target::new(Arc::new(Everywhere::new(gvr)), 0))
+    }
+
     fn custom(&self, cluster: &LogicalClusterName, resource: &GroupResource) -> Option<Arc<Custom>> {
-        let name = format!("{}.{}", resource.resource, resource.group);
-        let entry = self.store.get(&Key::new(definitions(), cluster.clone(), "", name))?;
+        let entry = self.store.get(&Key::new(definitions(), cluster.clone(), "", definition_name(resource)))?;
         Custom::of(&entry, &self.schemas)
     }
 

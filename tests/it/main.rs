@@ -14,3 +14,4 @@ mod requests;
 mod restart;
 mod server;
 mod sync;
+mod wildcard;

@@ -182,9 +182,15 @@ impl Client {
 
     /// Begins a watch; the path has the query, if any, but for `watch`.
     pub(crate) async fn watch(&self, path: &str) -> Watch {
+        self.watch_as(path, "*/*").await
+    }
+
+    /// Begins a watch with an `Accept` header.
+    pub(crate) async fn watch_as(&self, path: &str, accept: &str) -> Watch {
         let mark = if path.contains('?') { '&' } else { '?' };
         let path = format!("{path}{mark}watch=true");
-        let request = self.request(Method::GET, &path, "").body(Body::empty()).expect("a watch can be sent");
+        let request = self.request(Method::GET, &path, "").header(header::ACCEPT, accept);
+        let request = request.body(Body::empty()).expect("a watch can be sent");
         let response = self.call(request).await;
         assert_eq!(response.status(), StatusCode::OK, "{}{path}", self.prefix);
         Watch { stream: response.into_body().into_data_stream(), read: BytesMut::new() }

@@ -1,9 +1,9 @@
 //! Follows the objects of custom resources: each resource once over all logical clusters, whoever defines it.
 //!
-//! A server that does not serve custom resources across clusters is followed cluster by cluster.
+//! Definitions of one name differ from cluster to cluster; over all of them the server tells metadata, in any version.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::Collector;
 use super::graph::{Origin, Place};
-use crate::cluster_api::{Answer, Endpoint, Failure, Resource, Selection, Server, Shape, cluster_of, optional};
+use crate::cluster_api::{Answer, Endpoint, Failure, Selection, Shape, cluster_of, optional};
 use crate::conditions;
 use crate::crds::{self, DEFINITIONS};
 use crate::queue::{self, Next, Queue};
@@ -33,9 +33,6 @@ impl queue::Key for Key {
     }
 }
 
-/// What is followed: a definition's name (`<plural>.<group>`), in one cluster or in all.
-type Scope = (Option<String>, String);
-
 struct Followed {
     origin: Origin,
     stop: CancellationToken,
@@ -45,7 +42,8 @@ struct Followed {
 
 struct Customs<'a> {
     collector: &'a Arc<Collector>,
-    followed: Mutex<HashMap<Scope, Followed>>,
+    /// What is followed, by the names of definitions (`<plural>.<group>`).
+    followed: Mutex<HashMap<String, Followed>>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -65,10 +63,13 @@ pub(super) async fn follow(collector: &Arc<Collector>, stop: &CancellationToken)
         shape: Shape::Metadata,
         selection: Selection::all(),
     };
-    let definitions = source.run(stop, |seen| {
-        if let Seen::Here(definition) | Seen::Gone(definition) = seen {
+    let definitions = source.run(stop, |seen| match seen {
+        Seen::Here(definition) | Seen::Gone(definition) => {
             queue.add(Key { cluster: cluster_of(&definition).to_owned(), name: definition.name().to_owned() });
         }
+        // Definitions may have gone in a gap.
+        Seen::Listing => customs.known().into_iter().for_each(|key| queue.add(key)),
+        Seen::Listed => {}
     });
     let work = queue.work(AT_A_TIME, stop, |key| customs.look_at(key));
     futures::join!(definitions, work);
@@ -80,6 +81,19 @@ pub(super) async fn follow(collector: &Arc<Collector>, stop: &CancellationToken)
 // === impl Customs ===
 
 impl Customs<'_> {
+    fn followed(&self) -> MutexGuard<'_, HashMap<String, Followed>> {
+        self.followed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Every definition of which something is followed.
+    fn known(&self) -> Vec<Key> {
+        let followed = self.followed();
+        let of = |(name, known): (&String, &Followed)| -> Vec<Key> {
+            known.clusters.iter().map(|cluster| Key { cluster: cluster.clone(), name: name.clone() }).collect()
+        };
+        followed.iter().flat_map(of).collect()
+    }
+
     async fn look_at(&self, key: Key) -> Answer<Next> {
         let cluster = self.collector.server.cluster(&key.cluster);
         let found = match optional(cluster.get(&DEFINITIONS.object("", &key.name), Shape::Full).await) {
@@ -95,73 +109,40 @@ impl Customs<'_> {
             self.leave(&key);
             return Ok(Next::Done);
         };
-        let plural = definition.text_at(&["spec", "names", "plural"]);
-        self.join(&key, &api, plural).await?;
+        self.join(&key, &api, definition.text_at(&["spec", "names", "plural"]));
         self.collector.defined(&key.cluster);
         Ok(Next::Done)
     }
 
     /// Sees to it that the objects of a definition are followed.
-    async fn join(&self, key: &Key, api: &str, plural: &str) -> Answer<()> {
-        let everywhere = (None, key.name.clone());
-        {
-            let mut followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
-            for scope in [&everywhere, &(Some(key.cluster.clone()), key.name.clone())] {
-                if let Some(known) = followed.get_mut(scope) {
-                    known.clusters.insert(key.cluster.clone());
-                    if scope.0.is_none() || *known.origin.api == *api {
-                        return Ok(());
-                    }
-                }
-            }
-        }
-        // In one cluster, by another version than before: what was followed ends first.
-        self.leave(key);
-        let (scope, endpoint) = match is_served_everywhere(&self.collector.server, api, plural).await? {
-            true => (everywhere, self.collector.server.all_clusters()),
-            false => ((Some(key.cluster.clone()), key.name.clone()), self.collector.server.cluster(&key.cluster)),
-        };
-        self.begin(scope, endpoint, key, api, plural);
-        Ok(())
-    }
-
-    fn begin(&self, scope: Scope, endpoint: Endpoint, key: &Key, api: &str, plural: &str) {
-        let cluster = scope.0.as_deref().map(Arc::from);
-        let origin = Origin { cluster, api: api.into(), plural: plural.into() };
-        let stop = self.stop.child_token();
-        let clusters = HashSet::from([key.cluster.clone()]);
-        let mut followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = followed.get_mut(&scope) {
-            known.clusters.insert(key.cluster.clone());
+    fn join(&self, key: &Key, api: &str, plural: &str) {
+        // A tenant may define a resource that others have built in; those are followed together.
+        if self.collector.follows_builtin(api, plural) {
             return;
         }
-        followed.insert(scope, Followed { origin: origin.clone(), stop: stop.clone(), clusters });
-        let collector = self.collector.clone();
-        self.tasks.spawn(async move { collector.follow(endpoint, origin, &stop).await });
+        let mut followed = self.followed();
+        let known = followed.entry(key.name.clone()).or_insert_with(|| self.begin(api, plural));
+        known.clusters.insert(key.cluster.clone());
+    }
+
+    fn begin(&self, api: &str, plural: &str) -> Followed {
+        let origin = Origin { api: api.into(), plural: plural.into() };
+        let stop = self.stop.child_token();
+        let (collector, followed, until) = (self.collector.clone(), origin.clone(), stop.clone());
+        self.tasks.spawn(async move { collector.follow(followed, &until).await });
+        Followed { origin, stop, clusters: HashSet::new() }
     }
 
     /// Notes that a cluster does not define this any more; the last one ends the following.
     fn leave(&self, key: &Key) {
-        let mut followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
-        for scope in [(None, key.name.clone()), (Some(key.cluster.clone()), key.name.clone())] {
-            let Some(known) = followed.get_mut(&scope) else { continue };
-            known.clusters.remove(&key.cluster);
-            if known.clusters.is_empty() {
-                known.stop.cancel();
-                self.collector.graph().dropped(&Arc::new(known.origin.clone()));
-                followed.remove(&scope);
-            }
+        let mut followed = self.followed();
+        let Some(known) = followed.get_mut(&key.name) else { return };
+        known.clusters.remove(&key.cluster);
+        if known.clusters.is_empty() {
+            known.stop.cancel();
+            self.collector.graph().dropped(&Arc::new(known.origin.clone()));
+            followed.remove(&key.name);
         }
-    }
-}
-
-/// Whether a custom resource can be read over all clusters at once.
-async fn is_served_everywhere(server: &Server, api: &str, plural: &str) -> Answer<bool> {
-    let path = Resource { api, plural }.collection("");
-    match server.all_clusters().page(&path, Shape::Metadata, &Selection::all(), "").await {
-        Ok(_) => Ok(true),
-        Err(Failure::NotServed | Failure::Refused(_)) => Ok(false),
-        Err(failure) => Err(failure),
     }
 }
 

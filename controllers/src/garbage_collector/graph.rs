@@ -35,11 +35,9 @@ pub(super) struct Place {
     pub(super) name: String,
 }
 
-/// One collection that is followed.
+/// One resource that is followed, in all clusters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Origin {
-    /// The cluster; `None` for all.
-    pub(super) cluster: Option<Arc<str>>,
     /// The root of the API.
     pub(super) api: Arc<str>,
     /// The plural name.
@@ -250,7 +248,7 @@ mod tests {
     use super::*;
 
     fn origin(plural: &str) -> Arc<Origin> {
-        Arc::new(Origin { cluster: None, api: "/api/v1".into(), plural: plural.into() })
+        Arc::new(Origin { api: "/api/v1".into(), plural: plural.into() })
     }
 
     fn object(uid: &str, owners: &[&str], finalizers: &[&str]) -> Object {

@@ -66,9 +66,8 @@ pub(crate) async fn run(server: Server, stop: CancellationToken) {
     let mut follow: FuturesUnordered<_> = builtins
         .iter()
         .map(|served| {
-            let origin =
-                Origin { cluster: None, api: served.api.as_str().into(), plural: served.plural.as_str().into() };
-            collector.follow(collector.server.all_clusters(), origin, &stop)
+            let origin = Origin { api: served.api.as_str().into(), plural: served.plural.as_str().into() };
+            collector.follow(origin, &stop)
         })
         .collect();
     let follow = async { while follow.next().await.is_some() {} };
@@ -122,16 +121,16 @@ impl Collector {
         self.graph.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps the graph as one collection is.
-    async fn follow(&self, endpoint: Endpoint, origin: Origin, stop: &CancellationToken) {
+    /// Keeps the graph as one resource is, in all clusters.
+    async fn follow(&self, origin: Origin, stop: &CancellationToken) {
         let path = Resource { api: &origin.api, plural: &origin.plural }.collection("");
+        let endpoint = self.server.all_clusters();
         let source = Source { endpoint, path, shape: Shape::Metadata, selection: Selection::all() };
         let origin = Arc::new(origin);
         let follow = source.run(stop, |seen| {
-            let cluster_of = |object| origin.cluster.clone().unwrap_or_else(|| cluster_of(object).into());
             let affected = match seen {
-                Seen::Here(object) => self.graph().observe(&origin, &cluster_of(&object), &object),
-                Seen::Gone(object) => self.graph().gone(&cluster_of(&object), object.uid()),
+                Seen::Here(object) => self.graph().observe(&origin, cluster_of(&object), &object),
+                Seen::Gone(object) => self.graph().gone(cluster_of(&object), object.uid()),
                 Seen::Listing => {
                     self.graph().listing(&origin);
                     return;
@@ -143,6 +142,13 @@ impl Collector {
             }
         });
         follow.await;
+    }
+
+    /// Whether a resource of this group and plural name, in whatever version, is followed as a built-in one.
+    fn follows_builtin(&self, api: &str, plural: &str) -> bool {
+        let group = |api: &str| api.rsplit_once('/').map(|(group, _)| group.to_owned());
+        let wanted = group(api);
+        self.kinds.values().any(|kind| kind.plural == plural && group(&kind.api) == wanted)
     }
 
     fn look_at(&self, id: NodeId) {

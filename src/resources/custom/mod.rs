@@ -5,6 +5,7 @@
 
 mod check;
 mod compile;
+mod everywhere;
 mod print;
 mod schemas;
 
@@ -21,6 +22,7 @@ use crate::schema::prune::{Extent, prune};
 use crate::storage::Entry;
 use schemas::VersionSchema;
 
+pub use everywhere::Everywhere;
 pub use schemas::Schemas;
 
 /// A custom kind.
