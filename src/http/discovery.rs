@@ -193,7 +193,7 @@ fn subresource_entry(descriptor: &Descriptor, sub: &Subresource) -> Value {
         "namespaced": descriptor.is_namespaced(), "kind": &*descriptor.kind, "verbs": ["get", "patch", "update"],
     });
     match sub {
-        Subresource::Status => {}
+        Subresource::Status | Subresource::Part(_) => {}
         Subresource::Scale(_) => {
             entry["group"] = "autoscaling".into();
             entry["version"] = "v1".into();

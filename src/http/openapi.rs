@@ -24,7 +24,11 @@ pub(super) fn answer(api: &Api, asked: &Asked) -> ApiResult<Option<Response<Body
     let Some(rest) = path.strip_prefix("openapi/v3") else { return Ok(None) };
     let served = api.surfaces.served(&asked.cx.scope);
     if rest.is_empty() {
-        return answer::document(asked, &root(api, asked, &served)).map(Some);
+        let mut response = answer::document(asked, &root(api, asked, &served))?;
+        // Kubernetes lets Go guess what this is, which takes JSON for text (kube-openapi, handler3).
+        let guessed = HeaderValue::from_static("text/plain; charset=utf-8");
+        response.headers_mut().insert(header::CONTENT_TYPE, guessed);
+        return Ok(Some(response));
     }
     let version = match rest.trim_start_matches('/').split('/').collect::<Vec<_>>().as_slice() {
         ["api", version] => GroupVersion::new("", *version),

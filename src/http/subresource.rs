@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use atoll_api::options::{PatchOptions, PatchStyle, WriteOptions};
 use atoll_api::query::Query;
-use atoll_api::{ApiError, ApiResult};
+use atoll_api::{ApiError, ApiResult, GroupVersionKind};
 use axum::body::Body;
 use http::{Response, StatusCode};
 
@@ -78,8 +78,13 @@ async fn by_handler(
     };
     let body = match asked.info.verb.as_str() {
         "get" => registry::Body::default(),
-        // A kind without a version is the parent's.
-        _ if kind.version.is_empty() => body::read_object(asked, target, body).await?,
+        // A kind without a version is in the parent's, or the parent's itself.
+        _ if kind.version.is_empty() && kind.kind == target.kind().kind => {
+            body::read_object(asked, target, body).await?
+        }
+        _ if kind.version.is_empty() => {
+            body::read_kind(asked, &GroupVersionKind { kind: kind.kind.clone(), ..target.kind() }, body).await?
+        }
         _ => body::read_kind(asked, kind, body).await?,
     };
     compute(api, asked, target, &*computed, body, &options).await

@@ -1,7 +1,7 @@
 //! CREATE: the order in which a new object is decoded, defaulted, admitted, readied, checked and stored.
 
 use atoll_api::options::WriteOptions;
-use atoll_api::{ApiError, ApiResult, GroupKind, Object};
+use atoll_api::{ApiError, ApiResult, GroupKind, Object, Reason, ResourceVersion};
 
 use super::decode::Body;
 use super::resource::Part;
@@ -65,6 +65,7 @@ impl Registry {
         if let Some(why) = target.resource.refuses_new() {
             return Err(ApiError::forbidden(&target.shown(), object.name(), why));
         }
+        let claims_version = began == Began::Creation && !options.dry_run && names_a_version(&object);
         let working = target.at_work();
         working.resource.convert(&mut object, &working.version().version)?;
         let attributes = target.attributes(Operation::Create, "", &object, options.dry_run);
@@ -85,7 +86,10 @@ impl Registry {
                 self.check_create_right(cx, target, &object)?;
             }
             self.admission.validate(cx, &attributes, Some(&object), None).await?;
-            let stored = self.store_new(cx, target, &object, options).await;
+            let stored = match claims_version {
+                true => Err(version_on_create()),
+                false => self.store_new(cx, target, &object, options).await,
+            };
             let ending = if stored.is_ok() { Ending::Stored } else { Ending::Withdrawn };
             self.admission.follow(cx, &attributes, ending, Some(&object), None).await;
             match stored {
@@ -171,9 +175,20 @@ impl Registry {
     }
 }
 
-/// The kind a fault is reported under: that of the object itself, which for a custom kind may be a wrong one.
+/// The kind a fault is reported under: that of the object itself, which for a custom kind may be a wrong one, in the group
+/// the kind is stored under, which is not the client's for events of `events.k8s.io`.
 pub(super) fn kind_of(target: &Target, object: &Object) -> GroupKind {
-    GroupKind { kind: object.kind().into(), ..target.kind().group_kind() }
+    GroupKind { kind: object.kind().into(), ..target.descriptor().group_kind() }
+}
+
+/// Whether a new object says which version of it is stored. What is no number says nothing.
+fn names_a_version(object: &Object) -> bool {
+    ResourceVersion::parse(object.resource_version()).is_some_and(|version| version.0 != 0)
+}
+
+/// The store refuses it, when all else is done, and with an error that no client is prepared for (storage/errors.go).
+fn version_on_create() -> ApiError {
+    ApiError::new(Reason::Unknown, "resourceVersion should not be set on objects to be created")
 }
 
 /// The name a fault is reported under: that of the object, or the prefix of the generated one.

@@ -38,6 +38,8 @@ pub enum Deleted {
 /// What is to be done to one stored object.
 enum Plan {
     Remove,
+    /// It is marked first, so that watchers see it being deleted, and removed then.
+    MarkAndRemove(Box<Object>),
     Keep(Box<Object>),
     Nothing,
 }
@@ -92,6 +94,7 @@ impl Registry {
     ) -> ApiResult<Option<Deleted>> {
         let uid = old.uid().to_owned();
         let (action, kept) = match plan(cx, target, old, options) {
+            Plan::MarkAndRemove(object) => return self.mark_and_remove(cx, target, key, entry, *object, options).await,
             Plan::Nothing => {
                 return Ok(Some(Deleted::Pending { object: shown(target, entry, entry.revision)? }));
             }
@@ -119,6 +122,35 @@ impl Registry {
             }
             None => Deleted::Gone { uid, object: None },
         }))
+    }
+}
+
+impl Registry {
+    /// Deletes an object whose kind is given time to end, but which needs none; `None` if somebody else was faster.
+    async fn mark_and_remove(
+        &self,
+        cx: &RequestContext,
+        target: &Target,
+        key: &Key,
+        entry: &Entry,
+        mut object: Object,
+        options: &DeleteOptions,
+    ) -> ApiResult<Option<Deleted>> {
+        let uid = object.uid().to_owned();
+        let answers = target.resource.returns_deleted_object();
+        if options.dry_run {
+            let object = if answers { Some(shown(target, entry, entry.revision)?) } else { None };
+            return Ok(Some(Deleted::Gone { uid, object }));
+        }
+        let mark = Action::Put(encode::encode(&object)?);
+        let op = Op { key: key.clone(), expect: Expect::Revision(entry.revision), action: mark };
+        let Some(marked) = self.commit(cx, target, vec![op]).await? else { return Ok(None) };
+        let op = Op { key: key.clone(), expect: Expect::Revision(marked), action: Action::Delete };
+        let Some(revision) = self.commit(cx, target, vec![op]).await? else { return Ok(None) };
+        object.set_meta("resourceVersion", &revision.to_string());
+        target.bring_up_to_date(&mut object)?;
+        let object = if answers { Some(get::json(&object)?) } else { None };
+        Ok(Some(Deleted::Gone { uid, object }))
     }
 }
 
@@ -161,8 +193,10 @@ fn plan(cx: &RequestContext, target: &Target, old: Object, options: &DeleteOptio
     object.set_finalizers(finalizers);
     let grace = resource.grace(&old, options.grace_period_seconds);
     let held = !object.finalizers().is_empty() || resource.holds_deleted(&object);
+    let was_last_marked = old.deletion_timestamp().is_some() && old.deletion_grace_period_seconds().unwrap_or(0) == 0;
     let seconds = match grace {
         Grace::Seconds(seconds) if seconds > 0 => seconds,
+        Grace::Seconds(_) if !held && !was_last_marked => 0,
         _ if held => 0,
         _ => return Plan::Remove,
     };
@@ -177,7 +211,11 @@ fn plan(cx: &RequestContext, target: &Target, old: Object, options: &DeleteOptio
         Some(_) => {}
     }
     resource.prepare_deletion(&mut object, &old);
-    if object == old { Plan::Nothing } else { Plan::Keep(Box::new(object)) }
+    match grace {
+        _ if object == old => Plan::Nothing,
+        Grace::Seconds(_) if seconds == 0 && !held => Plan::MarkAndRemove(Box::new(object)),
+        _ => Plan::Keep(Box::new(object)),
+    }
 }
 
 /// The finalizers after the propagation policy has been heard (`deletionFinalizersForGarbageCollection`).

@@ -93,6 +93,8 @@ pub enum Subresource {
     Status,
     /// `scale`: an `autoscaling/v1` `Scale` in front of the object.
     Scale(ScalePaths),
+    /// Another part of the object, such as `approval`, that is read and written as the status is.
+    Part(&'static str),
     /// Any other, such as `token`, `eviction`, `binding`, `finalize`, `approval`, `log`.
     Other {
         /// The name in the URL.
@@ -110,6 +112,7 @@ impl Subresource {
         match self {
             Self::Status => "status",
             Self::Scale(_) => "scale",
+            Self::Part(name) => name,
             Self::Other { name, .. } => name,
         }
     }

@@ -171,6 +171,7 @@ impl Target {
         match part {
             Part::Main => "",
             Part::Status => "status",
+            Part::Sub(name) => name,
             Part::Other => "",
         }
     }

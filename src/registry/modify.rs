@@ -280,6 +280,12 @@ fn ready(cx: &RequestContext, target: &Target, part: Part, new: &mut Object, old
             meta::keep_system_fields(new, old);
             resource.stamp(cx, new, Some(old), part);
         }
+        Part::Sub(subresource) => {
+            meta::keep_system_fields(new, old);
+            resource.prepare_part_update(subresource, new, old);
+            resource.stamp(cx, new, Some(old), part);
+            meta::count_generation(resource, new, old);
+        }
         Part::Status => {
             keep_all_but_status(target, new, old);
             meta::keep_system_fields(new, old);
@@ -337,11 +343,17 @@ fn keep_in_metadata(object: &mut Object, old: &serde_json::Map<String, serde_jso
 
 fn check_changed(cx: &RequestContext, target: &Target, part: Part, new: &Object, old: &Object) -> ApiResult<()> {
     let resource = &*target.resource;
-    // Kubernetes checks the metadata of a change twice, and tells its faults twice (rest/update.go and each kind's own
-    // validation); the message names each once.
+    // Kubernetes checks the metadata of a change more than once, and tells its faults as often (rest/update.go and each
+    // kind's own validation); the message names each once.
     let metadata = atoll_api::validation::validate_object_meta_update(new, old, &atoll_api::FieldPath::new("metadata"));
     let mut errors: FieldErrors = metadata.clone();
-    errors.extend(metadata);
+    let checks = if part == Part::Main { resource.metadata_checks() } else { 2 };
+    if checks > 1 {
+        errors.extend(metadata);
+    }
+    for _ in 2..checks {
+        errors.extend(decode::check_metadata(target, new));
+    }
     errors.extend(match part {
         Part::Main => {
             let mut errors = resource.validate_update(new, old, &mut |warning| cx.warn(warning));
@@ -349,6 +361,7 @@ fn check_changed(cx: &RequestContext, target: &Target, part: Part, new: &Object,
             errors
         }
         Part::Status => resource.validate_status_update(new, old, &mut |warning| cx.warn(warning)),
+        Part::Sub(subresource) => resource.validate_part_update(subresource, new, old),
         Part::Other => FieldErrors::new(),
     });
     if !errors.is_empty() {

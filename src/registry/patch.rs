@@ -11,6 +11,7 @@ use super::modify::{Change, Precondition, Tracking};
 use super::resource::{Origin, Part};
 use super::tracking::Tracked;
 use super::{ObjectName, Registry, Target, Written, decode, meta};
+use crate::codec::StrictFault;
 use crate::patch;
 use crate::patch::apply::Force;
 use crate::request::RequestContext;
@@ -56,7 +57,8 @@ impl Registry {
             part,
             tracking: if apply { Tracking::Done } else { Tracking::Compare },
             precondition: Precondition::default(),
-            may_create: apply && part == Part::Main,
+            // Kubernetes' status strategies are their kinds' own in this, so a status may create what a PUT may.
+            may_create: apply && (part == Part::Main || part == Part::Status && target.resource.create_on_update()),
             subresource: target.subresource_of(part),
             unconditional: true,
         };
@@ -123,6 +125,12 @@ fn patched(
         _ => patch::strategic::apply(before, &patch.body.value, &target.version().schema).map_err(refuse)?,
     };
     let shown = after.to_string();
+    let after = match patch.kind {
+        PatchKind::Json | PatchKind::Merge if target.resource.origin() == Origin::Builtin => {
+            read_without_version(after, &mut faults)
+        }
+        _ => after,
+    };
     match validation {
         FieldValidation::Strict if !operation_faults.is_empty() => {
             let why = format!("strict decoding error: {}", operation_faults.join(", "));
@@ -140,6 +148,19 @@ fn patched(
     decode::default(target, &mut object)?;
     let precondition = changed_identity(&object, live);
     Ok((object, precondition))
+}
+
+/// An object that no longer says its version is read as the type Kubernetes keeps in memory (json/serializer.go), whose
+/// fields have no names in JSON: nothing of it is known.
+fn read_without_version(after: Value, faults: &mut Vec<StrictFault>) -> Value {
+    let Value::Object(fields) = &after else { return after };
+    if !matches!(fields.get("apiVersion"), None | Some(Value::Null)) && fields["apiVersion"] != "" {
+        return after;
+    }
+    let mut unknown: Vec<&String> = fields.keys().filter(|field| *field != "apiVersion" && *field != "kind").collect();
+    unknown.sort();
+    faults.extend(unknown.into_iter().cloned().map(StrictFault::Unknown));
+    Value::Object(serde_json::Map::new())
 }
 
 /// What the patch itself says of the object it means: only what it set.

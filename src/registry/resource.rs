@@ -28,6 +28,9 @@ pub enum Part {
     Main,
     /// The status subresource: everything else is kept as it was.
     Status,
+    /// Another subresource that takes and gives the whole object, of which it may change what the kind says, such as
+    /// `approval`.
+    Sub(&'static str),
     /// Another subresource, whose handler has made the new object from the old one.
     Other,
 }
@@ -48,7 +51,8 @@ pub enum GenerationPolicy {
 pub enum Grace {
     /// The object is removed at once (unless finalizers hold it).
     Immediate,
-    /// The object is marked and stays for this many seconds, until somebody deletes it with grace 0 (pods on nodes).
+    /// The object is marked and stays for this many seconds, until somebody deletes it with grace 0 (pods on nodes). With no
+    /// seconds it is marked and removed, which watchers see as two events.
     Seconds(i64),
 }
 
@@ -121,6 +125,23 @@ pub trait Resource: Send + Sync + 'static {
     /// kinds, kept the old metadata.
     fn prepare_status_update(&self, object: &mut Object, old: &Object) {
         let _ = (object, old);
+    }
+
+    /// Readies a write to another subresource of the whole object ([`Part::Sub`]): carries over all that it does not change.
+    fn prepare_part_update(&self, subresource: &str, object: &mut Object, old: &Object) {
+        let _ = (subresource, object, old);
+    }
+
+    /// Checks a write to another subresource of the whole object ([`Part::Sub`]).
+    fn validate_part_update(&self, subresource: &str, object: &Object, old: &Object) -> FieldErrors {
+        let _ = (subresource, object, old);
+        FieldErrors::new()
+    }
+
+    /// How often the metadata of a change is checked, each time telling its faults: by what is common to all kinds, by the
+    /// kind's check of changes, and by its check of whole objects where that of changes calls it.
+    fn metadata_checks(&self) -> u8 {
+        2
     }
 
     /// Sets what follows from who asks and when, once the object is readied; there is no `old` of a new object.
@@ -261,7 +282,7 @@ pub trait Resource: Send + Sync + 'static {
         match part {
             Part::Main => vec!["status"],
             Part::Status => vec!["spec", "metadata.labels"],
-            Part::Other => Vec::new(),
+            Part::Sub(_) | Part::Other => Vec::new(),
         }
     }
 }

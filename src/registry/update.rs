@@ -28,7 +28,7 @@ impl Registry {
             part,
             tracking: Tracking::Compare,
             precondition: Precondition::of(&object),
-            may_create: part == Part::Main && target.resource.create_on_update(),
+            may_create: matches!(part, Part::Main | Part::Status) && target.resource.create_on_update(),
             subresource: target.subresource_of(part),
             unconditional: false,
         };

@@ -67,6 +67,12 @@ pub struct Kind {
     pub validate_in: fn(&GroupVersion, &Object, Option<&Object>, &mut FieldErrors),
     /// Checks a changed status.
     pub validate_status_update: fn(&Object, &Object, &mut FieldErrors),
+    /// Readies a change through another subresource of the whole object.
+    pub prepare_part_update: fn(&str, &mut Object, &Object),
+    /// Checks a change through another subresource of the whole object.
+    pub validate_part_update: fn(&str, &Object, &Object, &mut FieldErrors),
+    /// How often Kubernetes checks the metadata of a change: once for all kinds, and by the kind's own checks.
+    pub metadata_checks: u8,
     /// Warnings for an object that is accepted.
     pub warnings: fn(&Object, Option<&Object>) -> Vec<String>,
     /// The cells of a table row, one for each column.
@@ -131,6 +137,8 @@ pub struct ColumnSpec {
 pub enum SubresourceSpec {
     /// `status`.
     Status,
+    /// Another part of the object that is read and written as the status is.
+    Part(&'static str),
     /// `scale`: where it finds the wanted and actual replicas and the selector (empty for none).
     Scale(&'static str, &'static str, &'static str),
     /// Another one: its name, `apiVersion` (empty for the parent's) and kind, and verbs.
@@ -205,6 +213,9 @@ impl Kind {
         validate_create: |_, _| {},
         validate_update: None,
         validate_status_update: |_, _, _| {},
+        prepare_part_update: |_, _, _| {},
+        validate_part_update: |_, _, _, _| {},
+        metadata_checks: 2,
         warnings: |_, _| Vec::new(),
         cells: super::printing::created_at,
         selectable: by_path,
@@ -313,8 +324,23 @@ impl Resource for Builtin {
                 let status = self.descriptor.storage_version().has_status().then_some("status");
                 self.kind.keeps.iter().copied().chain(status).collect()
             }
-            Part::Other => Vec::new(),
+            Part::Sub(_) | Part::Other => Vec::new(),
         }
+    }
+
+    fn prepare_part_update(&self, subresource: &str, object: &mut Object, old: &Object) {
+        (self.kind.prepare_part_update)(subresource, object, old);
+        self.settle(object);
+    }
+
+    fn validate_part_update(&self, subresource: &str, object: &Object, old: &Object) -> FieldErrors {
+        let mut errors = FieldErrors::new();
+        (self.kind.validate_part_update)(subresource, object, old, &mut errors);
+        errors
+    }
+
+    fn metadata_checks(&self) -> u8 {
+        self.kind.metadata_checks
     }
 
     fn blank(&self, version: &GroupVersion) -> Value {
@@ -438,7 +464,7 @@ pub fn by_path(object: &Object, field: &str) -> Option<String> {
 }
 
 /// Keeps what clients write into the metadata as it was.
-fn keep_metadata(object: &mut Object, old: &Object) {
+pub(super) fn keep_metadata(object: &mut Object, old: &Object) {
     for field in ["labels", "annotations", "finalizers", "ownerReferences"] {
         match old.metadata().and_then(|metadata| metadata.get(field)) {
             Some(value) => object.metadata_mut().insert(field.to_owned(), value.clone()),
@@ -529,6 +555,7 @@ fn column_of(column: &ColumnSpec) -> Column {
 fn subresource_of(spec: &SubresourceSpec) -> Subresource {
     match spec {
         SubresourceSpec::Status => Subresource::Status,
+        SubresourceSpec::Part(name) => Subresource::Part(name),
         SubresourceSpec::Scale(wanted, actual, selector) => Subresource::Scale(ScalePaths {
             spec_replicas: (*wanted).into(),
             status_replicas: (*actual).into(),

@@ -77,7 +77,11 @@ pub fn handlers(services: &Services) -> Vec<Handler> {
     let tokens = || Arc::clone(&services.tokens);
     let authentication = |resource| GroupResource::new("authentication.k8s.io", resource);
     let authorization = |resource| GroupResource::new("authorization.k8s.io", resource);
+    let bindings: Arc<dyn Computed> = Arc::new(core::binding::Answer::new());
     let all: Vec<(GroupResource, &'static str, Arc<dyn Computed>)> = vec![
+        (GroupResource::new("", "bindings"), "", Arc::clone(&bindings)),
+        (GroupResource::new("", "pods"), "binding", bindings),
+        (GroupResource::new("", "pods"), "eviction", Arc::new(policy::eviction::Answer::new())),
         (GroupResource::new("", "namespaces"), "finalize", Arc::new(core::namespace_finalize::Finalize)),
         (
             GroupResource::new("", "serviceaccounts"),
@@ -139,7 +143,8 @@ pub fn last_admission(services: &Services) -> Vec<Arc<dyn AdmissionPlugin>> {
 pub static PLATFORM: &[&Kind] = &[&tenancy::workspace::KIND, &tenancy::logicalcluster::KIND, &sync::synctarget::KIND];
 
 /// Kinds that are no resources: subresources take and give them.
-pub static SUBRESOURCES: &[&Kind] = &[&authentication::tokenrequest::KIND, &tenancy::usertokenrequest::KIND];
+pub static SUBRESOURCES: &[&Kind] =
+    &[&authentication::tokenrequest::KIND, &policy::eviction::KIND, &tenancy::usertokenrequest::KIND];
 
 /// Every built-in kind, in the order of discovery within its group.
 pub static BUILTINS: &[&Kind] = &[

@@ -9,6 +9,7 @@ use crate::codec::negotiate::MetaVersion;
 use crate::codec::partial::ListMeta;
 use crate::codec::table::{Headers, TableColumn, TableRow, table};
 use crate::registry::Target;
+use crate::registry::descriptor::Column;
 use crate::registry::resource::Origin;
 use crate::resources::kind::name_description;
 
@@ -56,5 +57,15 @@ pub(super) fn with(
         }
         TableRow::new(cells, object, include, version).with_conditions(target.resource.row_conditions(object))
     });
-    table(&columns, headers, rows.collect(), meta, version)
+    let mut table = table(&columns, headers, rows.collect(), meta, version);
+    // Kinds without a printer of their own gather their rows as they come, and Go writes a list nobody began as null.
+    if objects.is_empty() && target.resource.origin() == Origin::Builtin && has_no_printer(&info.columns) {
+        table["rows"] = Value::Null;
+    }
+    table
+}
+
+/// Whether these are the columns of kinds that Kubernetes has no printer for.
+fn has_no_printer(columns: &[Column]) -> bool {
+    matches!(columns, [only] if &*only.name == "Created At")
 }

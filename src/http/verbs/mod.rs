@@ -79,7 +79,10 @@ async fn below(
         (Subresource::Status, "get") => get::answer(api, asked, target).await,
         (Subresource::Status, "update") => update::answer(api, asked, target, Part::Status, body).await,
         (Subresource::Status, "patch") => patch::answer(api, asked, target, Part::Status, body).await,
-        (Subresource::Status, _) => Err(method_not_allowed()),
+        (Subresource::Part(_), "get") => get::answer(api, asked, target).await,
+        (Subresource::Part(name), "update") => update::answer(api, asked, target, Part::Sub(name), body).await,
+        (Subresource::Part(name), "patch") => patch::answer(api, asked, target, Part::Sub(name), body).await,
+        (Subresource::Status | Subresource::Part(_), _) => Err(method_not_allowed()),
         _ => subresource::answer(api, asked, target, sub, body).await,
     }
 }

@@ -43,6 +43,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     },
     cells,
     type_defaults: &[("apiregistration.v1.ServiceReference", |service| set(service, "port", 443))],
+    metadata_checks: 3,
     ..Kind::CLUSTER
 };
 

@@ -52,6 +52,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
         ("batch.v1.Job", job_defaults),
         ("batch.v1.PodFailurePolicyOnPodConditionsPattern", |pattern| set(pattern, "status", "True")),
     ],
+    metadata_checks: 3,
     ..Kind::NAMESPACED
 };
 
@@ -485,11 +486,11 @@ fn template_change(old: &Object, spec: &Value, was: &Value, path: &FieldPath, er
             forget_place(template);
         }
         forget_amounts(&mut new["spec"], &mut before["spec"]);
-        if new["spec"] != before["spec"] {
-            invalid(errors, &path.child("spec"), &spec["template"]["spec"], IMMUTABLE);
-        }
-    } else if new != before {
-        invalid(errors, path, &spec["template"], IMMUTABLE);
+    } else if new["metadata"] != before["metadata"] {
+        invalid(errors, &path.child("metadata"), &spec["template"]["metadata"], IMMUTABLE);
+    }
+    if new["spec"] != before["spec"] {
+        invalid(errors, &path.child("spec"), &spec["template"]["spec"], IMMUTABLE);
     }
 }
 

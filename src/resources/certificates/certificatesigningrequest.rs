@@ -6,7 +6,6 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::checks::{self, Write};
-use crate::registry::descriptor::GET_PATCH_UPDATE;
 use crate::registry::resource::{NameRule, Part};
 use crate::registry::seconds;
 use crate::request::RequestContext;
@@ -22,10 +21,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
         api_version: "certificates.k8s.io/v1",
         type_name: "certificates.v1.CertificateSigningRequest",
         columns: COLUMNS,
-        subresources: &[
-            SubresourceSpec::Other("approval", "", "CertificateSigningRequest", GET_PATCH_UPDATE),
-            SubresourceSpec::Status,
-        ],
+        subresources: &[SubresourceSpec::Part("approval"), SubresourceSpec::Status],
         selectable_fields: &["spec.signerName"],
         ..Version::BARE
     }],
@@ -38,6 +34,9 @@ pub(in crate::resources) static KIND: Kind = Kind {
             keep_conditions(request, old, kind);
         }
     },
+    prepare_part_update: |_, request, old| keep_all_but_conditions(request, old),
+    validate_part_update: |_, request, old, errors| checks::validate_update(request, old, Write::Approval, errors),
+    metadata_checks: 3,
     stamp,
     validate_create: |request, errors| checks::validate(request, None, errors),
     validate_update: Some(|request, old, errors| checks::validate_update(request, old, Write::Main, errors)),
@@ -88,6 +87,18 @@ fn keep_spec(request: &mut Object, old: &Object) {
     request.0.insert("spec".into(), field(old, "spec").clone());
 }
 
+/// An approval says nothing but conditions.
+fn keep_all_but_conditions(request: &mut Object, old: &Object) {
+    keep_spec(request, old);
+    let said = field(request, "status")["conditions"].clone();
+    let mut status = field(old, "status").as_object().cloned().unwrap_or_default();
+    match said {
+        Value::Null => status.remove("conditions"),
+        said => status.insert("conditions".into(), said),
+    };
+    request.0.insert("status".into(), status.into());
+}
+
 /// Conditions that are as many as before are what they were.
 fn keep_conditions(request: &mut Object, old: &Object, kind: &str) {
     let known: Vec<&Value> =
@@ -104,7 +115,7 @@ fn keep_conditions(request: &mut Object, old: &Object, kind: &str) {
 fn stamp(cx: &RequestContext, request: &mut Object, old: Option<&Object>, part: Part) {
     match (old, part) {
         (None, _) => tell_who_asks(cx, request),
-        (Some(old), Part::Status | Part::Other) => tell_when(cx, request, old),
+        (Some(old), Part::Status | Part::Sub(_) | Part::Other) => tell_when(cx, request, old),
         (Some(_), Part::Main) => {}
     }
 }

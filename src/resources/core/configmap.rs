@@ -23,6 +23,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     validate_create,
     validate_update: Some(validate_update),
     cells,
+    metadata_checks: 3,
     ..Kind::NAMESPACED
 };
 

@@ -29,6 +29,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     warnings: |endpoints, _| warnings(endpoints),
     cells,
     type_defaults: &[("core.v1.EndpointSubset", subset_defaults)],
+    metadata_checks: 3,
     ..Kind::NAMESPACED
 };
 

@@ -48,6 +48,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     validate_status_update,
     cells,
     type_defaults: &[("core.v1.Namespace", namespace_defaults), ("core.v1.NamespaceStatus", status_defaults)],
+    metadata_checks: 3,
     ..Kind::CLUSTER
 };
 

@@ -53,6 +53,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
         other => crate::resources::kind::by_path(object, other),
     },
     type_defaults: &[("core.v1.NodeStatus", status_defaults), ("core.v1.NodeSpec", spec_defaults)],
+    metadata_checks: 3,
     ..Kind::CLUSTER
 };
 

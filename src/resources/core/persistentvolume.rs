@@ -49,6 +49,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     warnings: |volume, _| warnings(volume),
     cells,
     type_defaults: &[("core.v1.PersistentVolume", volume_defaults)],
+    metadata_checks: 3,
     ..Kind::CLUSTER
 };
 

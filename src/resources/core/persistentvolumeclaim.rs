@@ -48,6 +48,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
         ("core.v1.PersistentVolumeClaim", claim_defaults),
         ("core.v1.PersistentVolumeClaimSpec", spec_defaults),
     ],
+    metadata_checks: 3,
     ..Kind::NAMESPACED
 };
 

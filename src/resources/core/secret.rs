@@ -32,6 +32,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     warnings: |secret, _| warnings(secret).into_iter().collect(),
     cells,
     type_defaults: &[("core.v1.Secret", secret_defaults)],
+    metadata_checks: 3,
     ..Kind::NAMESPACED
 };
 

@@ -22,6 +22,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     prepare_create: clean_secrets,
     prepare_update: |account, _| clean_secrets(account),
     cells: age_only,
+    metadata_checks: 3,
     ..Kind::NAMESPACED
 };
 

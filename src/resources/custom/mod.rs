@@ -166,7 +166,7 @@ impl Resource for Custom {
     fn reset_fields(&self, part: Part) -> Vec<&'static str> {
         match (part, self.descriptor.storage_version().has_status()) {
             (Part::Main, true) => vec!["status"],
-            (Part::Main, false) | (Part::Other, _) => Vec::new(),
+            (Part::Main, false) | (Part::Sub(_) | Part::Other, _) => Vec::new(),
             (Part::Status, _) => vec!["metadata", "spec"],
         }
     }

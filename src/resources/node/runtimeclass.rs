@@ -34,6 +34,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
         labels.map(|message| format!("scheduling.nodeSelector: {message}")).collect()
     },
     cells,
+    metadata_checks: 3,
     ..Kind::CLUSTER
 };
 

@@ -1,3 +1,4 @@
 //! The kinds of `policy`.
 
+pub(super) mod eviction;
 pub(super) mod poddisruptionbudget;

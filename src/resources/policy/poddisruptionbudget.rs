@@ -33,6 +33,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     validate_create,
     validate_status_update,
     cells,
+    metadata_checks: 1,
     ..Kind::NAMESPACED
 };
 

@@ -18,5 +18,6 @@ pub(in crate::resources) static KIND: Kind = Kind {
         checks::rules(errors, role, checks::Reach::Cluster);
         checks::aggregation(errors, role);
     },
+    metadata_checks: 3,
     ..Kind::CLUSTER
 };

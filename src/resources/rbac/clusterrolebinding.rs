@@ -34,6 +34,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     }),
     cells,
     type_defaults: &[("rbac.v1.ClusterRoleBinding", binding_defaults)],
+    metadata_checks: 3,
     ..Kind::CLUSTER
 };
 

@@ -11,5 +11,6 @@ pub(in crate::resources) static KIND: Kind = Kind {
     name_rule: NameRule::PathSegment,
     manners: Manners { underlay: true, ..Manners::CREATE_ON_UPDATE },
     validate_create: |role, errors| checks::rules(errors, role, checks::Reach::Namespace),
+    metadata_checks: 3,
     ..Kind::NAMESPACED
 };

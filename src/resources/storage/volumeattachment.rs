@@ -37,6 +37,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     validate_status_update: |attachment, _, errors| validate_create(attachment, errors),
     status_keeps: &["metadata", "spec"],
     cells,
+    metadata_checks: 3,
     ..Kind::CLUSTER
 };
 

@@ -1,5 +1,6 @@
 //! Pods: containers that run together on a node.
 
+mod parts;
 mod quality;
 mod table;
 mod update;
@@ -9,7 +10,7 @@ use atoll_api::{FieldErrors, Object};
 use serde_json::{Map, Value, json};
 
 use super::node::PROXY_VERBS;
-use crate::registry::descriptor::{GET_PATCH_UPDATE, Verb};
+use crate::registry::descriptor::Verb;
 use crate::registry::resource::{GenerationPolicy, Grace};
 use crate::resources::checks::{forbidden, invalid, path};
 use crate::resources::defaults::set;
@@ -40,13 +41,13 @@ pub(in crate::resources) static KIND: Kind = Kind {
         subresources: &[
             SubresourceSpec::Other("attach", "", "PodAttachOptions", STREAM_VERBS),
             SubresourceSpec::Other("binding", "", "Binding", &[Verb::Create]),
-            SubresourceSpec::Other("ephemeralcontainers", "", "Pod", GET_PATCH_UPDATE),
+            SubresourceSpec::Part(parts::EPHEMERAL_CONTAINERS),
             SubresourceSpec::Other("eviction", "policy/v1", "Eviction", &[Verb::Create]),
             SubresourceSpec::Other("exec", "", "PodExecOptions", STREAM_VERBS),
             SubresourceSpec::Other("log", "", "Pod", &[Verb::Get]),
             SubresourceSpec::Other("portforward", "", "PodPortForwardOptions", STREAM_VERBS),
             SubresourceSpec::Other("proxy", "", "PodProxyOptions", PROXY_VERBS),
-            SubresourceSpec::Other("resize", "", "Pod", GET_PATCH_UPDATE),
+            SubresourceSpec::Part(parts::RESIZE),
             SubresourceSpec::Status,
         ],
         selectable_fields: &[
@@ -69,12 +70,15 @@ pub(in crate::resources) static KIND: Kind = Kind {
     validate_create,
     validate_update: Some(update::validate_update),
     validate_status_update: update::validate_status_update,
+    prepare_part_update: parts::prepare,
+    validate_part_update: parts::validate,
     status_keeps: &["metadata.deletionTimestamp", "metadata.ownerReferences", "spec"],
     warnings: |pod, old| if old.is_none() { warnings(pod) } else { Vec::new() },
     cells: table::cells,
     selectable,
     grace,
     type_defaults: &[("core.v1.Pod", pod_defaults), ("core.v1.PodStatus", status_defaults)],
+    metadata_checks: 4,
     ..Kind::NAMESPACED
 };
 
@@ -134,14 +138,13 @@ fn prepare_status_update(pod: &mut Object, old: &Object) {
     }
 }
 
-/// A pod on a node is given time to stop; one that is on none, or has ended, goes at once.
+/// A pod on a node is given time to stop; one that is on none, or has ended, is given none.
 fn grace(pod: &Object, requested: Option<i64>) -> Grace {
     let (spec, status) = (field(pod, "spec"), field(pod, "status"));
     let ended = matches!(text(&status["phase"]), "Failed" | "Succeeded");
     let seconds = requested.or(spec["terminationGracePeriodSeconds"].as_i64()).unwrap_or(0);
     match seconds {
-        _ if ended || text(&spec["nodeName"]).is_empty() => Grace::Immediate,
-        0 => Grace::Immediate,
+        _ if ended || text(&spec["nodeName"]).is_empty() => Grace::Seconds(0),
         seconds if seconds < 0 => Grace::Seconds(1),
         seconds => Grace::Seconds(seconds),
     }

@@ -85,10 +85,8 @@ fn only_added_tolerations(errors: &mut FieldErrors, new: &Value, old: &Value, pa
         fixed
     };
     let now: Vec<Map<String, Value>> = list(&new["tolerations"]).iter().map(fixed).collect();
-    for was in list(&old["tolerations"]) {
-        if !now.contains(&fixed(was)) {
-            forbidden(errors, path, "existing toleration can not be modified except its tolerationSeconds");
-        }
+    if list(&old["tolerations"]).iter().any(|was| !now.contains(&fixed(was))) {
+        return forbidden(errors, path, "existing toleration can not be modified except its tolerationSeconds");
     }
     tolerations(errors, &new["tolerations"], path);
 }
@@ -123,7 +121,7 @@ fn take_mutable(munged: &mut Map<String, Value>, old: &Value) {
     }
 }
 
-fn take(map: &mut Map<String, Value>, old: &Value, name: &str) {
+pub(super) fn take(map: &mut Map<String, Value>, old: &Value, name: &str) {
     match old.get(name) {
         Some(value) => map.insert(name.to_owned(), value.clone()),
         None => map.remove(name),

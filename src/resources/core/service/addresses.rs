@@ -131,6 +131,9 @@ fn drop_unneeded(spec: &mut Map<String, Value>, old: &Map<String, Value>) {
     if is_externally_accessible(old) && !is_externally_accessible(spec) {
         drop_if_kept(spec, old, "externalTrafficPolicy");
     }
+    if needs_cluster_ip(old) && !needs_cluster_ip(spec) {
+        drop_if_kept(spec, old, "internalTrafficPolicy");
+    }
     let node_ports = |spec: &Map<String, Value>| -> Vec<i64> {
         list(entry(spec, "ports")).iter().map(|port| int(&port["nodePort"])).collect()
     };
