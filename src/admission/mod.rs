@@ -4,18 +4,26 @@
 
 mod amounts;
 mod collection;
+mod matching;
 pub mod plugins;
 mod pods;
 mod read;
+mod rounds;
+mod shapes;
 #[cfg(test)]
 mod testing;
+mod turns;
 
 use std::sync::Arc;
 
+use atoll_api::options::{DeleteOptions, WriteOptions};
 use atoll_api::{ApiError, ApiResult, GroupVersionKind, GroupVersionResource, Object};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
+pub use self::plugins::webhooks::{Addresses, ServiceAddress, Services, WebhookSettings};
+pub use self::rounds::Rounds;
+pub use self::shapes::{Shape, Shapes};
 use crate::authz::Authorizer;
 use crate::request::RequestContext;
 use crate::storage::Store;
@@ -31,7 +39,7 @@ pub enum Operation {
 }
 
 /// What a write is about, without the objects.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Attributes {
     /// What the write does.
     pub operation: Operation,
@@ -47,6 +55,43 @@ pub struct Attributes {
     pub name: String,
     /// Whether nothing will be stored.
     pub dry_run: bool,
+    /// How the client wants it done.
+    pub options: Options,
+    /// The forms that objects of the resource have.
+    pub shapes: Arc<dyn Shapes>,
+    /// What plugins note that may be asked again.
+    pub rounds: Rounds,
+}
+
+/// The options of a write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Options {
+    /// Of a create, update or patch.
+    Write(WriteOptions),
+    /// Of a deletion.
+    Delete(DeleteOptions),
+}
+
+impl Operation {
+    /// The operation as rules and reviews name it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "CREATE",
+            Self::Update => "UPDATE",
+            Self::Delete => "DELETE",
+            Self::Connect => "CONNECT",
+        }
+    }
+}
+
+impl Options {
+    /// Whether nothing is to be stored.
+    pub fn is_dry_run(&self) -> bool {
+        match self {
+            Self::Write(options) => options.dry_run,
+            Self::Delete(options) => options.dry_run,
+        }
+    }
 }
 
 /// One thing that is done to or asked of writes. Objects are in the storage version.
@@ -122,6 +167,8 @@ pub struct Means {
     pub authorizer: Arc<dyn Authorizer>,
     /// How objects are written to the store.
     pub stored_form: StoredForm,
+    /// Where webhooks may be.
+    pub webhooks: WebhookSettings,
 }
 
 /// Makes the bytes under which an object of the storage version is stored.
@@ -130,7 +177,8 @@ pub type StoredForm = fn(&Object) -> ApiResult<Bytes>;
 /// Atoll's own plugins, in the order in which they run: that of Kubernetes. Those of an embedder run after all but the
 /// last, which charges for what the others let through.
 pub fn default_chain(means: &Means, of_embedder: &[Arc<dyn AdmissionPlugin>]) -> Vec<Arc<dyn AdmissionPlugin>> {
-    let Means { store, authorizer, stored_form } = means;
+    let Means { store, authorizer, stored_form, webhooks } = means;
+    let webhooks = Arc::new(plugins::webhooks::Caller::new(webhooks.clone()));
     let mut chain: Vec<Arc<dyn AdmissionPlugin>> = vec![
         Arc::new(plugins::NamespaceLifecycle::new(store.clone())),
         Arc::new(plugins::LimitRanger::new(store)),
@@ -147,6 +195,8 @@ pub fn default_chain(means: &Means, of_embedder: &[Arc<dyn AdmissionPlugin>]) ->
         Arc::new(plugins::CertificateSigning::new(authorizer.clone())),
         Arc::new(plugins::CertificateSubjectRestriction),
         Arc::new(plugins::DefaultIngressClass::new(store)),
+        Arc::new(plugins::MutatingAdmissionWebhook::new(store, webhooks.clone())),
+        Arc::new(plugins::ValidatingAdmissionWebhook::new(store, webhooks)),
     ];
     chain.extend_from_slice(of_embedder);
     chain.push(Arc::new(plugins::ResourceQuota::new(store, *stored_form)));
@@ -174,6 +224,13 @@ impl Attributes {
             .or_else(|| named(object?.generate_name()))
             .unwrap_or("Unknown")
     }
+}
+
+/// Notes something about a write for the audit log.
+fn note(cx: &RequestContext, attributes: &Attributes, key: &str, value: &str) {
+    let (cluster, resource) = (&cx.cluster, attributes.resource.group_resource());
+    let (namespace, name) = (&attributes.namespace, &attributes.name);
+    tracing::info!(target: "atoll::audit", %cluster, %resource, namespace, name, key, value);
 }
 
 /// What a plugin answers that had to wait for nothing.
@@ -205,8 +262,23 @@ impl Chain {
         Self { plugins }
     }
 
-    /// Lets each plugin change the object.
+    /// Lets each plugin change the object, and once more if a webhook or policy has changed it: the others have not seen
+    /// that yet.
     pub async fn mutate(
+        &self,
+        cx: &RequestContext,
+        attributes: &Attributes,
+        object: &mut Object,
+        old: Option<&Object>,
+    ) -> ApiResult<()> {
+        self.mutate_once(cx, attributes, object, old).await?;
+        if attributes.rounds.begin_second() {
+            self.mutate_once(cx, attributes, object, old).await?;
+        }
+        Ok(())
+    }
+
+    async fn mutate_once(
         &self,
         cx: &RequestContext,
         attributes: &Attributes,

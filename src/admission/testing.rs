@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use atoll_api::{ApiResult, GroupVersionKind, GroupVersionResource, LogicalClusterName, Object, UserInfo};
+use atoll_api::options::WriteOptions;
+use atoll_api::{
+    ApiResult, GroupVersion, GroupVersionKind, GroupVersionResource, LogicalClusterName, Object, UserInfo,
+};
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::collection::Collection;
-use super::{AdmissionPlugin, Attributes, Operation};
+use super::{AdmissionPlugin, Attributes, Operation, Options, Rounds, Shape, Shapes};
 use crate::request::RequestContext;
 use crate::storage::{Memory, Store, Txn};
 
@@ -101,14 +104,56 @@ pub(super) fn creation(object: &Object) -> Attributes {
         Some(_) => format!("{}es", kind.to_lowercase()),
         None => format!("{}s", kind.to_lowercase()),
     };
+    let shape = Shape {
+        resource: GroupVersionResource::new(version.group.clone(), version.version.clone(), resource),
+        kind: GroupVersionKind::new(version.group.clone(), version.version.clone(), kind),
+    };
     Attributes {
         operation: Operation::Create,
-        kind: GroupVersionKind::new(version.group.clone(), version.version.clone(), kind),
-        resource: GroupVersionResource::new(version.group.clone(), version.version.clone(), resource),
+        kind: shape.kind.clone(),
+        resource: shape.resource.clone(),
         subresource: String::new(),
         namespace: object.namespace().to_owned(),
         name: object.name().to_owned(),
         dry_run: false,
+        options: Options::Write(WriteOptions::default()),
+        shapes: Arc::new(TwoVersions { shape }),
+        rounds: Rounds::default(),
+    }
+}
+
+/// A resource that is served in `v1` and in `v2`, which differ in name only; fields called `unknown` are dropped.
+#[derive(Debug)]
+struct TwoVersions {
+    shape: Shape,
+}
+
+impl Shapes for TwoVersions {
+    fn versions(&self) -> Vec<Shape> {
+        let in_version = |version: &str| {
+            let mut shape = self.shape.clone();
+            shape.resource.version = version.into();
+            shape.kind.version = version.into();
+            shape
+        };
+        vec![in_version("v1"), in_version("v2")]
+    }
+
+    fn show(&self, object: &Object, version: &GroupVersion) -> ApiResult<Object> {
+        let mut shown = object.clone();
+        shown.set_type(&version.to_string(), &self.shape.kind.kind);
+        Ok(shown)
+    }
+
+    fn take(&self, value: Value, _: &GroupVersion) -> ApiResult<Object> {
+        let mut object =
+            Object::from_value(value).map_err(|_| atoll_api::ApiError::bad_request("this is not an object"))?;
+        object.0.remove("unknown");
+        self.show(&object, &self.shape.kind.group_version())
+    }
+
+    fn overlay(&self, object: &Value, part: &Value, _: &GroupVersion) -> Result<Value, String> {
+        crate::patch::merge::apply(object.clone(), part).map_err(|error| error.to_string())
     }
 }
 

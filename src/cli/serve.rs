@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Failure;
+use crate::admission::{Addresses, WebhookSettings};
 use crate::authn::signed::Issuer;
 use crate::server::{self, Server};
 use crate::storage::Durability;
@@ -38,6 +39,10 @@ pub(super) struct Serve {
     /// When a write is acknowledged: after it survives a power loss, or at once.
     #[arg(long, value_enum, default_value_t = Durable::Full)]
     durability: Durable,
+    /// Where admission webhooks may be: remote is any address but the server's own and link-local ones, which would let
+    /// tenants reach what only this machine may.
+    #[arg(long, value_enum, default_value_t = WebhookAddresses::Remote)]
+    webhook_addresses: WebhookAddresses,
     /// How long requests under way may take when the server stops, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     grace_period: u64,
@@ -55,6 +60,14 @@ enum Durable {
     Full,
     /// At once; a power loss may take the last moments.
     Relaxed,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum WebhookAddresses {
+    /// Not the server itself, and no link-local address.
+    Remote,
+    /// Any.
+    Any,
 }
 
 /// The format of the log.
@@ -81,6 +94,13 @@ impl Serve {
             .durability(match self.durability {
                 Durable::Full => Durability::Full,
                 Durable::Relaxed => Durability::Relaxed,
+            })
+            .webhooks(WebhookSettings {
+                addresses: match self.webhook_addresses {
+                    WebhookAddresses::Remote => Addresses::Remote,
+                    WebhookAddresses::Any => Addresses::Any,
+                },
+                services: None,
             })
             .grace_period(Duration::from_secs(self.grace_period));
         if let Some(file) = &self.token_auth_file {

@@ -6,10 +6,11 @@ use atoll_api::options::WriteOptions;
 use atoll_api::{ApiResult, Object};
 use futures::future::BoxFuture;
 
+use super::forms::Forms;
 use super::resource::Part;
 use super::tracking::Tracked;
 use super::{Body, ObjectName, Registry, Target, decode, meta};
-use crate::admission::{Attributes, Ending, Operation};
+use crate::admission::{self, Attributes, Ending, Operation};
 use crate::request::RequestContext;
 
 /// What is asked of a handler.
@@ -62,6 +63,9 @@ impl Call<'_> {
             namespace: self.namespace.to_owned(),
             name: self.name.to_owned(),
             dry_run: options.dry_run,
+            options: admission::Options::Write(options.clone()),
+            shapes: Arc::new(Forms(target.clone())),
+            rounds: admission::Rounds::default(),
         };
         let admission = &self.registry.admission;
         admission.mutate(cx, &attributes, &mut object, None).await?;

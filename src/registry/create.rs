@@ -7,7 +7,7 @@ use super::decode::Body;
 use super::resource::Part;
 use super::tracking::Tracked;
 use super::{ObjectName, Registry, Target, Written, decode, encode, meta};
-use crate::admission::{Ending, Operation};
+use crate::admission::{self, Ending, Operation};
 use crate::authz;
 use crate::authz::forbidden::forbidden;
 use crate::request::RequestContext;
@@ -68,7 +68,7 @@ impl Registry {
         let claims_version = began == Began::Creation && !options.dry_run && names_a_version(&object);
         let working = target.at_work();
         working.resource.convert(&mut object, &working.version().version)?;
-        let attributes = target.attributes(Operation::Create, "", &object, options.dry_run);
+        let attributes = target.attributes(Operation::Create, "", &object, admission::Options::Write(options.clone()));
         self.admission.mutate(cx, &attributes, &mut object, None).await?;
         decode::default(&working, &mut object)?;
         meta::drop_repeated_owners(cx, &mut object);
@@ -80,7 +80,8 @@ impl Registry {
                 let name = meta::generate(object.generate_name());
                 object.set_meta("name", &name);
             }
-            let attributes = target.attributes(Operation::Create, "", &object, options.dry_run);
+            let attributes =
+                target.attributes(Operation::Create, "", &object, admission::Options::Write(options.clone()));
             self.check_new(cx, target, &object)?;
             if began == Began::Change {
                 self.check_create_right(cx, target, &object)?;

@@ -48,6 +48,14 @@ pub fn decode(cx: &RequestContext, target: &Target, body: Body, validation: Fiel
     Ok(object)
 }
 
+/// Reads an object again that somebody has changed in admission; unknown fields go without a word.
+pub(super) fn reread(target: &Target, value: Value) -> ApiResult<Object> {
+    let mut object = as_object(target, value)?;
+    check_type(target, &mut object, &[])?;
+    read_fields(target, &mut object)?;
+    Ok(object)
+}
+
 /// Reads a body as an object of the target's kind without looking at its fields: the configuration of a server-side
 /// apply, whose nulls and empty values mean something.
 pub(super) fn typed(

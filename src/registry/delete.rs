@@ -8,7 +8,7 @@ use super::encode::TypeMeta;
 use super::modify::underlay_is_read_only;
 use super::resource::Grace;
 use super::{ObjectName, Registry, Target, encode, get, meta};
-use crate::admission::{Ending, Operation};
+use crate::admission::{self, Ending, Operation};
 use crate::request::RequestContext;
 use crate::storage::{Action, Entry, Expect, Key, Op};
 
@@ -63,7 +63,8 @@ impl Registry {
             };
             check_preconditions(target, name.name, &entry, options)?;
             let old = target.at_storage().read(&entry)?;
-            let attributes = target.attributes(Operation::Delete, "", &old, options.dry_run);
+            let attributes =
+                target.attributes(Operation::Delete, "", &old, admission::Options::Delete(options.clone()));
             self.admission.validate(cx, &attributes, None, Some(&old)).await?;
             let gone = self.admission.is_followed(cx, &attributes).then(|| old.clone());
             if let Some(deleted) = self.carry_out(cx, target, &key, &entry, old, options).await? {

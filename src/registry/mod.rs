@@ -13,6 +13,7 @@ mod decode;
 mod delete;
 mod delete_collection;
 pub mod follow;
+mod forms;
 mod get;
 mod list;
 mod meta;
@@ -35,6 +36,7 @@ pub use self::decode::{Body, cannot_be_handled, decode};
 pub use self::delete::Deleted;
 use self::descriptor::{Descriptor, ResourceVersionInfo};
 use self::follow::Follower;
+use self::forms::Forms;
 pub use self::list::{ListAnswer, ListRequest};
 pub use self::meta::{check_name, seconds};
 pub use self::patch::{Patch, PatchKind};
@@ -177,7 +179,13 @@ impl Target {
     }
 
     /// What a write is about, for admission.
-    fn attributes(&self, operation: Operation, subresource: &str, object: &Object, dry_run: bool) -> Attributes {
+    fn attributes(
+        &self,
+        operation: Operation,
+        subresource: &str,
+        object: &Object,
+        options: admission::Options,
+    ) -> Attributes {
         Attributes {
             operation,
             kind: self.kind(),
@@ -185,7 +193,10 @@ impl Target {
             subresource: subresource.to_owned(),
             namespace: object.namespace().to_owned(),
             name: object.name().to_owned(),
-            dry_run,
+            dry_run: options.is_dry_run(),
+            options,
+            shapes: Arc::new(Forms(self.clone())),
+            rounds: admission::Rounds::default(),
         }
     }
 }

@@ -11,7 +11,7 @@ use super::encode::TypeMeta;
 use super::resource::Part;
 use super::tracking::Tracked;
 use super::{ObjectName, Registry, Target, Written, decode, encode, get, meta};
-use crate::admission::{Attributes, Ending, Operation};
+use crate::admission::{self, Attributes, Ending, Operation};
 use crate::request::RequestContext;
 use crate::storage::{Action, Entry, Expect, Key, Op};
 
@@ -194,7 +194,8 @@ impl Registry {
         let working = target.at_work();
         let old = if working.version == target.version { live.clone() } else { working.read(entry)? };
         resource.convert(&mut new, &working.version().version)?;
-        let attributes = target.attributes(Operation::Update, change.subresource, &new, options.dry_run);
+        let attributes =
+            target.attributes(Operation::Update, change.subresource, &new, admission::Options::Write(options.clone()));
         self.admission.mutate(cx, &attributes, &mut new, Some(&old)).await?;
         decode::default(&working, &mut new)?;
         meta::drop_repeated_owners(cx, &mut new);

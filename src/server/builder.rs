@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use super::pki::{self, Pki};
 use super::renewal::Renewal;
 use super::{Server, bootstrap};
-use crate::admission::{self, AdmissionPlugin, Chain};
+use crate::admission::{self, AdmissionPlugin, Chain, WebhookSettings};
 use crate::authn::signed::{self, Extension, Issuer, KeyRing};
 use crate::authn::stored::StoredObjects;
 use crate::authn::{self, AnonymousAccess, SignedTokens, TokenFile};
@@ -44,6 +44,7 @@ pub struct Builder {
     durability: Durability,
     grace: Duration,
     plugins: Vec<Arc<dyn AdmissionPlugin>>,
+    webhooks: WebhookSettings,
     sync: SyncSettings,
 }
 
@@ -94,6 +95,7 @@ impl Default for Builder {
             durability: Durability::Full,
             grace: Duration::from_secs(10),
             plugins: Vec::new(),
+            webhooks: WebhookSettings::default(),
             sync: SyncSettings::default(),
         }
     }
@@ -173,6 +175,13 @@ impl Builder {
         self
     }
 
+    /// Where the webhooks of clusters may be: by default, nowhere near the server itself.
+    #[must_use]
+    pub fn webhooks(mut self, settings: WebhookSettings) -> Self {
+        self.webhooks = settings;
+        self
+    }
+
     /// Checks everything, opens the store and listens; nothing is served yet.
     pub async fn build(self) -> Result<Server, Error> {
         self.check_resources()?;
@@ -209,9 +218,15 @@ impl Builder {
             rbac,
             tokens,
         };
-        let means = admission::Means { store: store.clone(), authorizer: authorizer.clone(), stored_form: encode };
-        let mut plugins = admission::default_chain(&means, &self.plugins);
-        plugins.extend(resources::last_admission(&services));
+        let means = admission::Means {
+            store: store.clone(),
+            authorizer: authorizer.clone(),
+            stored_form: encode,
+            webhooks: self.webhooks.clone(),
+        };
+        let mut further = self.plugins.clone();
+        further.extend(resources::last_admission(&services));
+        let plugins = admission::default_chain(&means, &further);
         let followers = resources::followers(&services);
         let registry = Arc::new(Registry::new(store.clone(), Chain::new(plugins), Arc::clone(&authorizer), followers));
         let surfaces = Arc::new(Surfaces::new(store, clusters.clone(), resources::handlers(&services)));

@@ -19,6 +19,7 @@ mod service_account;
 mod signers;
 mod storage_object_in_use_protection;
 mod taint_nodes_by_condition;
+pub(super) mod webhooks;
 
 pub use certificate_approval::CertificateApproval;
 pub use certificate_signing::CertificateSigning;
@@ -37,3 +38,4 @@ pub use runtime_class::RuntimeClass;
 pub use service_account::ServiceAccount;
 pub use storage_object_in_use_protection::StorageObjectInUseProtection;
 pub use taint_nodes_by_condition::TaintNodesByCondition;
+pub use webhooks::{MutatingAdmissionWebhook, ValidatingAdmissionWebhook};

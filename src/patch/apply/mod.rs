@@ -11,6 +11,7 @@ mod fields;
 mod last_applied;
 mod managers;
 mod merge;
+mod overlay;
 mod owned;
 mod path;
 mod run;
@@ -96,6 +97,12 @@ pub fn update(tracking: &Tracking<'_>, live: Option<&Value>, new: &mut Value) {
 /// The result is neither defaulted nor validated, and it may hold nulls where the configuration does.
 pub fn apply(tracking: &Tracking<'_>, live: Option<&Value>, config: &Value, force: Force) -> Result<Value, Error> {
     run::apply(tracking, live, config, force)
+}
+
+/// Lays part of an object over an object, lists and maps merged as the schema says, whoever owns what. Fails, in words,
+/// where the part does not fit or touches what is owned whole.
+pub fn overlay(schema: &Schema, live: &Value, part: &Value) -> Result<Value, String> {
+    overlay::overlay(schema, live, part)
 }
 
 /// What is wrong with a list of `managedFields`, if anything: to be asked after admission, which may have changed it.

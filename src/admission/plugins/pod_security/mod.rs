@@ -21,7 +21,7 @@ use self::policy::{Level, Policy, Standard};
 use crate::admission::collection::{Collection, object};
 use crate::admission::pods::{described, of_pod, place_of_template};
 use crate::admission::read::{list, text};
-use crate::admission::{AdmissionPlugin, Attributes, Operation, at_once};
+use crate::admission::{AdmissionPlugin, Attributes, Operation, at_once, note};
 use crate::request::RequestContext;
 use crate::storage::Store;
 
@@ -87,8 +87,7 @@ impl PodSecurity {
         let audited = would(policy.audit);
         let warned = if policy.warn == policy.audit { audited.clone() } else { would(policy.warn) };
         if let Some(violations) = audited {
-            let (cluster, namespace, name) = (&cx.cluster, &attributes.namespace, &attributes.name);
-            tracing::info!(target: "audit", %cluster, namespace, name, violations, "pod-security.kubernetes.io/audit-violations");
+            note(cx, attributes, "pod-security.kubernetes.io/audit-violations", &violations);
         }
         if let Some(warning) = warned {
             cx.warn(warning);

@@ -8,11 +8,11 @@ use atoll_api::{ApiError, ApiResult, GroupResource, LogicalClusterName, Reason};
 use jiff::Timestamp;
 
 use super::quota::{Quota, with_used};
-use super::turns::{Turn, Turns};
 use super::usage::{Counting, Facts, counted_resource};
 use crate::admission::StoredForm;
 use crate::admission::amounts::Amounts;
 use crate::admission::collection::{Collection, object};
+use crate::admission::turns::{Turn, Turns};
 use crate::storage::{Action, CommitError, Entry, Expect, Store, Txn};
 
 /// The quotas of all namespaces.
@@ -20,6 +20,7 @@ pub(super) struct Ledger {
     store: Arc<Store>,
     quotas: Collection,
     stored_form: StoredForm,
+    /// Writers of one namespace take turns, so that they do not fail each other.
     turns: Turns,
 }
 
@@ -48,7 +49,7 @@ impl Account {
 impl Ledger {
     pub(super) fn new(store: &Arc<Store>, stored_form: StoredForm) -> Self {
         let quotas = Collection::of(store, "", "resourcequotas");
-        Self { store: store.clone(), quotas, stored_form, turns: Turns::default() }
+        Self { store: store.clone(), quotas, stored_form, turns: Turns::new(1) }
     }
 
     /// The quotas of a namespace.

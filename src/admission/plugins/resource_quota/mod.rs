@@ -9,7 +9,6 @@ mod quota;
 mod scopes;
 #[cfg(test)]
 mod tests;
-mod turns;
 mod usage;
 
 use std::sync::Arc;

@@ -1,6 +1,6 @@
-//! Writers of one namespace that has quotas take turns, so that they do not fail each other.
+//! At most so many at once in a place of a cluster; the others wait for their turn.
 //!
-//! What they write is right without this: the store compares and sets. Nothing is kept of a namespace nobody waits for.
+//! Only for fairness and thrift: nothing is right because of this. Nothing is kept of a place where nobody is.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,13 +12,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 type Place = (LogicalClusterName, String);
 
 /// Who waits where.
-#[derive(Default)]
 pub(super) struct Turns {
+    at_once: usize,
     queues: Arc<Mutex<HashMap<Place, Queue>>>,
 }
 
 struct Queue {
-    /// Has one permit.
     gate: Arc<Semaphore>,
     /// How many wait or have their turn.
     members: usize,
@@ -37,12 +36,17 @@ struct Membership {
 }
 
 impl Turns {
-    /// Waits for one's turn.
-    pub(super) async fn wait(&self, cluster: &LogicalClusterName, namespace: &str) -> Turn {
-        let place = (cluster.clone(), namespace.to_owned());
+    /// So many at once in each place.
+    pub(super) fn new(at_once: usize) -> Self {
+        Self { at_once, queues: Arc::default() }
+    }
+
+    /// Waits for one's turn in a place.
+    pub(super) async fn wait(&self, cluster: &LogicalClusterName, place: &str) -> Turn {
+        let place = (cluster.clone(), place.to_owned());
         let gate = {
             let mut queues = self.queues.lock();
-            let new = || Queue { gate: Arc::new(Semaphore::new(1)), members: 0 };
+            let new = || Queue { gate: Arc::new(Semaphore::new(self.at_once)), members: 0 };
             let queue = queues.entry(place.clone()).or_insert_with(new);
             queue.members += 1;
             queue.gate.clone()
@@ -72,7 +76,7 @@ mod tests {
 
     #[tokio::test]
     async fn turns_are_taken_in_order_and_nothing_is_kept_of_them() {
-        let turns = Turns::default();
+        let turns = Turns::new(1);
         let cluster = context("one").cluster;
         let first = turns.wait(&cluster, "n").await;
         let mut second = Box::pin(turns.wait(&cluster, "n"));

@@ -1,0 +1,110 @@
+//! Which addresses webhooks may be at: the server calls them in its own network, and tenants name them.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Where webhooks may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Addresses {
+    /// Anywhere but at the server itself and in its immediate network, where cloud providers answer questions about it.
+    #[default]
+    Remote,
+    /// Anywhere.
+    Any,
+}
+
+/// The address at which Amazon's machines answer questions about themselves in IPv6; the others use link-local ones.
+const METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+
+impl Addresses {
+    /// Why an address may not be called, if so.
+    pub(super) fn refuses(self, address: IpAddr) -> Option<&'static str> {
+        match self {
+            Self::Any => None,
+            Self::Remote => match address {
+                IpAddr::V4(address) => fault_of_v4(address),
+                IpAddr::V6(address) => fault_of_v6(address),
+            },
+        }
+    }
+}
+
+fn fault_of_v4(address: Ipv4Addr) -> Option<&'static str> {
+    let [first, ..] = address.octets();
+    // All of 0.0.0.0/8 is this machine.
+    if address.is_loopback() || first == 0 {
+        Some("it is the server itself")
+    } else if address.is_link_local() {
+        Some("it is a link-local address")
+    } else if address.is_multicast() || address.is_broadcast() {
+        Some("it is not one machine's address")
+    } else {
+        None
+    }
+}
+
+fn fault_of_v6(address: Ipv6Addr) -> Option<&'static str> {
+    let segments = address.segments();
+    if address.is_loopback() || address.is_unspecified() {
+        return Some("it is the server itself");
+    }
+    if (segments[0] & 0xffc0) == 0xfe80 || address == METADATA {
+        return Some("it is a link-local address");
+    }
+    if address.is_multicast() {
+        return Some("it is not one machine's address");
+    }
+    // Addresses in which one of version 4 is wrapped: mapped, compatible, translated, and tunnelled.
+    let wrapped = |high: u16, low: u16| {
+        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+        fault_of_v4(Ipv4Addr::new(a, b, c, d))
+    };
+    match segments {
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0x64, 0xff9b, _, _, _, _, high, low] | [0x2002, high, low, ..] => {
+            wrapped(high, low)
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_server_and_its_immediate_network_are_not_called() {
+        for address in [
+            "127.0.0.1",
+            "127.8.9.1",
+            "0.0.0.0",
+            "0.1.2.3",
+            "169.254.169.254",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::1",
+            "::",
+            "::127.0.0.1",
+            "::ffff:127.0.0.1",
+            "::ffff:169.254.169.254",
+            "64:ff9b::7f00:1",
+            "64:ff9b:1::a9fe:a9fe",
+            "2002:7f00:1::",
+            "fe80::1",
+            "febf::1",
+            "ff02::1",
+            "fd00:ec2::254",
+        ] {
+            let parsed = address.parse().expect(address);
+            assert!(Addresses::Remote.refuses(parsed).is_some(), "{address}");
+            assert!(Addresses::Any.refuses(parsed).is_none(), "{address}");
+        }
+    }
+
+    #[test]
+    fn other_machines_are_called() {
+        for address in
+            ["10.0.0.1", "192.168.1.1", "8.8.8.8", "::ffff:10.0.0.1", "64:ff9b::808:808", "fd00::1", "2001:db8::1"]
+        {
+            assert_eq!(Addresses::Remote.refuses(address.parse().expect(address)), None, "{address}");
+        }
+    }
+}

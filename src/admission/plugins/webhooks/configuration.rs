@@ -1,0 +1,145 @@
+//! Webhook configurations as they are applied: read once for each stored object.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::Uri;
+use serde_json::Value;
+
+use super::trust::Trust;
+use crate::admission::collection::object;
+use crate::admission::matching::Criteria;
+use crate::admission::read::{has, list, text};
+use crate::storage::Entry;
+
+/// What a webhook may take if it does not say.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// The versions of reviews that are spoken.
+const REVIEWS: [&str; 2] = ["v1", "v1beta1"];
+
+/// The webhooks of one configuration.
+#[derive(Debug)]
+pub(super) struct Configuration {
+    pub(super) hooks: Vec<Hook>,
+}
+
+/// A webhook.
+#[derive(Debug)]
+pub(super) struct Hook {
+    /// The name of its configuration.
+    pub(super) configuration: String,
+    pub(super) name: String,
+    /// Its name among all of the cluster.
+    pub(super) id: String,
+    pub(super) criteria: Criteria,
+    pub(super) when_unreachable: Unreachable,
+    /// Whether it can be asked about a write that will not be stored.
+    pub(super) bears_dry_runs: bool,
+    /// Whether it wants to be asked again after others have changed the object.
+    pub(super) wants_another_look: bool,
+    pub(super) timeout: Duration,
+    /// The version of reviews to speak, of those it takes.
+    pub(super) review: Option<&'static str>,
+    pub(super) place: Place,
+    /// Whose certificates are trusted.
+    pub(super) trust: Result<Arc<rustls::ClientConfig>, String>,
+}
+
+/// What a failure to ask means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unreachable {
+    /// The write goes on.
+    Ignore,
+    /// The write fails.
+    Fail,
+}
+
+/// Where a webhook is.
+#[derive(Debug, Clone)]
+pub(super) enum Place {
+    Url(Uri),
+    Service {
+        namespace: String,
+        name: String,
+        port: u16,
+        path: String,
+    },
+    /// Nowhere that can be read; validation has let it through.
+    Unreadable(String),
+}
+
+impl Configuration {
+    pub(super) fn read(entry: &Entry, trust: &Trust) -> Self {
+        let configuration = object(entry);
+        let hooks = configuration.get("webhooks").and_then(Value::as_array);
+        let hooks = hooks.into_iter().flatten().map(|hook| Hook::read(configuration.name(), hook, trust));
+        Self { hooks: hooks.collect() }
+    }
+}
+
+impl Hook {
+    fn read(configuration: &str, hook: &Value, trust: &Trust) -> Self {
+        let name = text(hook, "name");
+        let seconds = hook["timeoutSeconds"].as_u64().filter(|seconds| (1..=30).contains(seconds));
+        let taken = list(hook, "admissionReviewVersions").iter().filter_map(Value::as_str);
+        let client = &hook["clientConfig"];
+        Self {
+            configuration: configuration.to_owned(),
+            name: name.to_owned(),
+            id: format!("{configuration}/{name}"),
+            criteria: Criteria::of_webhook(hook),
+            when_unreachable: match text(hook, "failurePolicy") {
+                "Ignore" => Unreachable::Ignore,
+                _ => Unreachable::Fail,
+            },
+            bears_dry_runs: matches!(text(hook, "sideEffects"), "None" | "NoneOnDryRun"),
+            wants_another_look: text(hook, "reinvocationPolicy") == "IfNeeded",
+            timeout: seconds.map_or(TIMEOUT, Duration::from_secs),
+            review: taken.filter_map(|taken| REVIEWS.into_iter().find(|spoken| *spoken == taken)).next(),
+            place: Place::read(client),
+            trust: trusted(client, trust),
+        }
+    }
+}
+
+fn trusted(client: &Value, trust: &Trust) -> Result<Arc<rustls::ClientConfig>, String> {
+    match text(client, "caBundle") {
+        "" => trust.of_system(),
+        bundle => {
+            let pem = STANDARD.decode(bundle).map_err(|_| "the CA bundle is not base64".to_owned())?;
+            trust.of_bundle(&pem)
+        }
+    }
+}
+
+impl Place {
+    fn read(client: &Value) -> Self {
+        if has(client, "service") {
+            let service = &client["service"];
+            let port = service["port"].as_u64().and_then(|port| u16::try_from(port).ok()).unwrap_or(443);
+            let path = text(service, "path");
+            return Self::Service {
+                namespace: text(service, "namespace").to_owned(),
+                name: text(service, "name").to_owned(),
+                port,
+                path: if path.is_empty() { "/" } else { path }.to_owned(),
+            };
+        }
+        match text(client, "url").parse::<Uri>() {
+            Ok(uri) if uri.scheme_str() == Some("https") && uri.host().is_some() => Self::Url(uri),
+            Ok(uri) => Self::Unreadable(format!("{uri} is no https URL")),
+            Err(error) => Self::Unreadable(error.to_string()),
+        }
+    }
+
+    /// The place as a URL, as it is told in messages.
+    pub(super) fn shown(&self) -> String {
+        match self {
+            Self::Url(uri) => uri.to_string(),
+            Self::Service { namespace, name, port, path } => format!("https://{name}.{namespace}.svc:{port}{path}"),
+            Self::Unreadable(_) => String::new(),
+        }
+    }
+}

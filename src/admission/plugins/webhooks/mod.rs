@@ -1,0 +1,126 @@
+//! Webhooks: programs of a cluster's users that are asked about its writes over HTTPS, and may change or refuse them.
+
+mod address;
+mod call;
+mod configuration;
+mod mutating;
+mod review;
+#[cfg(test)]
+mod tests;
+mod trust;
+mod validating;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use atoll_api::{ApiError, LogicalClusterName};
+use tokio::time::Instant;
+
+pub use self::address::Addresses;
+pub(in crate::admission) use self::call::Caller;
+pub use self::call::{ServiceAddress, Services, WebhookSettings};
+use self::configuration::{Configuration, Hook, Unreachable};
+pub use self::mutating::MutatingAdmissionWebhook;
+use self::review::{Answer, Review, Role, refusal};
+use self::trust::Trust;
+pub use self::validating::ValidatingAdmissionWebhook;
+
+use crate::admission::collection::Collection;
+use crate::admission::matching::{Namespaces, Subject};
+use crate::admission::{Operation, Shape, note};
+use crate::storage::Store;
+
+const GROUP: &str = "admissionregistration.k8s.io";
+/// How long all webhooks of one sort together may hold up a write.
+const ALL_TOGETHER: Duration = Duration::from_secs(30);
+
+/// The webhooks of one sort, and how they are asked.
+struct Webhooks {
+    configurations: Collection,
+    namespaces: Namespaces,
+    trust: Trust,
+    caller: Arc<Caller>,
+    role: Role,
+}
+
+/// Why a webhook does not let a write pass.
+enum Obstacle {
+    /// It could not be asked, or its answer could not be understood.
+    Unreachable(String),
+    /// It refuses, or the server must, whatever the webhook's policy for failures.
+    Refusal(ApiError),
+}
+
+impl Webhooks {
+    fn new(store: &Arc<Store>, resource: &str, caller: Arc<Caller>, role: Role) -> Self {
+        Self {
+            configurations: Collection::of(store, GROUP, resource),
+            namespaces: Namespaces::new(store),
+            trust: Trust::default(),
+            caller,
+            role,
+        }
+    }
+
+    /// The configurations of a cluster, by name.
+    fn of(&self, cluster: &LogicalClusterName) -> Vec<Arc<Configuration>> {
+        let entries = self.configurations.in_cluster(cluster);
+        entries.iter().map(|entry| entry.derived(|entry| Configuration::read(entry, &self.trust))).collect()
+    }
+
+    /// Asks one webhook.
+    async fn ask(
+        &self,
+        subject: &Subject<'_>,
+        shape: &Shape,
+        hook: &Hook,
+        deadline: Instant,
+    ) -> Result<Answer, Obstacle> {
+        if subject.attributes.dry_run && !hook.bears_dry_runs {
+            let why = format!("admission webhook {:?} does not support dry run", hook.name);
+            return Err(Obstacle::Refusal(ApiError::bad_request(why)));
+        }
+        let review = Review::new(subject, shape, hook).map_err(Obstacle::Unreachable)?;
+        let answer = self.caller.call(&subject.cx.cluster, hook, &review.body, deadline).await;
+        let answer = answer.map_err(|why| Obstacle::Unreachable(format!("failed to call webhook: {why}")))?;
+        let answer = review.read(&answer, self.role);
+        let answer =
+            answer.map_err(|why| Obstacle::Unreachable(format!("received invalid webhook response: {why}")))?;
+        for (key, value) in &answer.notes {
+            note(subject.cx, subject.attributes, &format!("{}/{key}", hook.name), value);
+        }
+        answer.warnings.iter().for_each(|warning| subject.cx.warn(warning.as_str()));
+        match &answer.refusal {
+            Some(status) => Err(Obstacle::Refusal(refusal(&hook.name, status))),
+            None => Ok(answer),
+        }
+    }
+
+    /// What an obstacle means for the write: an error, unless the webhook is one that may be missed.
+    fn heed(&self, subject: &Subject<'_>, hook: &Hook, obstacle: Obstacle) -> Result<(), ApiError> {
+        let why = match obstacle {
+            Obstacle::Refusal(error) => return Err(error),
+            Obstacle::Unreachable(why) => why,
+        };
+        if hook.when_unreachable == Unreachable::Ignore {
+            let cluster = &subject.cx.cluster;
+            tracing::debug!(%cluster, webhook = hook.id, why, "a webhook that may be missed was not asked");
+            let prefix = match self.role {
+                Role::Mutating => "failed-open.mutation.webhook.admission.k8s.io",
+                Role::Validating => "failed-open.validating.webhook.admission.k8s.io",
+            };
+            note(subject.cx, subject.attributes, prefix, &hook.name);
+            return Ok(());
+        }
+        Err(ApiError::internal(format!("failed calling webhook {:?}: {why}", hook.name)))
+    }
+}
+
+/// Whether webhooks are asked about writes of this sort at all.
+fn is_asked_about(operation: Operation) -> bool {
+    operation != Operation::Connect
+}
+
+fn took_too_long() -> ApiError {
+    ApiError::timeout("request did not complete within requested timeout", 0)
+}

@@ -1,0 +1,60 @@
+//! A resource's versions, as admission shows objects in them and reads them back.
+
+use std::fmt;
+
+use atoll_api::{ApiError, ApiResult, GroupVersion, Object, Value};
+
+use super::{Target, decode};
+use crate::admission::{Shape, Shapes};
+use crate::patch;
+
+/// The versions of a target's resource.
+pub(super) struct Forms(pub(super) Target);
+
+impl Forms {
+    fn target(&self, version: &GroupVersion) -> ApiResult<Target> {
+        let versions = &self.0.descriptor().versions;
+        let index = versions.iter().position(|known| known.version == *version);
+        let index =
+            index.ok_or_else(|| ApiError::internal(format!("unable to convert to {version}: unknown version")))?;
+        Ok(Target::new(self.0.resource.clone(), index))
+    }
+}
+
+impl fmt::Debug for Forms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Forms({})", self.0.descriptor().resource)
+    }
+}
+
+impl Shapes for Forms {
+    fn versions(&self) -> Vec<Shape> {
+        let versions = &self.0.descriptor().versions;
+        let served = versions.iter().enumerate().filter(|(_, version)| version.served);
+        served
+            .map(|(index, _)| {
+                let target = Target::new(self.0.resource.clone(), index);
+                Shape { resource: target.gvr(), kind: target.kind() }
+            })
+            .collect()
+    }
+
+    fn show(&self, object: &Object, version: &GroupVersion) -> ApiResult<Object> {
+        let mut shown = object.clone();
+        self.0.resource.convert(&mut shown, version)?;
+        Ok(shown)
+    }
+
+    fn take(&self, value: Value, version: &GroupVersion) -> ApiResult<Object> {
+        let target = self.target(version)?;
+        let mut object = decode::reread(&target, value)?;
+        decode::default(&target, &mut object)?;
+        self.0.resource.convert(&mut object, &self.0.descriptor().storage_version().version)?;
+        Ok(object)
+    }
+
+    fn overlay(&self, object: &Value, part: &Value, version: &GroupVersion) -> Result<Value, String> {
+        let target = self.target(version).map_err(|error| error.to_string())?;
+        patch::apply::overlay(&target.version().schema, object, part)
+    }
+}
