@@ -4,6 +4,7 @@
 
 mod amounts;
 mod collection;
+pub mod expressions;
 mod matching;
 pub mod plugins;
 mod pods;
@@ -23,7 +24,7 @@ use futures::future::BoxFuture;
 
 pub use self::plugins::webhooks::{Addresses, ServiceAddress, Services, WebhookSettings};
 pub use self::rounds::Rounds;
-pub use self::shapes::{Shape, Shapes};
+pub use self::shapes::{Kinds, Served, Shape, Shapes};
 use crate::authz::Authorizer;
 use crate::request::RequestContext;
 use crate::storage::Store;
@@ -169,6 +170,8 @@ pub struct Means {
     pub stored_form: StoredForm,
     /// Where webhooks may be.
     pub webhooks: WebhookSettings,
+    /// What clusters serve.
+    pub kinds: Arc<dyn Kinds>,
 }
 
 /// Makes the bytes under which an object of the storage version is stored.
@@ -177,8 +180,9 @@ pub type StoredForm = fn(&Object) -> ApiResult<Bytes>;
 /// Atoll's own plugins, in the order in which they run: that of Kubernetes. Those of an embedder run after all but the
 /// last, which charges for what the others let through.
 pub fn default_chain(means: &Means, of_embedder: &[Arc<dyn AdmissionPlugin>]) -> Vec<Arc<dyn AdmissionPlugin>> {
-    let Means { store, authorizer, stored_form, webhooks } = means;
-    let webhooks = Arc::new(plugins::webhooks::Caller::new(webhooks.clone()));
+    let Means { store, authorizer, stored_form, webhooks, kinds } = means;
+    let caller = Arc::new(plugins::webhooks::Caller::new(webhooks.clone()));
+    let webhooks = plugins::webhooks::WebhookMeans { caller, authorizer: authorizer.clone() };
     let mut chain: Vec<Arc<dyn AdmissionPlugin>> = vec![
         Arc::new(plugins::NamespaceLifecycle::new(store.clone())),
         Arc::new(plugins::LimitRanger::new(store)),
@@ -195,7 +199,9 @@ pub fn default_chain(means: &Means, of_embedder: &[Arc<dyn AdmissionPlugin>]) ->
         Arc::new(plugins::CertificateSigning::new(authorizer.clone())),
         Arc::new(plugins::CertificateSubjectRestriction),
         Arc::new(plugins::DefaultIngressClass::new(store)),
+        Arc::new(plugins::MutatingAdmissionPolicy::new(store, kinds.clone(), authorizer.clone())),
         Arc::new(plugins::MutatingAdmissionWebhook::new(store, webhooks.clone())),
+        Arc::new(plugins::ValidatingAdmissionPolicy::new(store, kinds.clone(), authorizer.clone())),
         Arc::new(plugins::ValidatingAdmissionWebhook::new(store, webhooks)),
     ];
     chain.extend_from_slice(of_embedder);

@@ -21,10 +21,11 @@ pub trait Shapes: fmt::Debug + Send + Sync {
     /// The versions the resource is served in, the preferred one first.
     fn versions(&self) -> Vec<Shape>;
 
-    /// An object of the storage version in another one.
+    /// An object of the version in which it is admitted in another one.
     fn show(&self, object: &Object, version: &GroupVersion) -> ApiResult<Object>;
 
-    /// An object that somebody has changed in that version, read again as clients' objects are, in the storage version.
+    /// An object that somebody has changed in that version, read again as clients' objects are, in the version
+    /// in which it is admitted.
     fn take(&self, value: Value, version: &GroupVersion) -> ApiResult<Object>;
 
     /// An object in that version with part of another laid over it, lists and maps merged as the schema says; or why it

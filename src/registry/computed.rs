@@ -6,7 +6,7 @@ use atoll_api::options::WriteOptions;
 use atoll_api::{ApiResult, Object};
 use futures::future::BoxFuture;
 
-use super::forms::Forms;
+use super::forms::forms;
 use super::resource::Part;
 use super::tracking::Tracked;
 use super::{Body, ObjectName, Registry, Target, decode, meta};
@@ -64,7 +64,7 @@ impl Call<'_> {
             name: self.name.to_owned(),
             dry_run: options.dry_run,
             options: admission::Options::Write(options.clone()),
-            shapes: Arc::new(Forms(target.clone())),
+            shapes: forms(target.clone()),
             rounds: admission::Rounds::default(),
         };
         let admission = &self.registry.admission;

@@ -1,6 +1,7 @@
 //! A resource's versions, as admission shows objects in them and reads them back.
 
 use std::fmt;
+use std::sync::Arc;
 
 use atoll_api::{ApiError, ApiResult, GroupVersion, Object, Value};
 
@@ -9,7 +10,12 @@ use crate::admission::{Shape, Shapes};
 use crate::patch;
 
 /// The versions of a target's resource.
-pub(super) struct Forms(pub(super) Target);
+struct Forms(Target);
+
+/// The forms of a target's resource.
+pub fn forms(target: Target) -> Arc<dyn Shapes> {
+    Arc::new(Forms(target))
+}
 
 impl Forms {
     fn target(&self, version: &GroupVersion) -> ApiResult<Target> {
@@ -49,7 +55,7 @@ impl Shapes for Forms {
         let target = self.target(version)?;
         let mut object = decode::reread(&target, value)?;
         decode::default(&target, &mut object)?;
-        self.0.resource.convert(&mut object, &self.0.descriptor().storage_version().version)?;
+        self.0.resource.convert(&mut object, &self.0.at_work().version().version)?;
         Ok(object)
     }
 

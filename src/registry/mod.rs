@@ -36,7 +36,7 @@ pub use self::decode::{Body, cannot_be_handled, decode};
 pub use self::delete::Deleted;
 use self::descriptor::{Descriptor, ResourceVersionInfo};
 use self::follow::Follower;
-use self::forms::Forms;
+pub use self::forms::forms;
 pub use self::list::{ListAnswer, ListRequest};
 pub use self::meta::{check_name, seconds};
 pub use self::patch::{Patch, PatchKind};
@@ -195,7 +195,7 @@ impl Target {
             name: object.name().to_owned(),
             dry_run: options.is_dry_run(),
             options,
-            shapes: Arc::new(Forms(self.clone())),
+            shapes: forms(self.clone()),
             rounds: admission::Rounds::default(),
         }
     }

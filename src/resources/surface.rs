@@ -5,14 +5,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use atoll_api::{ClusterScope, GroupResource, GroupVersion, GroupVersionResource, LogicalClusterName};
+use atoll_api::{
+    ClusterScope, GroupResource, GroupVersion, GroupVersionKind, GroupVersionResource, LogicalClusterName,
+};
 use dashmap::DashMap;
 
 use super::custom::{Custom, Everywhere, Schemas};
 use super::{Builtin, PLATFORM, sets};
-use crate::registry::Target;
+use crate::admission::{Kinds, Served};
 use crate::registry::computed::Computed;
 use crate::registry::resource::Resource;
+use crate::registry::{self, Target};
 use crate::storage::{Key, ListQuery, Store};
 use crate::tenancy::Clusters;
 
@@ -150,5 +153,26 @@ impl Surfaces {
         let share = Arc::new(Share::of(&selection));
         self.shares.insert(selection, share.clone());
         Some(share)
+    }
+}
+
+impl Kinds for Surfaces {
+    fn find(&self, cluster: &LogicalClusterName, kind: &GroupVersionKind) -> Option<Served> {
+        let share = self.share(&ClusterScope::One(cluster.clone()))?;
+        let version = kind.group_version();
+        let target = share.targets.values().find(|target| target.kind() == *kind).cloned().or_else(|| {
+            self.customs(cluster).into_iter().find_map(|custom| {
+                let mut versions = custom.descriptor().versions.iter();
+                let index = versions.position(|known| known.served && known.version == version);
+                let index = index.filter(|_| custom.descriptor().kind == kind.kind)?;
+                Some(Target::new(custom, index))
+            })
+        })?;
+        Some(Served {
+            stored: target.descriptor().resource.clone(),
+            version,
+            is_namespaced: target.descriptor().is_namespaced(),
+            shapes: registry::forms(target),
+        })
     }
 }

@@ -218,18 +218,20 @@ impl Builder {
             rbac,
             tokens,
         };
+        let handlers = resources::handlers(&services);
+        let surfaces = Arc::new(Surfaces::new(store.clone(), clusters.clone(), handlers));
         let means = admission::Means {
             store: store.clone(),
             authorizer: authorizer.clone(),
             stored_form: encode,
             webhooks: self.webhooks.clone(),
+            kinds: surfaces.clone(),
         };
         let mut further = self.plugins.clone();
         further.extend(resources::last_admission(&services));
         let plugins = admission::default_chain(&means, &further);
         let followers = resources::followers(&services);
-        let registry = Arc::new(Registry::new(store.clone(), Chain::new(plugins), Arc::clone(&authorizer), followers));
-        let surfaces = Arc::new(Surfaces::new(store, clusters.clone(), resources::handlers(&services)));
+        let registry = Arc::new(Registry::new(store, Chain::new(plugins), Arc::clone(&authorizer), followers));
         let resources::Services { authenticator, underlay, tokens, .. } = services;
         let metrics = Metrics::new();
         Ok((Api { registry, surfaces, clusters, authenticator, authorizer, tokens, metrics }, underlay))

@@ -20,12 +20,20 @@ use crate::storage::{Entry, Store};
 /// What a webhook or policy asks of writes it wants to see.
 #[derive(Debug)]
 pub(super) struct Criteria {
-    /// None is all.
-    pub(super) rules: Vec<Rule>,
-    pub(super) excluded: Vec<Rule>,
+    rules: Rules,
+    excluded: Vec<Rule>,
     namespaces: Selector,
     objects: Selector,
     versions: Versions,
+}
+
+/// Which resources and operations are wanted.
+#[derive(Debug)]
+enum Rules {
+    /// All: a binding that does not say leaves it to its policy.
+    All,
+    /// Those that one of these is about; without any, nothing.
+    Some(Vec<Rule>),
 }
 
 /// Whether a rule for another version of a resource is as good as one for the version that is written.
@@ -92,13 +100,14 @@ pub(super) fn is_exempt(attributes: &Attributes) -> bool {
 impl Criteria {
     /// What stands in a webhook: its rules are called `rules`.
     pub(super) fn of_webhook(webhook: &Value) -> Self {
-        Self { rules: Rule::read_all(webhook, "rules"), excluded: Vec::new(), ..Self::without_rules(webhook) }
+        Self { rules: Rules::Some(Rule::read_all(webhook, "rules")), ..Self::without_rules(webhook) }
     }
 
     /// What stands in a policy's constraints, or in a binding.
     pub(super) fn of_policy(constraints: &Value) -> Self {
+        let rules = Rule::read_all(constraints, "resourceRules");
         Self {
-            rules: Rule::read_all(constraints, "resourceRules"),
+            rules: if rules.is_empty() { Rules::All } else { Rules::Some(rules) },
             excluded: Rule::read_all(constraints, "excludeResourceRules"),
             ..Self::without_rules(constraints)
         }
@@ -106,7 +115,7 @@ impl Criteria {
 
     fn without_rules(value: &Value) -> Self {
         Self {
-            rules: Vec::new(),
+            rules: Rules::All,
             excluded: Vec::new(),
             namespaces: Selector::read(&value["namespaceSelector"]),
             objects: Selector::read(&value["objectSelector"]),
@@ -124,10 +133,9 @@ impl Criteria {
         if self.by_rules(&self.excluded, subject).is_some() {
             return Ok(None);
         }
-        let found = if self.rules.is_empty() {
-            Some(as_written(subject.attributes))
-        } else {
-            self.by_rules(&self.rules, subject)
+        let found = match &self.rules {
+            Rules::All => Some(as_written(subject.attributes)),
+            Rules::Some(rules) => self.by_rules(rules, subject),
         };
         if found.is_some() {
             in_namespace?;
@@ -224,6 +232,10 @@ mod tests {
     use crate::admission::testing::{Bench, creation, made};
 
     async fn check(criteria: Value, object: Value, expected: bool) {
+        check_criteria(Criteria::of_policy(&criteria), object, expected).await;
+    }
+
+    async fn check_criteria(criteria: Criteria, object: Value, expected: bool) {
         let bench = Bench::new().await;
         let labelled =
             json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n", "labels": {"team": "a"}}});
@@ -231,8 +243,8 @@ mod tests {
         let object = made(object);
         let attributes = creation(&object);
         let subject = Namespaces::new(&bench.store).subject(&bench.cx, &attributes, Some(&object), None);
-        let wanted = Criteria::of_policy(&criteria).wants(&subject).map_err(|error| error.to_string());
-        assert_eq!(wanted.map(|found| found.is_some()), Ok(expected), "{criteria}");
+        let wanted = criteria.wants(&subject).map_err(|error| error.to_string());
+        assert_eq!(wanted.map(|found| found.is_some()), Ok(expected), "{criteria:?}");
     }
 
     #[tokio::test]
@@ -254,6 +266,12 @@ mod tests {
         ] {
             check(criteria, map.clone(), expected).await;
         }
+    }
+
+    #[tokio::test]
+    async fn a_webhook_without_rules_is_about_nothing() {
+        let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m", "namespace": "n"}});
+        check_criteria(Criteria::of_webhook(&json!({"name": "w"})), map, false).await;
     }
 
     #[tokio::test]

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::trust::Trust;
 use crate::admission::collection::object;
+use crate::admission::expressions::{Conditions, Vocabulary};
 use crate::admission::matching::Criteria;
 use crate::admission::read::{has, list, text};
 use crate::storage::Entry;
@@ -20,13 +21,11 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const REVIEWS: [&str; 2] = ["v1", "v1beta1"];
 
 /// The webhooks of one configuration.
-#[derive(Debug)]
 pub(super) struct Configuration {
     pub(super) hooks: Vec<Hook>,
 }
 
 /// A webhook.
-#[derive(Debug)]
 pub(super) struct Hook {
     /// The name of its configuration.
     pub(super) configuration: String,
@@ -34,6 +33,7 @@ pub(super) struct Hook {
     /// Its name among all of the cluster.
     pub(super) id: String,
     pub(super) criteria: Criteria,
+    pub(super) conditions: Conditions,
     pub(super) when_unreachable: Unreachable,
     /// Whether it can be asked about a write that will not be stored.
     pub(super) bears_dry_runs: bool,
@@ -90,6 +90,7 @@ impl Hook {
             name: name.to_owned(),
             id: format!("{configuration}/{name}"),
             criteria: Criteria::of_webhook(hook),
+            conditions: Conditions::compile(hook, &mut Vocabulary::of_webhook()),
             when_unreachable: match text(hook, "failurePolicy") {
                 "Ignore" => Unreachable::Ignore,
                 _ => Unreachable::Fail,

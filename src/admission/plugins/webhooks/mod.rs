@@ -13,7 +13,8 @@ mod validating;
 use std::sync::Arc;
 use std::time::Duration;
 
-use atoll_api::{ApiError, LogicalClusterName};
+use atoll_api::{ApiError, ApiResult, LogicalClusterName};
+use atoll_cel::Variables;
 use tokio::time::Instant;
 
 pub use self::address::Addresses;
@@ -26,8 +27,10 @@ use self::trust::Trust;
 pub use self::validating::ValidatingAdmissionWebhook;
 
 use crate::admission::collection::Collection;
+use crate::admission::expressions::{Asking, Holds, Sight};
 use crate::admission::matching::{Namespaces, Subject};
 use crate::admission::{Operation, Shape, note};
+use crate::authz::Authorizer;
 use crate::storage::Store;
 
 const GROUP: &str = "admissionregistration.k8s.io";
@@ -40,7 +43,15 @@ struct Webhooks {
     namespaces: Namespaces,
     trust: Trust,
     caller: Arc<Caller>,
+    authorizer: Arc<dyn Authorizer>,
     role: Role,
+}
+
+/// How webhooks are asked, and whom their conditions ask.
+#[derive(Clone)]
+pub(in crate::admission) struct WebhookMeans {
+    pub(in crate::admission) caller: Arc<Caller>,
+    pub(in crate::admission) authorizer: Arc<dyn Authorizer>,
 }
 
 /// Why a webhook does not let a write pass.
@@ -52,12 +63,14 @@ enum Obstacle {
 }
 
 impl Webhooks {
-    fn new(store: &Arc<Store>, resource: &str, caller: Arc<Caller>, role: Role) -> Self {
+    fn new(store: &Arc<Store>, resource: &str, means: WebhookMeans, role: Role) -> Self {
+        let WebhookMeans { caller, authorizer } = means;
         Self {
             configurations: Collection::of(store, GROUP, resource),
             namespaces: Namespaces::new(store),
             trust: Trust::default(),
             caller,
+            authorizer,
             role,
         }
     }
@@ -66,6 +79,24 @@ impl Webhooks {
     fn of(&self, cluster: &LogicalClusterName) -> Vec<Arc<Configuration>> {
         let entries = self.configurations.in_cluster(cluster);
         entries.iter().map(|entry| entry.derived(|entry| Configuration::read(entry, &self.trust))).collect()
+    }
+
+    /// The shape in which a webhook wants to see a write; `None` if it does not want to. Its conditions may cost no more
+    /// than is left of the total.
+    fn wanted(&self, subject: &Subject<'_>, hook: &Hook, total: &mut u64) -> ApiResult<Option<Shape>> {
+        let Some(shape) = hook.criteria.wants(subject)? else { return Ok(None) };
+        if hook.conditions.is_empty() {
+            return Ok(Some(shape));
+        }
+        let sight = Sight::of(subject, &shape)?;
+        let asking = Asking { authorizer: &*self.authorizer, cx: subject.cx };
+        match hook.conditions.hold(&sight.view(&asking), Variables::new(), total) {
+            Holds::Yes => Ok(Some(shape)),
+            Holds::Unknown(why) if hook.when_unreachable == Unreachable::Fail => {
+                Err(subject.attributes.forbidden(subject.object.or(subject.old), &why))
+            }
+            Holds::No | Holds::Unknown(_) => Ok(None),
+        }
     }
 
     /// Asks one webhook.

@@ -9,10 +9,10 @@ use tokio::time::Instant;
 
 use super::configuration::Hook;
 use super::review::Answer;
-use super::{ALL_TOGETHER, Caller, Obstacle, Role, Webhooks, is_asked_about, took_too_long};
+use super::{ALL_TOGETHER, Obstacle, Role, WebhookMeans, Webhooks, is_asked_about, took_too_long};
 
 use crate::admission::matching::{Subject, is_exempt};
-use crate::admission::{AdmissionPlugin, Attributes, Operation, Shape, at_once, note};
+use crate::admission::{AdmissionPlugin, Attributes, Operation, Shape, at_once, expressions, note};
 use crate::patch;
 use crate::request::RequestContext;
 use crate::storage::Store;
@@ -26,8 +26,8 @@ pub struct MutatingAdmissionWebhook {
 
 impl MutatingAdmissionWebhook {
     /// Reads configurations from this store.
-    pub(in crate::admission) fn new(store: &Arc<Store>, caller: Arc<Caller>) -> Self {
-        Self { webhooks: Webhooks::new(store, "mutatingwebhookconfigurations", caller, Role::Mutating) }
+    pub(in crate::admission) fn new(store: &Arc<Store>, means: WebhookMeans) -> Self {
+        Self { webhooks: Webhooks::new(store, "mutatingwebhookconfigurations", means, Role::Mutating) }
     }
 
     async fn ask_all(
@@ -44,10 +44,11 @@ impl MutatingAdmissionWebhook {
         let rounds = &attributes.rounds;
         rounds.enter(NAME, object);
         let deadline = Instant::now() + ALL_TOGETHER;
+        let mut total = expressions::ALL_TOGETHER;
         let hooks = configurations.iter().flat_map(|configuration| &configuration.hooks);
         for (index, hook) in hooks.enumerate() {
             let subject = self.webhooks.namespaces.subject(cx, attributes, Some(&*object), old);
-            let Some(shape) = hook.criteria.wants(&subject)? else { continue };
+            let Some(shape) = self.webhooks.wanted(&subject, hook, &mut total)? else { continue };
             if !rounds.is_asked(NAME, &hook.id) {
                 continue;
             }
@@ -93,8 +94,9 @@ impl MutatingAdmissionWebhook {
         }
         let subject = self.webhooks.namespaces.subject(cx, attributes, None, old);
         let deadline = Instant::now() + ALL_TOGETHER;
+        let mut total = expressions::ALL_TOGETHER;
         for hook in configurations.iter().flat_map(|configuration| &configuration.hooks) {
-            let Some(shape) = hook.criteria.wants(&subject)? else { continue };
+            let Some(shape) = self.webhooks.wanted(&subject, hook, &mut total)? else { continue };
             if Instant::now() >= deadline {
                 return Err(took_too_long());
             }

@@ -19,6 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use super::*;
 use crate::admission::testing::{Bench, context, creation, made};
 use crate::admission::{AdmissionPlugin, Attributes, Chain, Options};
+use crate::authz::AlwaysAllow;
 
 type Answerer = dyn Fn(&Value) -> Response<Full<Bytes>> + Send + Sync;
 
@@ -100,8 +101,12 @@ fn patching(review: &Value, patch: Value) -> Response<Full<Bytes>> {
     answered(review, json!({"patch": STANDARD.encode(patch.to_string()), "patchType": "JSONPatch"}))
 }
 
-fn any_address() -> Arc<Caller> {
-    Arc::new(Caller::new(WebhookSettings { addresses: Addresses::Any, services: None }))
+fn calling(settings: WebhookSettings) -> WebhookMeans {
+    WebhookMeans { caller: Arc::new(Caller::new(settings)), authorizer: Arc::new(AlwaysAllow) }
+}
+
+fn any_address() -> WebhookMeans {
+    calling(WebhookSettings { addresses: Addresses::Any, services: None })
 }
 
 async fn configure(bench: &Bench, role: Role, hooks: Vec<Value>) {
@@ -119,10 +124,10 @@ fn map(data: Value) -> Value {
 }
 
 /// What a validating webhook does to a new object.
-async fn validate(hook: Value, caller: Arc<Caller>) -> Result<(), String> {
+async fn validate(hook: Value, means: WebhookMeans) -> Result<(), String> {
     let bench = Bench::new().await;
     configure(&bench, Role::Validating, vec![hook]).await;
-    bench.validate(&ValidatingAdmissionWebhook::new(&bench.store, caller), map(json!({}))).await
+    bench.validate(&ValidatingAdmissionWebhook::new(&bench.store, means), map(json!({}))).await
 }
 
 #[tokio::test]
@@ -214,13 +219,13 @@ async fn places_that_cannot_or_must_not_be_called_are_told() {
     let stranger = rcgen::generate_simple_self_signed(["x".to_owned()]).expect("a certificate").cert.pem();
     let untrusted = json!({"clientConfig": {"url": format!("https://{}/", server.address),
         "caBundle": STANDARD.encode(stranger)}});
-    for (change, caller, why) in [
+    for (change, means, why) in [
         (nobody, any_address(), "Post \"https://127.0.0.1:1/x?timeout=10s\": dial tcp 127.0.0.1:1: "),
         (service, any_address(), "nothing in this server provides service \"n/s\""),
         (untrusted, any_address(), "tls: "),
-        (json!({}), Arc::new(Caller::new(WebhookSettings::default())), "the server does not call this address"),
+        (json!({}), calling(WebhookSettings::default()), "the server does not call this address"),
     ] {
-        let error = validate(server.hook("a.example.com", change), caller).await.expect_err(why);
+        let error = validate(server.hook("a.example.com", change), means).await.expect_err(why);
         assert!(error.contains(why), "{error}");
     }
     assert!(server.asked.lock().is_empty());
@@ -245,7 +250,7 @@ async fn a_service_is_called_where_it_is_under_its_own_name() {
     let settings = WebhookSettings { addresses: Addresses::Remote, services: Some(Arc::new(Here(server.address))) };
     let client = json!({"service": {"name": "s", "namespace": "n"}, "caBundle": server.ca});
     let hook = server.hook("a.example.com", json!({"clientConfig": client}));
-    let error = validate(hook, Arc::new(Caller::new(settings))).await.expect_err("has a certificate of another name");
+    let error = validate(hook, calling(settings)).await.expect_err("has a certificate of another name");
     assert!(error.contains("tls: ") && error.contains("s.n.svc"), "{error}");
 }
 
@@ -335,4 +340,30 @@ async fn a_deletion_is_shown_but_not_changed() {
     let error = plugin.validate(&bench.cx, &attributes, None, Some(&old)).await.expect_err("cannot be changed");
     assert!(error.status.message.contains("attempted to modify the object"), "{error}");
     assert_eq!(server.asked.lock()[0]["oldObject"], map(json!({})));
+}
+
+#[tokio::test]
+async fn conditions_decide_who_is_asked() {
+    let condition = |expression: &str| json!({"matchConditions": [{"name": "c", "expression": expression}]});
+    let failing = "oldObject.nothing == 1";
+    for (expression, policy, expected, asked) in [
+        ("object.metadata.name == 'm' && request.operation == 'CREATE'", "Fail", Ok(()), 1),
+        ("authorizer.requestResource.check('get').allowed()", "Fail", Ok(()), 1),
+        ("object.metadata.name == 'x'", "Fail", Ok(()), 0),
+        (failing, "Ignore", Ok(()), 0),
+        (
+            failing,
+            "Fail",
+            Err(
+                "configmaps \"m\" is forbidden: expression 'oldObject.nothing == 1' resulted in error: no such key: nothing",
+            ),
+            0,
+        ),
+    ] {
+        let server = Server::start(|review| answered(review, json!({}))).await;
+        let mut hook = server.hook("a.example.com", condition(expression));
+        hook["failurePolicy"] = policy.into();
+        assert_eq!(validate(hook, any_address()).await, expected.map_err(str::to_owned), "{expression}");
+        assert_eq!(server.asked.lock().len(), asked, "{expression}");
+    }
 }

@@ -9,9 +9,9 @@ use futures::stream;
 use tokio::time::Instant;
 
 use super::configuration::Hook;
-use super::{ALL_TOGETHER, Caller, Role, Webhooks, is_asked_about};
+use super::{ALL_TOGETHER, Role, WebhookMeans, Webhooks, is_asked_about};
 use crate::admission::matching::is_exempt;
-use crate::admission::{AdmissionPlugin, Attributes, Shape};
+use crate::admission::{AdmissionPlugin, Attributes, Shape, expressions};
 use crate::request::RequestContext;
 use crate::storage::Store;
 
@@ -25,8 +25,8 @@ pub struct ValidatingAdmissionWebhook {
 
 impl ValidatingAdmissionWebhook {
     /// Reads configurations from this store.
-    pub(in crate::admission) fn new(store: &Arc<Store>, caller: Arc<Caller>) -> Self {
-        Self { webhooks: Webhooks::new(store, "validatingwebhookconfigurations", caller, Role::Validating) }
+    pub(in crate::admission) fn new(store: &Arc<Store>, means: WebhookMeans) -> Self {
+        Self { webhooks: Webhooks::new(store, "validatingwebhookconfigurations", means, Role::Validating) }
     }
 
     async fn ask_all(
@@ -41,9 +41,10 @@ impl ValidatingAdmissionWebhook {
             return Ok(());
         }
         let subject = self.webhooks.namespaces.subject(cx, attributes, object, old);
+        let mut total = expressions::ALL_TOGETHER;
         let mut wanting: Vec<(&Hook, Shape)> = Vec::new();
         for hook in configurations.iter().flat_map(|configuration| &configuration.hooks) {
-            if let Some(shape) = hook.criteria.wants(&subject)? {
+            if let Some(shape) = self.webhooks.wanted(&subject, hook, &mut total)? {
                 wanting.push((hook, shape));
             }
         }
