@@ -66,6 +66,8 @@ enum Durable {
 enum WebhookAddresses {
     /// Not the server itself, and no link-local address.
     Remote,
+    /// In no private network, either.
+    Public,
     /// Any.
     Any,
 }
@@ -98,6 +100,7 @@ impl Serve {
             .webhooks(WebhookSettings {
                 addresses: match self.webhook_addresses {
                     WebhookAddresses::Remote => Addresses::Remote,
+                    WebhookAddresses::Public => Addresses::Public,
                     WebhookAddresses::Any => Addresses::Any,
                 },
                 services: None,

@@ -8,6 +8,8 @@ pub enum Addresses {
     /// Anywhere but at the server itself and in its immediate network, where cloud providers answer questions about it.
     #[default]
     Remote,
+    /// Only at addresses of the internet: not in private networks, either.
+    Public,
     /// Anywhere.
     Any,
 }
@@ -20,49 +22,54 @@ impl Addresses {
     pub(super) fn refuses(self, address: IpAddr) -> Option<&'static str> {
         match self {
             Self::Any => None,
-            Self::Remote => match address {
-                IpAddr::V4(address) => fault_of_v4(address),
-                IpAddr::V6(address) => fault_of_v6(address),
+            Self::Remote | Self::Public => match address {
+                IpAddr::V4(address) => self.fault_of_v4(address),
+                IpAddr::V6(address) => self.fault_of_v6(address),
             },
         }
     }
-}
 
-fn fault_of_v4(address: Ipv4Addr) -> Option<&'static str> {
-    let [first, ..] = address.octets();
-    // All of 0.0.0.0/8 is this machine.
-    if address.is_loopback() || first == 0 {
-        Some("it is the server itself")
-    } else if address.is_link_local() {
-        Some("it is a link-local address")
-    } else if address.is_multicast() || address.is_broadcast() {
-        Some("it is not one machine's address")
-    } else {
-        None
-    }
-}
-
-fn fault_of_v6(address: Ipv6Addr) -> Option<&'static str> {
-    let segments = address.segments();
-    if address.is_loopback() || address.is_unspecified() {
-        return Some("it is the server itself");
-    }
-    if (segments[0] & 0xffc0) == 0xfe80 || address == METADATA {
-        return Some("it is a link-local address");
-    }
-    if address.is_multicast() {
-        return Some("it is not one machine's address");
-    }
-    // Addresses in which one of version 4 is wrapped: mapped, compatible, translated, and tunnelled.
-    let wrapped = |high: u16, low: u16| {
-        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
-        fault_of_v4(Ipv4Addr::new(a, b, c, d))
-    };
-    match segments {
-        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0x64, 0xff9b, _, _, _, _, high, low] | [0x2002, high, low, ..] => {
-            wrapped(high, low)
+    fn fault_of_v4(self, address: Ipv4Addr) -> Option<&'static str> {
+        let [first, second, ..] = address.octets();
+        // All of 0.0.0.0/8 is this machine.
+        if address.is_loopback() || first == 0 {
+            Some("it is the server itself")
+        } else if address.is_link_local() {
+            Some("it is a link-local address")
+        } else if address.is_multicast() || address.is_broadcast() {
+            Some("it is not one machine's address")
+        } else if self == Self::Public && (address.is_private() || (first == 100 && second & 0xc0 == 64)) {
+            Some("it is in a private network")
+        } else {
+            None
         }
-        _ => None,
+    }
+
+    fn fault_of_v6(self, address: Ipv6Addr) -> Option<&'static str> {
+        let segments = address.segments();
+        if address.is_loopback() || address.is_unspecified() {
+            return Some("it is the server itself");
+        }
+        if (segments[0] & 0xffc0) == 0xfe80 || address == METADATA {
+            return Some("it is a link-local address");
+        }
+        if address.is_multicast() {
+            return Some("it is not one machine's address");
+        }
+        if self == Self::Public && (segments[0] & 0xfe00) == 0xfc00 {
+            return Some("it is in a private network");
+        }
+        // Addresses in which one of version 4 is wrapped: mapped, compatible, translated, and tunnelled.
+        let wrapped = |high: u16, low: u16| {
+            let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+            self.fault_of_v4(Ipv4Addr::new(a, b, c, d))
+        };
+        match segments {
+            [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
+            | [0x64, 0xff9b, _, _, _, _, high, low]
+            | [0x2002, high, low, ..] => wrapped(high, low),
+            _ => None,
+        }
     }
 }
 
@@ -105,6 +112,17 @@ mod tests {
             ["10.0.0.1", "192.168.1.1", "8.8.8.8", "::ffff:10.0.0.1", "64:ff9b::808:808", "fd00::1", "2001:db8::1"]
         {
             assert_eq!(Addresses::Remote.refuses(address.parse().expect(address)), None, "{address}");
+        }
+    }
+    #[test]
+    fn private_networks_are_not_called_where_only_the_internet_is() {
+        for address in
+            ["10.0.0.1", "192.168.1.1", "172.16.0.1", "100.64.0.1", "::ffff:10.0.0.1", "fd00::1", "127.0.0.1"]
+        {
+            assert!(Addresses::Public.refuses(address.parse().expect(address)).is_some(), "{address}");
+        }
+        for address in ["8.8.8.8", "100.128.0.1", "2001:db8::1"] {
+            assert_eq!(Addresses::Public.refuses(address.parse().expect(address)), None, "{address}");
         }
     }
 }
