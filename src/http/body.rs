@@ -7,11 +7,13 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde_json::Value;
 
 use super::MAX_BODY;
 use super::chain::Asked;
 use crate::codec::json::{self, Duplicates};
 use crate::codec::negotiate::{Encoding, body_encoding, unsupported_media_type};
+use crate::codec::protobuf::{self, TypeMeta};
 use crate::codec::{body as codec_body, yaml};
 use crate::registry::resource::Origin;
 use crate::registry::{self, PatchKind, Target};
@@ -120,8 +122,20 @@ pub(super) async fn delete_options(asked: &Asked, body: Body) -> ApiResult<Delet
     if bytes.is_empty() {
         return DeleteOptions::from_query(&Query::parse(&asked.query));
     }
-    let document = json::parse(&bytes, Duplicates::Merge).map_err(|error| ApiError::bad_request(error.to_string()))?;
-    DeleteOptions::from_body(&document.value)
+    let bad = |why: String| ApiError::bad_request(why);
+    let value = match body_encoding(content_type(&asked.headers))? {
+        Encoding::Json => {
+            let document = json::parse(&bytes, Duplicates::Merge)
+                .map_err(|error| bad(format!("couldn't get version/kind; json parse error: {error}")))?;
+            document.value
+        }
+        Encoding::Yaml => yaml::parse(&bytes).map_err(|error| bad(error.to_string()))?.value,
+        Encoding::Protobuf => {
+            let default = TypeMeta { api_version: "v1".to_owned(), kind: "DeleteOptions".to_owned() };
+            protobuf::decode(&bytes, &default).map(Value::Object).map_err(|error| bad(error.to_string()))?
+        }
+    };
+    DeleteOptions::from_body(&value)
 }
 
 fn content_type(headers: &HeaderMap) -> &str {

@@ -8,7 +8,7 @@ use atoll_api::user::SYSTEM_MASTERS;
 use atoll_api::{ApiError, ApiResult, ClusterScope, GroupResource, LogicalClusterName};
 use axum::body::Body;
 use futures::FutureExt;
-use http::{HeaderMap, HeaderValue, Request, Response, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
 use jiff::Timestamp;
 
 use super::caller::Caller;
@@ -25,6 +25,8 @@ pub(super) struct Asked {
     pub caller: Caller,
     /// What the path and method name.
     pub info: RequestInfo,
+    /// The HTTP method.
+    pub method: Method,
     /// The raw query.
     pub query: String,
     /// The headers.
@@ -127,8 +129,8 @@ async fn serve(api: &Arc<Api>, request: Request<Body>) -> (Response<Body>, Seen)
     caller.warning().into_iter().for_each(|warning| cx.warn(warning));
     let user_agent = parts.headers.get(header::USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
     let headers = with_host(parts.headers, &parts.uri);
-    let asked =
-        Asked { cx, caller, info, query: parts.uri.query().unwrap_or_default().to_owned(), headers, user_agent };
+    let query = parts.uri.query().unwrap_or_default().to_owned();
+    let asked = Asked { cx, caller, info, method: parts.method, query, headers, user_agent };
     let answered = admit(api, &asked, body).await;
     let mut response = answered.unwrap_or_else(|error| answer::error(error, &asked.headers));
     answer::add_warnings(&mut response, asked.cx.take_warnings());
@@ -185,6 +187,10 @@ fn check_cluster(api: &Api, cx: &RequestContext, info: &RequestInfo) -> ApiResul
 
 async fn dispatch(api: &Arc<Api>, asked: &Asked, body: Body) -> ApiResult<Response<Body>> {
     if asked.info.is_resource {
+        // To authorization a HEAD is a GET; no resource answers it.
+        if asked.method == Method::HEAD {
+            return Err(verbs::method_not_allowed());
+        }
         return verbs::handle(api, asked, body).await;
     }
     if let Some(response) = health::answer(api, asked)? {

@@ -18,8 +18,59 @@ use crate::codec::negotiate::{Encoding, Target, negotiate};
 use crate::registry::descriptor::{Descriptor, ResourceVersionInfo, Subresource, Verb};
 use crate::registry::resource::{Origin, Resource};
 
-/// The order in which groups that have no place of their own follow each other: by priority, then by name.
+/// What is served, in no particular order.
 type Served = Vec<Arc<dyn Resource>>;
+
+/// The paths that every cluster has.
+const INDEX: &[&str] = &[
+    "/.well-known/openid-configuration",
+    "/api",
+    "/apis",
+    "/apis/",
+    "/healthz",
+    "/healthz/etcd",
+    "/healthz/log",
+    "/healthz/ping",
+    "/livez",
+    "/livez/etcd",
+    "/livez/log",
+    "/livez/ping",
+    "/metrics",
+    "/openapi/v3",
+    "/openapi/v3/",
+    "/openid/v1/jwks",
+    "/readyz",
+    "/readyz/etcd",
+    "/readyz/informer-sync",
+    "/readyz/log",
+    "/readyz/ping",
+    "/readyz/shutdown",
+    "/version",
+];
+
+/// The order of the groups that Kubernetes serves by itself: that of the priorities of their APIServices.
+const GROUP_ORDER: &[&str] = &[
+    "apiregistration.k8s.io",
+    "apps",
+    "events.k8s.io",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
+    "autoscaling",
+    "batch",
+    "certificates.k8s.io",
+    "networking.k8s.io",
+    "policy",
+    "rbac.authorization.k8s.io",
+    "storage.k8s.io",
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "scheduling.k8s.io",
+    "coordination.k8s.io",
+    "node.k8s.io",
+    "discovery.k8s.io",
+    "resource.k8s.io",
+    "flowcontrol.apiserver.k8s.io",
+];
 
 /// The verbs of custom resources, in the order kube-apiserver lists them.
 const CUSTOM_VERBS: &[&str] = &["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
@@ -29,11 +80,14 @@ pub(super) fn answer(api: &Api, asked: &Asked) -> ApiResult<Option<Response<Body
     let path = asked.info.path.trim_matches('/');
     let segments: Vec<&str> = path.split('/').collect();
     let served = || api.surfaces.served(&asked.cx.scope);
+    if path.is_empty() {
+        return index(asked, &served()).map(Some);
+    }
     let known = matches!(segments.as_slice(), ["api"] | ["api", _] | ["apis"] | ["apis", _] | ["apis", _, _]);
     if !known {
         return Ok(None);
     }
-    let read = matches!(asked.info.verb.as_str(), "get" | "head");
+    let read = asked.info.verb == "get";
     let document = match segments.as_slice() {
         ["api"] if read && wants_aggregated(asked) => {
             return aggregated(asked, &served(), Part::Core).map(Some);
@@ -59,6 +113,21 @@ pub(super) fn answer(api: &Api, asked: &Asked) -> ApiResult<Option<Response<Body
             if builtin { Err(atoll_api::ApiError::no_such_path()) } else { Ok(Some(answer::page_not_found())) }
         }
     }
+}
+
+/// The root: which paths there are.
+fn index(asked: &Asked, served: &Served) -> ApiResult<Response<Body>> {
+    if asked.info.verb != "get" {
+        return Err(method_not_allowed());
+    }
+    let mut paths: Vec<String> = INDEX.iter().map(|path| (*path).to_owned()).collect();
+    for group in groups(served) {
+        paths.push(format!("/apis/{group}"));
+        paths.extend(versions_of(served, &group).iter().map(|version| format!("/apis/{group}/{version}")));
+    }
+    paths.extend(versions_of(served, "").iter().map(|version| format!("/api/{version}")));
+    paths.sort();
+    answer::document(asked, &json!({"paths": paths}))
 }
 
 fn addresses(asked: &Asked) -> Value {
@@ -97,7 +166,7 @@ fn group_list(served: &Served) -> Value {
     json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
 }
 
-/// The groups other than the core one: built-in ones as they are listed, then custom ones by name.
+/// The groups other than the core one: Kubernetes' own in their order, other built-in ones, then custom ones by name.
 fn groups(served: &Served) -> Vec<String> {
     let mut builtin = Vec::new();
     let mut custom = Vec::new();
@@ -113,6 +182,8 @@ fn groups(served: &Served) -> Vec<String> {
             }
         }
     }
+    let place = |group: &String| GROUP_ORDER.iter().position(|known| known == group).unwrap_or(GROUP_ORDER.len());
+    builtin.sort_by_key(place);
     custom.sort();
     custom.retain(|group| !builtin.contains(group));
     builtin.extend(custom);
@@ -170,7 +241,8 @@ fn resource_entries(resource: &dyn Resource, info: &ResourceVersionInfo) -> Vec<
     if !descriptor.categories.is_empty() {
         main["categories"] = descriptor.categories.iter().map(|n| n.to_string()).collect();
     }
-    if descriptor.verbs.contains(&Verb::Get) {
+    // What is computed is not stored. (Component statuses can be read all the same.)
+    if descriptor.verbs.contains(&Verb::Get) && descriptor.verbs.contains(&Verb::Watch) {
         main["storageVersionHash"] = storage_hash(descriptor).into();
     }
     let mut entries = vec![main];
@@ -292,7 +364,8 @@ fn aggregated_resources(served: &Served, version: &GroupVersion) -> Vec<Value> {
     for resource in served {
         let descriptor = resource.descriptor();
         let Some(info) = descriptor.served(version) else { continue };
-        let kind = |kind: &str| json!({"group": &*version.group, "version": &*version.version, "kind": kind});
+        let own = own_version(&**resource, version);
+        let kind = |kind: &str| json!({"group": &*own.group, "version": &*own.version, "kind": kind});
         let mut entry = json!({
             "resource": &*descriptor.resource.resource, "responseKind": kind(&descriptor.kind),
             "scope": if descriptor.is_namespaced() { "Namespaced" } else { "Cluster" },
@@ -305,7 +378,7 @@ fn aggregated_resources(served: &Served, version: &GroupVersion) -> Vec<Value> {
             entry["categories"] = descriptor.categories.iter().map(|n| n.to_string()).collect();
         }
         let mut below: Vec<Value> =
-            info.subresources.iter().map(|sub| aggregated_subresource(descriptor, version, sub)).collect();
+            info.subresources.iter().map(|sub| aggregated_subresource(descriptor, &own, sub)).collect();
         below.sort_by(|a, b| a["subresource"].as_str().cmp(&b["subresource"].as_str()));
         if !below.is_empty() {
             entry["subresources"] = below.into();
@@ -313,6 +386,14 @@ fn aggregated_resources(served: &Served, version: &GroupVersion) -> Vec<Value> {
         resources.insert(descriptor.resource.resource.to_string(), entry);
     }
     resources.into_values().collect()
+}
+
+/// How the aggregated document names the version a resource is listed under: for built-in kinds not at all, as in Kubernetes.
+fn own_version(resource: &dyn Resource, version: &GroupVersion) -> GroupVersion {
+    match resource.origin() {
+        Origin::Builtin => GroupVersion::new("", ""),
+        Origin::Custom => version.clone(),
+    }
 }
 
 fn aggregated_subresource(descriptor: &Descriptor, version: &GroupVersion, sub: &Subresource) -> Value {

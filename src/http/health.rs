@@ -6,6 +6,7 @@ use http::{Response, StatusCode};
 use serde_json::json;
 
 use super::chain::Asked;
+use super::verbs::method_not_allowed;
 use super::{Api, answer};
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -25,6 +26,7 @@ pub(super) fn answer(api: &Api, asked: &Asked) -> ApiResult<Option<Response<Body
             }
             None => answer::page_not_found(),
         },
+        ["version"] if asked.info.verb != "get" => return Err(method_not_allowed()),
         ["version"] => answer::document(asked, &version())?,
         ["metrics"] => {
             answer::bytes(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", api.metrics.render().into())

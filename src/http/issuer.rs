@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::chain::Asked;
 use super::verbs::method_not_allowed;
 use super::{Api, answer};
+use crate::codec::negotiate::check_route;
 use crate::request::CLUSTERS_PREFIX;
 
 const CONFIGURATION: &str = "/.well-known/openid-configuration";
@@ -20,7 +21,11 @@ pub(super) fn answer(api: &Api, asked: &Asked) -> ApiResult<Option<Response<Body
             let document = api.tokens.openid_configuration(&asked.cx.cluster, &keys_url(api, asked));
             ("application/json", document)
         }
-        KEYS => ("application/jwk-set+json", api.tokens.jwks()),
+        KEYS => {
+            let media_type = "application/jwk-set+json";
+            check_route(answer::accept(&asked.headers), &[media_type])?;
+            (media_type, api.tokens.jwks())
+        }
         _ => return Ok(None),
     };
     if asked.info.verb != "get" {

@@ -65,12 +65,14 @@ async fn by_handler(
     if !verbs.iter().any(|verb| verb.as_str() == asked.info.verb) {
         return Err(method_not_allowed());
     }
-    let computed = api.surfaces.computed(&target.descriptor().resource, sub.name()).ok_or_else(|| {
-        ApiError::new(
+    let Some(computed) = api.surfaces.computed(&target.descriptor().resource, sub.name()) else {
+        api.registry.find(&asked.cx, target, &asked.object_name(target))?;
+        let (resource, sub) = (&target.descriptor().resource.resource, sub.name());
+        return Err(ApiError::new(
             atoll_api::Reason::ServiceUnavailable,
-            format!("nothing in this server provides {}/{}", target.descriptor().resource.resource, sub.name()),
-        )
-    })?;
+            format!("nothing in this server provides {resource}/{sub}"),
+        ));
+    };
     let query = Query::parse(&asked.query);
     let options = match asked.info.verb.as_str() {
         "create" => WriteOptions::create_from_query(&query)?,

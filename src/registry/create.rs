@@ -50,6 +50,7 @@ impl Registry {
         object: &mut Object,
         options: &WriteOptions,
     ) {
+        meta::forget_deletion(object);
         Tracked { cx, target, part: Part::Main, subresource: "", options }.created(object);
     }
 
@@ -79,6 +80,8 @@ impl Registry {
             if generated {
                 let name = meta::generate(object.generate_name());
                 object.set_meta("name", &name);
+                // Some defaults come from the name.
+                decode::default(&working, &mut object)?;
             }
             let attributes =
                 target.attributes(Operation::Create, "", &object, admission::Options::Write(options.clone()));
@@ -94,7 +97,7 @@ impl Registry {
             let ending = if stored.is_ok() { Ending::Stored } else { Ending::Withdrawn };
             self.admission.follow(cx, &attributes, ending, Some(&object), None).await;
             match stored {
-                Err(error) if error.reason() == atoll_api::Reason::AlreadyExists && attempt < attempts => {}
+                Err(error) if error.reason() == Reason::AlreadyExists && attempt < attempts => {}
                 other => return other,
             }
         }

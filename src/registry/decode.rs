@@ -65,6 +65,11 @@ pub(super) fn typed(
     validation: FieldValidation,
 ) -> ApiResult<Object> {
     let mut object = as_object(target, body.value)?;
+    if target.resource.origin() == Origin::Builtin && (object.api_version().is_empty() || object.kind().is_empty()) {
+        let version = GroupVersion::parse(object.api_version()).unwrap_or_else(|| GroupVersion::new("", ""));
+        let why = format!("invalid object type: {}/{}, Kind={}", version.group, version.version, object.kind());
+        return Err(ApiError::bad_request(why));
+    }
     check_type(target, &mut object, &body.text)?;
     report(cx, target, &body.faults, validation)?;
     Ok(object)

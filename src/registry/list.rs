@@ -74,7 +74,7 @@ impl Registry {
             name: request.fields.requires_exact("metadata.name"),
             after: after.as_ref(),
             at,
-            limit: request.limit,
+            limit: request.limit.filter(|_| !is_from_cache(request)),
             filter: if selective { Some(&matches) } else { None },
         };
         let first = request.continue_token.is_empty();
@@ -100,6 +100,9 @@ impl Registry {
         request: &ListRequest,
     ) -> ApiResult<(Option<Position>, Option<u64>)> {
         if !request.continue_token.is_empty() {
+            if !matches!(request.resource_version.as_str(), "" | "0") {
+                return Err(ApiError::bad_request("specifying resource version is not allowed when using continue"));
+            }
             let token = decode_continue(&request.continue_token, cx)?;
             // A negative version: the client chose to go on with the newest state.
             let at = u64::try_from(token.rv).ok();
@@ -108,7 +111,8 @@ impl Registry {
                 LogicalClusterName::parse(&cluster).map_err(|error| ApiError::bad_request(error.to_string()))?;
             return Ok((Some(Position::new(cluster, namespace, name)), at));
         }
-        let asked = parse_version(&request.resource_version)?;
+        let asked = parse_version(&request.resource_version)
+            .map_err(|error| ApiError::bad_request(format!("invalid resource version: {}", error.status.message)))?;
         if asked.0 > 0 {
             self.wait_for(asked).await?;
         }
@@ -159,6 +163,14 @@ impl Registry {
             page.entries.sort_by_key(|entry| place(entry));
         }
     }
+}
+
+/// Whether a list asks for any state there is. Kubernetes answers such lists from its cache, and then whole, whatever the
+/// limit (storage/cacher).
+fn is_from_cache(request: &ListRequest) -> bool {
+    request.resource_version == "0"
+        && request.continue_token.is_empty()
+        && request.version_match != Some(VersionMatch::Exact)
 }
 
 /// Whether an entry has the labels and fields a request asks for.

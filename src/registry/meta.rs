@@ -65,17 +65,25 @@ pub fn check_name(object: &Object, name: &str) -> ApiResult<()> {
 
 /// Gives a new object its identity. Whatever the client said of these fields is dropped.
 pub(super) fn make_new(cx: &RequestContext, resource: &dyn Resource, object: &mut Object) {
-    let generation = match resource.generation_policy() {
-        GenerationPolicy::None => 0,
-        GenerationPolicy::SpecChanges | GenerationPolicy::ContentChanges => 1,
-    };
-    object.set_generation(generation);
+    match resource.generation_policy() {
+        // Nobody counts here, so what the client said stays (rest/create.go leaves it to the kinds).
+        GenerationPolicy::None => {}
+        GenerationPolicy::SpecChanges | GenerationPolicy::ContentChanges => object.set_generation(1),
+    }
+    forget_deletion(object);
     let metadata = object.metadata_mut();
-    for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion"] {
+    for field in ["selfLink", "resourceVersion"] {
         metadata.remove(field);
     }
     metadata.insert("uid".into(), uuid::Uuid::new_v4().to_string().into());
     metadata.insert("creationTimestamp".into(), seconds(cx.now).into());
+}
+
+/// A new object is not being deleted, whatever the client said.
+pub(super) fn forget_deletion(object: &mut Object) {
+    for field in ["deletionTimestamp", "deletionGracePeriodSeconds"] {
+        object.metadata_mut().remove(field);
+    }
 }
 
 /// Keeps in a changed object what a client cannot change or may leave out.

@@ -4,7 +4,7 @@
 //! The whole chain is inside the conflict retry, so everything here must be repeatable.
 
 use atoll_api::options::WriteOptions;
-use atoll_api::{ApiError, ApiResult, FieldErrors, Object, ResourceVersion};
+use atoll_api::{ApiError, ApiResult, FieldErrors, Object, Reason, ResourceVersion};
 
 use super::create::{Began, kind_of};
 use super::encode::TypeMeta;
@@ -148,7 +148,8 @@ impl Registry {
         change: &Change,
         precondition: &Precondition,
     ) -> ApiResult<()> {
-        if !precondition.uid.is_empty() && precondition.uid != entry.uid() {
+        // A patch that names another uid would change what is immutable; the checks say so.
+        if !change.unconditional && !precondition.uid.is_empty() && precondition.uid != entry.uid() {
             let why = format!(
                 "Precondition failed: UID in precondition: {}, UID in object meta: {}",
                 precondition.uid,
@@ -157,12 +158,9 @@ impl Registry {
             return Err(ApiError::conflict(&target.shown(), name.name, &why));
         }
         let version = ResourceVersion::parse(&precondition.resource_version).ok_or_else(|| {
-            let given = &precondition.resource_version;
-            let shown = atoll_api::field::go_quote(given);
-            let path = atoll_api::FieldPath::new("metadata.resourceVersion");
-            let why = format!("strconv.ParseUint: parsing {shown}: invalid syntax");
-            let fault = atoll_api::FieldError::invalid_shown(&path, shown, why);
-            ApiError::invalid(&target.kind().group_kind(), name.name, &vec![fault])
+            let shown = atoll_api::field::go_quote(&precondition.resource_version);
+            // Kubernetes answers 500 here: the fault of the number is not put into a Status of its own.
+            ApiError::new(Reason::Unknown, format!("strconv.ParseUint: parsing {shown}: invalid syntax"))
         })?;
         match version.0 {
             0 if change.unconditional || target.resource.unconditional_update() => Ok(()),

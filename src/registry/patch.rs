@@ -90,7 +90,7 @@ impl Registry {
         if object.metadata().and_then(|m| m.get("managedFields")).is_some_and(|managers| !managers.is_null()) {
             return Err(ApiError::bad_request("metadata.managedFields must be nil"));
         }
-        if object.name().is_empty() {
+        if object.name().is_empty() && object.generate_name().is_empty() {
             object.set_meta("name", name.name);
         }
         meta::check_name(&object, name.name)?;

@@ -69,6 +69,8 @@ pub struct Watch {
     initial: VecDeque<Arc<Entry>>,
     initial_end: Option<u64>,
     watcher: Watcher,
+    /// Events up to this version are not told.
+    not_before: u64,
 }
 
 impl Registry {
@@ -101,13 +103,23 @@ impl Registry {
             namespace: Some(request.list.namespace.as_str()).filter(|ns| !ns.is_empty()),
             name: request.list.fields.requires_exact("metadata.name"),
         };
-        let watcher = self.store.watch(query, after).map_err(|error| too_old(error, after))?;
+        let mut not_before = 0;
+        let watcher = match self.store.watch(query, after) {
+            // A version that is still to come is waited for in silence, as by Kubernetes' watch cache.
+            Err(ReadError::Future { current }) => {
+                not_before = after;
+                self.store.watch(query, current)
+            }
+            watcher => watcher,
+        };
+        let watcher = watcher.map_err(|error| too_old(error, after))?;
         Ok(Watch {
             target: target.clone(),
             request: request.list.clone(),
             initial,
             initial_end: (request.marks_initial_end && request.send_initial_events == Some(true)).then_some(after),
             watcher,
+            not_before,
         })
     }
 }
@@ -183,6 +195,9 @@ impl Watch {
     }
 
     fn seen_event(&self, event: Arc<Event>) -> Option<WatchStep> {
+        if event.revision <= self.not_before {
+            return None;
+        }
         let selects = |entry: &Arc<Entry>| list::matches(&self.target, &self.request, entry);
         let before = event.previous.as_ref().filter(|entry| selects(entry));
         let (happened, entry) = match event.kind {

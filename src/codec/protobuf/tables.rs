@@ -162,7 +162,7 @@ impl Tables {
         let index = match kind {
             // These are of every group and version.
             "DeleteOptions" | "Status" | "WatchEvent" => self.names.get(&format!("meta.v1.{kind}")).copied()?,
-            "APIGroup" | "APIGroupList" | "APIResourceList" | "APIVersions" if api_version == "v1" => {
+            "APIGroup" | "APIGroupList" | "APIResourceList" | "APIVersions" if matches!(api_version, "" | "v1") => {
                 self.names.get(&format!("meta.v1.{kind}")).copied()?
             }
             "PartialObjectMetadata" | "PartialObjectMetadataList" if api_version.starts_with("meta.k8s.io/") => {

@@ -105,6 +105,8 @@ pub(super) fn value(asked: &Asked, status: StatusCode, object: &Object) -> ApiRe
 
 /// A document that has one form, such as discovery's.
 pub(super) fn document(asked: &Asked, document: &Value) -> ApiResult<Response<Body>> {
+    let produces: Vec<&str> = ENCODINGS.iter().map(|encoding| encoding.media_type()).collect();
+    negotiate::check_route(accept(&asked.headers), &produces)?;
     let agreed = negotiate(accept(&asked.headers), &PlainOffer)?;
     form::encoded(asked, &agreed, StatusCode::OK, form::json(document)?)
 }
@@ -163,7 +165,13 @@ fn metadata_list(asked: &Asked, target: &Target, page: &ListAnswer, version: Met
     let mut out = Vec::with_capacity(page.entries.len() * 512 + 256);
     let head = format!("{{\"kind\":\"PartialObjectMetadataList\",\"apiVersion\":\"{api_version}\",");
     out.extend_from_slice(head.as_bytes());
-    out.extend_from_slice(format!("\"metadata\":{meta},\"items\":[").as_bytes());
+    out.extend_from_slice(format!("\"metadata\":{meta},\"items\":").as_bytes());
+    if page.entries.is_empty() {
+        // Go makes the list as it finds items, so that of none is null.
+        out.extend_from_slice(b"null}");
+        return Ok(out.into());
+    }
+    out.push(b'[');
     for (index, entry) in page.entries.iter().enumerate() {
         if index > 0 {
             out.push(b',');

@@ -13,6 +13,7 @@ use super::super::{Api, answer};
 use crate::registry::Target;
 
 pub(super) async fn answer(api: &Arc<Api>, asked: &Asked, target: &Target) -> ApiResult<Response<Body>> {
+    answer::agree(asked, target, answer::Holds::Object)?;
     let options = GetOptions::from_query(&Query::parse(&asked.query));
     api.registry.check_version(&options.resource_version).await?;
     let json = api.registry.get(&asked.cx, target, &asked.object_name(target))?;

@@ -99,6 +99,8 @@ fn check_shape(asked: &Asked, target: &Target) -> ApiResult<()> {
     match (target.descriptor().is_namespaced(), in_namespace) {
         (false, true) => Err(ApiError::no_such_path()),
         (true, false) if !asked.path_name().is_empty() => Err(ApiError::no_such_path()),
+        // Across namespaces there is only reading; without it there is no such path.
+        (true, false) if !allows(target, Verb::List) => Err(ApiError::no_such_path()),
         (true, false) if info.verb == "create" || info.verb == "deletecollection" => Err(method_not_allowed()),
         _ => Ok(()),
     }

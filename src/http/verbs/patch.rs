@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use atoll_api::ApiResult;
 use atoll_api::options::{PatchOptions, PatchStyle};
 use atoll_api::query::Query;
+use atoll_api::{ApiResult, Reason};
 use axum::body::Body;
 use http::Response;
 
@@ -25,9 +25,16 @@ pub(super) async fn answer(
     let kind = body::patch_kind(asked, target)?;
     let style = if kind == PatchKind::Apply { PatchStyle::Apply } else { PatchStyle::Other };
     let options = PatchOptions::from_query(&Query::parse(&asked.query), style)?;
-    let body = body::read_patch(asked, target, kind, body).await?;
-    let patch = Patch { kind, body, force: if options.force { Force::Yes } else { Force::No } };
     let name = asked.object_name(target);
+    let body = match body::read_patch(asked, target, kind, body).await {
+        Ok(body) => body,
+        // A patch is read when there is something to apply it to, as in Kubernetes (handlers/patch.go).
+        Err(error) if kind != PatchKind::Apply && error.reason() == Reason::BadRequest => {
+            return Err(api.registry.find(&asked.cx, target, &name).err().unwrap_or(error));
+        }
+        Err(error) => return Err(error),
+    };
+    let patch = Patch { kind, body, force: if options.force { Force::Yes } else { Force::No } };
     let written = api.registry.patch(&asked.cx, target, &name, part, patch, &options.write).await?;
     answer::written(asked, target, written)
 }

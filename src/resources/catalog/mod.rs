@@ -115,7 +115,7 @@ impl Types {
 impl Catalog for Types {
     fn schema(&self, index: u16) -> &Schema {
         let definition = &self.definitions()[usize::from(index)];
-        definition.schema.get_or_init(|| schema::of_type(self.facts(index)))
+        definition.schema.get_or_init(|| schema::of_type(definition.name, self.facts(index)))
     }
 }
 

@@ -8,17 +8,20 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::TYPES;
-use super::facts::{FieldFacts, TypeFacts, TypeName};
+use super::facts::{FieldFacts, Presence, TypeFacts, TypeName};
 use crate::schema::{Additional, Catalog, Link, ListType, MapType, PatchStrategy, Schema, SchemaType};
 
-/// The schema of a type of the table.
-pub(super) fn of_type(facts: &TypeFacts) -> Schema {
+/// The schema of a type of the table, by its name such as `core.v1.PodSpec`.
+pub(super) fn of_type(name: &str, facts: &TypeFacts) -> Schema {
+    // Go knows a type by the last part of its package.
+    let go_type = name.split_once('.').map(|(_, type_name)| type_name.into());
     let properties: BTreeMap<Arc<str>, Link> =
         facts.fields.iter().map(|(name, field)| (name.as_str().into(), of_field(field))).collect();
     Schema {
         kind: Some(SchemaType::Object),
         properties,
         map_type: map_type(facts.map_type.as_deref()),
+        go_type,
         ..Schema::default()
     }
 }
@@ -28,7 +31,8 @@ fn of_field(field: &FieldFacts) -> Link {
     let patch = patch_strategy(field);
     let list_type = field.list.as_ref().map(list_type);
     let map_type = map_type(field.map_type.as_deref());
-    if patch == PatchStrategy::default() && list_type.is_none() && map_type.is_none() && field.default.is_none() {
+    let default = field.default.clone().or_else(|| zero(field));
+    if patch == PatchStrategy::default() && list_type.is_none() && map_type.is_none() && default.is_none() {
         return link;
     }
     let mut schema = match link {
@@ -38,8 +42,20 @@ fn of_field(field: &FieldFacts) -> Link {
     schema.patch = patch;
     schema.list_type = list_type;
     schema.map_type = map_type.or(schema.map_type);
-    schema.default.clone_from(&field.default);
+    schema.default = default;
     schema.into()
+}
+
+/// What OpenAPI says is the default of a scalar that Go always writes. It matters for the keys of lists: an element that
+/// leaves its key out has this one.
+fn zero(field: &FieldFacts) -> Option<Value> {
+    match field.type_name {
+        _ if field.presence != Presence::Zero => None,
+        TypeName::String => Some("".into()),
+        TypeName::Int32 | TypeName::Int64 => Some(0.into()),
+        TypeName::Boolean => Some(false.into()),
+        _ => None,
+    }
 }
 
 fn of_name(name: &TypeName) -> Link {

@@ -48,7 +48,7 @@ fn validate_create(map: &Object, errors: &mut FieldErrors) {
         total += bytes(value).len();
     }
     if total > MAX_DATA {
-        errors.push(FieldError::too_long(&FieldPath::root(), MAX_DATA));
+        errors.push(FieldError::too_long(&FieldPath::new("[]"), MAX_DATA));
     }
 }
 

@@ -35,6 +35,7 @@ impl Computed for Finalize {
                     if finalizers.as_array().is_none_or(Vec::is_empty) {
                         namespace.map_mut("spec").remove("finalizers");
                     }
+                    call.target.resource.default(&call.target.version().version, &mut namespace);
                     Ok(namespace)
                 })
                 .await?;

@@ -1,0 +1,169 @@
+//! What kube-apiserver 1.36 answers to requests at the edges: compared with a real one, beyond what is recorded.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::requests::{CONFIG_MAPS, config_map};
+use crate::server::{APPLY_PATCH, Atoll, Client, JSON_PATCH, MERGE_PATCH};
+
+const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/default/deployments";
+const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+
+async fn team() -> (Atoll, Client) {
+    let atoll = Atoll::start().await;
+    let client = atoll.cluster("team").await;
+    client.post(CONFIG_MAPS, config_map("there", "x")).await.expect(201);
+    (atoll, client)
+}
+
+#[track_caller]
+fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn versions_that_are_no_numbers_are_told_as_kubernetes_tells_them() {
+    let (_atoll, client) = team().await;
+    let mut named = config_map("new", "x");
+    named["metadata"]["resourceVersion"] = "5".into();
+    let refused = client.post(CONFIG_MAPS, named).await.expect(500);
+    assert_eq!(refused["message"], "resourceVersion should not be set on objects to be created");
+    let change = json!({"metadata": {"resourceVersion": "abc"}});
+    let refused = client.patch(&format!("{CONFIG_MAPS}/there"), MERGE_PATCH, change).await.expect(500);
+    assert_eq!(refused["message"], "strconv.ParseUint: parsing \"abc\": invalid syntax");
+    client.get(&format!("{CONFIG_MAPS}?resourceVersion=abc")).await.refused(400, "BadRequest");
+}
+
+#[tokio::test]
+async fn a_page_goes_on_at_its_own_version_only_and_version_zero_knows_no_pages() {
+    let (_atoll, client) = team().await;
+    client.post(CONFIG_MAPS, config_map("too", "x")).await.expect(201);
+    let page = client.get(&format!("{CONFIG_MAPS}?limit=1")).await.expect(200);
+    let token = text(&page, "/metadata/continue");
+    assert!(!token.is_empty(), "{page}");
+    client.get(&format!("{CONFIG_MAPS}?limit=1&continue={token}&resourceVersion=5")).await.refused(400, "BadRequest");
+    let all = client.get(&format!("{CONFIG_MAPS}?limit=1&resourceVersion=0")).await.expect(200);
+    assert!(all["items"].as_array().is_some_and(|items| items.len() >= 2), "{all}");
+    assert_eq!(text(&all, "/metadata/continue"), "");
+}
+
+#[tokio::test]
+async fn a_watch_from_a_version_still_to_come_is_silent() {
+    let (_atoll, client) = team().await;
+    let mut watch = client.watch(&format!("{CONFIG_MAPS}?resourceVersion=999999&timeoutSeconds=1")).await;
+    client.post(CONFIG_MAPS, config_map("unseen", "x")).await.expect(201);
+    assert_eq!(watch.next().await, None);
+}
+
+#[tokio::test]
+async fn what_a_client_says_of_generation_and_deletion_stays_where_nobody_counts() {
+    let (_atoll, client) = team().await;
+    let mut object = config_map("counted", "x");
+    object["metadata"]["generation"] = 7.into();
+    object["metadata"]["deletionTimestamp"] = "2001-01-01T00:00:00Z".into();
+    object["metadata"]["deletionGracePeriodSeconds"] = 5.into();
+    let made = client.post(CONFIG_MAPS, object).await.expect(201);
+    assert_eq!(made["metadata"]["generation"], 7);
+    assert!(!made.to_string().contains("deletion"), "{made}");
+}
+
+#[tokio::test]
+async fn deletions_take_their_options_in_any_encoding() {
+    let (_atoll, client) = team().await;
+    let path = format!("{CONFIG_MAPS}/there");
+    client.send(Method::DELETE, &path, "text/plain", "x").await.refused(415, "UnsupportedMediaType");
+    let dry = "kind: DeleteOptions\napiVersion: v1\ndryRun: [All]\n";
+    client.send(Method::DELETE, &path, "application/yaml", dry).await.expect(200);
+    client.get(&path).await.expect(200);
+    // k8s\0, TypeMeta of v1 DeleteOptions, and a message with `dryRun: [All]`.
+    let mut bytes = b"k8s\0\x0a\x13\x0a\x02v1\x12\x0dDeleteOptions\x12\x05\x2a\x03All".to_vec();
+    client.send(Method::DELETE, &path, "application/vnd.kubernetes.protobuf", bytes.clone()).await.expect(200);
+    client.get(&path).await.expect(200);
+    bytes.truncate(25);
+    bytes.extend_from_slice(b"\x12\x00");
+    client.send(Method::DELETE, &path, "application/vnd.kubernetes.protobuf", bytes).await.expect(200);
+    client.get(&path).await.refused(404, "NotFound");
+}
+
+#[tokio::test]
+async fn patches_mean_the_object_that_is_there() {
+    let (_atoll, client) = team().await;
+    let path = format!("{CONFIG_MAPS}/there");
+    client.patch(&path, MERGE_PATCH, json!({"metadata": {"uid": "other"}})).await.refused(422, "Invalid");
+    client.send(Method::PATCH, &format!("{CONFIG_MAPS}/absent"), JSON_PATCH, "[{").await.refused(404, "NotFound");
+    client.send(Method::PATCH, &path, JSON_PATCH, "[{").await.refused(400, "BadRequest");
+    let applied = format!("{path}?fieldManager=it");
+    for body in [
+        json!({"metadata": {"name": "there"}}),
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": "x-"}}),
+    ] {
+        client.patch(&applied, APPLY_PATCH, body).await.refused(400, "BadRequest");
+    }
+}
+
+#[tokio::test]
+async fn an_applied_element_without_its_key_is_for_validation_to_refuse() {
+    let (_atoll, client) = team().await;
+    let deployment = |container: Value| {
+        json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"},
+            "spec": {"selector": {"matchLabels": {"a": "b"}},
+                "template": {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [container]}}},
+        })
+    };
+    client.post(DEPLOYMENTS, deployment(json!({"name": "c", "image": "i"}))).await.expect(201);
+    let path = format!("{DEPLOYMENTS}/web?fieldManager=it");
+    let refused = client.patch(&path, APPLY_PATCH, deployment(json!({"image": "i"}))).await;
+    assert_eq!(text(&refused.json(), "/details/causes/0/field"), "spec.template.spec.containers[1].name");
+    refused.refused(422, "Invalid");
+}
+
+#[tokio::test]
+async fn methods_that_a_path_does_not_have_are_refused() {
+    let (_atoll, client) = team().await;
+    for (method, path, status, reason) in [
+        (Method::PUT, "/version", 405, "MethodNotAllowed"),
+        (Method::POST, "/version", 405, "MethodNotAllowed"),
+        (Method::GET, "/api/v1/bindings", 404, "NotFound"),
+        (Method::PUT, "/api/v1/bindings", 404, "NotFound"),
+        (Method::GET, "/api/v1/namespaces/default/pods/absent/log", 404, "NotFound"),
+    ] {
+        client.send(method, path, "application/json", "{}").await.refused(status, reason);
+    }
+    for path in [CONFIG_MAPS, "/version", "/api/v1"] {
+        assert_eq!(client.send(Method::HEAD, path, "", "").await.status, 405, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_shown_is_refused_before_it_is_looked_for() {
+    let (_atoll, client) = team().await;
+    for accept in ["text/html", "application/json;as=Table", "application/json;as=Nope;g=meta.k8s.io;v=v1"] {
+        client.get_as(&format!("{CONFIG_MAPS}/absent"), accept).await.refused(406, "NotAcceptable");
+    }
+    client.get_as("/openid/v1/jwks", "application/json").await.refused(406, "NotAcceptable");
+}
+
+#[tokio::test]
+async fn discovery_lists_groups_by_priority_and_can_be_had_in_protobuf() {
+    let (_atoll, client) = team().await;
+    let groups = client.get("/apis").await.expect(200);
+    let names: Vec<&str> = (0..3).map(|i| text(&groups, &format!("/groups/{i}/name"))).collect();
+    assert!(names.contains(&"apps") && names.contains(&"events.k8s.io"), "{names:?}");
+    let pods = client.get_as("/api", AGGREGATED).await.expect(200).to_string();
+    assert!(pods.contains(r#"{"group":"","kind":"Pod","version":""}"#), "{pods}");
+    for path in ["/api", "/api/v1", "/apis", "/apis/apps", "/apis/apps/v1"] {
+        let answer = client.get_as(path, "application/vnd.kubernetes.protobuf").await;
+        assert!(answer.status == 200 && answer.body.starts_with(b"k8s\0"), "{path}: {}", answer.text());
+    }
+    let paths = client.get("/").await.expect(200)["paths"].to_string();
+    assert!(paths.contains("\"/apis/apps/v1\"") && paths.contains("\"/version\""), "{paths}");
+}
+
+#[tokio::test]
+async fn a_namespace_with_a_generated_name_carries_it_as_a_label() {
+    let (_atoll, client) = team().await;
+    let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"generateName": "made-"}});
+    let made = client.post("/api/v1/namespaces", body).await.expect(201);
+    assert_eq!(made["metadata"]["labels"]["kubernetes.io/metadata.name"], made["metadata"]["name"]);
+}
