@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
 use jiff::Timestamp;
 
 use super::caller::Caller;
-use super::{Api, answer, body, discovery, health, issuer, openapi, verbs};
+use super::{Api, answer, body, discovery, fresh, health, issuer, openapi, verbs};
 use crate::authz::Attributes;
 use crate::authz::forbidden::forbidden;
 use crate::request::{self, ClusterPath, RequestContext, RequestInfo};
@@ -93,7 +93,7 @@ impl Seen {
     }
 }
 
-/// Path, cluster, identity, rights, verb: in this order, each refusing what the next must not see.
+/// Path, freshness, cluster, identity, rights, verb: in this order, each refusing what the next must not see.
 async fn serve(api: &Arc<Api>, request: Request<Body>) -> (Response<Body>, Seen) {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path();
@@ -108,11 +108,15 @@ async fn serve(api: &Arc<Api>, request: Request<Body>) -> (Response<Body>, Seen)
         Ok(info) => info,
         Err(error) => return refused(error, Seen::default()),
     };
+    let mut seen = Seen::of(&scope, &info);
+    // Before anything is read: who asks and what they may is stored too.
+    if let Err(error) = fresh::catch_up(api, &info, query).await {
+        return refused(error, seen);
+    }
     let cluster = match &scope {
         ClusterScope::One(name) => name.clone(),
         ClusterScope::All => LogicalClusterName::root(),
     };
-    let mut seen = Seen::of(&scope, &info);
     let now = Timestamp::now();
     let caller = Caller::of(&parts);
     let recognised = match caller.recognise(api, &cluster, &info, now) {

@@ -38,7 +38,7 @@ pub(super) fn answer(api: &Api, asked: &Asked) -> ApiResult<Option<Response<Body
 
 /// Each check by name, and whether it passes.
 fn checks(api: &Api) -> Vec<(&'static str, bool)> {
-    let storing = !api.metrics.store_failed();
+    let storing = !api.metrics.store_failed() && api.registry.store().silence() < super::fresh::READY_WITHIN;
     vec![
         ("ping", true),
         ("log", true),

@@ -8,6 +8,7 @@ mod caller;
 mod chain;
 mod discovery;
 mod drain;
+mod fresh;
 mod health;
 mod issuer;
 mod openapi;

@@ -89,9 +89,20 @@ pub(super) fn store_failed(error: CommitError) -> ApiError {
         CommitError::TooLarge { .. } => {
             ApiError::new(Reason::RequestEntityTooLarge, "the object is too large to be stored")
         }
-        CommitError::Unavailable { .. } => {
-            ApiError::new(Reason::ServiceUnavailable, "the store cannot take writes just now; try again")
+        CommitError::Unreachable { .. } => {
+            ApiError::new(Reason::ServiceUnavailable, "the store cannot be reached just now, and nothing was written; try again")
+                .caused_by(error)
         }
+        CommitError::Unavailable { .. } => ApiError::new(
+            Reason::Timeout,
+            "the store did not confirm the write in time: it may have happened or not; read the object before trying again",
+        )
+        .caused_by(error),
+        CommitError::Full { .. } => ApiError::new(
+            Reason::ServiceUnavailable,
+            "the store is full and nothing was written; its administrator must make room (etcd: compact, defragment, raise the quota, disarm the alarm)",
+        )
+        .caused_by(error),
         other => ApiError::internal("the store failed").caused_by(other),
     }
 }

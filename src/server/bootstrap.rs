@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::authz::rbac;
 use crate::registry::encode;
-use crate::storage::{CommitError, Key, Store, Txn};
+use crate::storage::{Action, CommitError, Expect, Key, Store, Txn};
 use crate::tenancy::Cluster;
 
 /// The name that stands for Atoll's own kinds among the resources of the system cluster.
@@ -42,7 +42,8 @@ pub(super) enum Found {
 
 /// Writes what is missing; on a store that was used before, nothing.
 pub(super) async fn ensure(store: &Arc<Store>) -> Result<Found, Error> {
-    if store.get(&identity_key()).is_some() {
+    let identity = identity_key();
+    if store.get(&identity).is_some() {
         return Ok(Found::Used);
     }
     let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
@@ -53,10 +54,16 @@ pub(super) async fn ensure(store: &Arc<Store>) -> Result<Found, Error> {
         metadata.insert("creationTimestamp".into(), now.clone().into());
         let key = Key::new(resource, LogicalClusterName::root(), object.namespace(), object.name());
         let bytes = encode::encode(&object).map_err(Error::Encode)?;
-        txn = txn.and(key, crate::storage::Expect::Absent, crate::storage::Action::Put(bytes));
+        // Where there is no identity, there is nothing else: all of it is written in one transaction.
+        let expect = if key == identity { Expect::Absent } else { Expect::Any };
+        txn = txn.and(key, expect, Action::Put(bytes));
     }
-    store.commit(txn).await.map_err(Error::Commit)?;
-    Ok(Found::Empty)
+    match store.commit(txn).await {
+        Ok(_) => Ok(Found::Empty),
+        // Another server over the same store was faster, and has written the same.
+        Err(CommitError::Conflict { .. }) if store.get(&identity).is_some() => Ok(Found::Used),
+        Err(error) => Err(Error::Commit(error)),
+    }
 }
 
 fn objects() -> Vec<(GroupResource, Object)> {

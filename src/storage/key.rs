@@ -9,7 +9,7 @@ use std::sync::Arc;
 use atoll_api::{GroupResource, LogicalClusterName};
 
 /// What every encoded key begins with.
-const PREFIX: &str = "/atoll/";
+pub(super) const PREFIX: &str = "/atoll/";
 
 /// The address of one value: a resource, a logical cluster, a namespace and a name.
 ///

@@ -6,6 +6,7 @@ pub mod cache;
 #[cfg(any(test, feature = "test-util"))]
 pub mod conformance;
 pub mod embedded;
+pub mod etcd;
 mod feed;
 pub mod key;
 mod memory;
@@ -14,26 +15,32 @@ mod tests;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
 pub use cache::{
-    CloseReason, ClusterUsage, Entry, Event, EventKind, Labels, ListQuery, Page, ReadError, Store, StoreOptions,
-    WatchItem, WatchQuery, Watcher,
+    Behind, CloseReason, ClusterUsage, Entry, Event, EventKind, Labels, ListQuery, Page, ReadError, Store,
+    StoreOptions, WatchItem, WatchQuery, Watcher,
 };
 pub use embedded::Embedded;
+pub use etcd::Etcd;
 pub use key::{Key, KeyError, KeyRange, Position};
 pub use memory::Memory;
 
 /// The most bytes, keys and values together, that one transaction may carry.
 pub const MAX_TXN_BYTES: usize = 4 << 20;
 
+/// The most expectations, other than [`Expect::Any`], that one transaction may have: etcd takes no more.
+pub const MAX_TXN_CHECKS: usize = 120;
+
 /// An engine: keeps values under keys and gives every change one place in one order.
 ///
 /// # The contract
 ///
-/// *Revisions.* One 64-bit counter for the whole store. An empty store is at revision 1. Each transaction that
+/// *Revisions.* One 64-bit counter for the whole store. An empty store is at revision 1, or a little later where the engine
+/// keeps notes of its own, or others keep something else in the same place. Each transaction that
 /// changes something takes the next revision, or a later one: revisions of commits grow strictly, in the order in which
 /// commits happen, and need not be consecutive. A value's revision is that of the transaction which last put it. One that changes nothing
 /// takes no revision and answers the current one.
@@ -49,7 +56,7 @@ pub const MAX_TXN_BYTES: usize = 4 << 20;
 /// *Changes.* Every change reaches every sink, in the order of revisions, without gaps, all changes of one revision in
 /// one batch, whoever made them, the caller's own included. An engine that lives in this process hands a
 /// transaction's changes to the sinks after it is durable and before its commit resolves; a remote one may do so later, and the
-/// cache waits.
+/// cache waits. A commit resolves with [`CommitError::Conflict`] only after the sinks heard of what it conflicted with.
 ///
 /// *Values* are opaque. Engines never look into them.
 ///
@@ -78,14 +85,34 @@ pub trait Backend: Send + Sync + 'static {
     /// other writers' wait short.
     fn delete_range(&self, range: KeyRange, limit: usize) -> BoxFuture<'_, Result<RangeDeleted, CommitError>>;
 
-    /// The revision of the last commit, by whomever; a remote engine asks its server.
+    /// The revision of the last commit, by whomever; a remote engine asks its server, and sees to it that the sinks soon
+    /// hear of everything up to that revision, if only as progress.
     fn revision(&self) -> BoxFuture<'_, Result<u64, BackendError>>;
 
     /// Permits the engine to forget how the state was before `revision`; live values stay.
     fn compact(&self, revision: u64) -> BoxFuture<'_, Result<(), BackendError>>;
 
+    /// Who else may write to the same store.
+    fn writers(&self) -> Writers {
+        Writers::ThisProcess
+    }
+
+    /// For how long the engine has not heard of its server; nothing where there is none.
+    fn silence(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// Finishes what was begun, then stops: later commits answer [`CommitError::Fatal`] and sinks are told. Idempotent.
     fn close(&self) -> BoxFuture<'_, ()>;
+}
+
+/// Who writes to a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writers {
+    /// This process alone: what it was told of is all there is.
+    ThisProcess,
+    /// Others too: only the engine's server knows whether there is more.
+    Others,
 }
 
 /// Takes the changes of an engine: the cache, or a test.
@@ -213,6 +240,24 @@ pub enum CommitError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// The store has no room left; nothing happened. Reads go on, and so do writes once somebody has made room.
+    #[error("the store is full: {reason}")]
+    Full {
+        /// What happened, for the log.
+        reason: Arc<str>,
+    },
+    /// The engine's server refuses this transaction, or this client; nothing happened.
+    #[error("the store refuses: {reason}")]
+    Refused {
+        /// What it said, for the log.
+        reason: Arc<str>,
+    },
+    /// The engine's server cannot be reached, or takes no writes now; nothing happened.
+    #[error("the store cannot be reached: {reason}")]
+    Unreachable {
+        /// What happened, for the log.
+        reason: Arc<str>,
+    },
     /// The engine cannot be reached or did not answer in time: the transaction may or may not have happened.
     #[error("the store does not answer: {reason}")]
     Unavailable {
@@ -292,10 +337,24 @@ pub enum Durability {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The URL names no engine.
-    #[error("{url:?} is not a store: use a directory, file:///directory, or memory://")]
+    #[error("{url:?} is not a store: use a directory, file:///directory, etcd://host:port, or memory://")]
     Url {
         /// What was given.
         url: String,
+    },
+    /// The URL begins as one of etcd, but goes on otherwise.
+    #[error("the store's URL {why}; write etcd://HOST:PORT,HOST:PORT/PREFIX or etcd+https://…?ca-file=FILE")]
+    EtcdUrl {
+        /// What is wrong with it, as the rest of a sentence.
+        why: String,
+    },
+    /// No server answered, or it refused.
+    #[error("the etcd at {place} cannot be used: {reason}")]
+    NotReached {
+        /// Its endpoints.
+        place: String,
+        /// What happened.
+        reason: Arc<str>,
     },
     /// Another process has the store open.
     #[error(
@@ -334,8 +393,12 @@ pub enum OpenError {
     },
 }
 
-/// Opens the engine that a URL names: `memory://`, `file:///var/lib/atoll`, or a plain path of a directory.
+/// Opens the engine that a URL names: `memory://`, `file:///var/lib/atoll`, a plain path of a directory, or
+/// `etcd://host:port,host:port/prefix` ([`etcd::Target`] says what else such a URL may hold).
 pub async fn open(url: &str, options: Options) -> Result<Arc<dyn Backend>, OpenError> {
+    if let Some(target) = etcd::Target::parse(url) {
+        return Ok(Etcd::open(target?).await?);
+    }
     if url == "memory://" || url == "memory:" {
         return Ok(Memory::new());
     }
@@ -388,6 +451,10 @@ impl Txn {
         let size = keys.iter().map(Vec::len).sum::<usize>() + self.ops.iter().map(|op| op.action.size()).sum::<usize>();
         if size > MAX_TXN_BYTES {
             return Err(CommitError::TooLarge { size, limit: MAX_TXN_BYTES });
+        }
+        let mut checks = self.ops.iter().enumerate().filter(|(_, op)| op.expect != Expect::Any);
+        if let Some((index, _)) = checks.nth(MAX_TXN_CHECKS) {
+            return Err(CommitError::Malformed { index, why: "too many expectations stand before it" });
         }
         if keys.len() > 1 {
             let mut seen = std::collections::HashSet::with_capacity(keys.len());

@@ -10,6 +10,7 @@ mod clusters;
 mod entry;
 mod event;
 mod floors;
+mod fresh;
 mod groups;
 mod index;
 mod list;
@@ -45,6 +46,8 @@ pub use clusters::ClusterUsage;
 pub use entry::{Entry, Labels, VALUE_PREFIX};
 pub use event::{Event, EventKind};
 use floors::Floors;
+pub use fresh::Behind;
+use fresh::Rounds;
 pub use groups::CloseReason;
 pub use list::{ListQuery, Page, ReadError};
 pub use watch::{WatchItem, WatchQuery, Watcher};
@@ -79,6 +82,7 @@ pub struct Store {
     loaded: AtomicU64,
     history: AtomicI64,
     floors: Floors,
+    rounds: Rounds,
     bell: Arc<Bell>,
     /// Sweeps old history and wakes crowds of watchers.
     attendant: Mutex<Option<tokio::task::JoinHandle<()>>>,
@@ -129,6 +133,7 @@ impl Store {
             loaded: AtomicU64::new(0),
             history: AtomicI64::new(0),
             floors: Floors::default(),
+            rounds: Rounds::default(),
             bell: Arc::default(),
             attendant: Mutex::new(None),
         });

@@ -2,6 +2,9 @@
 //! disk or the engine fails.
 
 mod contract;
+mod etcd;
+#[path = "../../../tests/it/etcd.rs"]
+mod etcd_server;
 mod faulty;
 mod files;
 mod power_loss;
