@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::Failure;
 use crate::admission::{Addresses, WebhookSettings};
 use crate::authn::signed::Issuer;
+use crate::resources::AddressRange;
 use crate::server::{self, Server};
 use crate::storage::Durability;
 
@@ -38,6 +39,10 @@ pub(super) struct Serve {
     /// control-plane, workloads, all) and resources (deployments.apps), separated by commas.
     #[arg(long, value_name = "SETS", value_delimiter = ',', default_value = "control-plane")]
     resources: Vec<String>,
+    /// The IPv4 addresses that services may have, the same in each logical cluster, such as 10.96.0.0/12
+    /// [default: any; those that are given come from 10.0.0.0/8]
+    #[arg(long, value_name = "CIDR")]
+    service_cluster_ip_range: Option<String>,
     /// When a write is acknowledged: after it survives a power loss, or at once.
     #[arg(long, value_enum, default_value_t = Durable::Full)]
     durability: Durable,
@@ -111,6 +116,9 @@ impl Serve {
         if let Some(file) = &self.token_auth_file {
             builder = builder.token_auth_file(file);
         }
+        if let Some(range) = &self.service_cluster_ip_range {
+            builder = builder.service_addresses(service_addresses(range)?);
+        }
         if let Some(url) = &self.token_issuer {
             builder = builder.token_issuer(issuer(url)?);
         }
@@ -139,6 +147,12 @@ impl Serve {
         println!("  atoll kubeconfig team-a > team-a.yaml  # hand it to its users");
         println!("  kubectl --kubeconfig team-a.yaml api-resources");
     }
+}
+
+fn service_addresses(text: &str) -> Result<AddressRange, Failure> {
+    AddressRange::parse(text).ok_or_else(|| {
+        Failure::new(format!("--service-cluster-ip-range {text:?} is no IPv4 range of at least four addresses; give one such as 10.96.0.0/12"))
+    })
 }
 
 /// Each cluster is an issuer of its own below this URL.

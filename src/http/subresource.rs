@@ -13,6 +13,7 @@ use super::verbs::method_not_allowed;
 use super::{Api, answer, body};
 use crate::patch::apply::Force;
 use crate::registry::computed::{Call, Computed};
+use crate::registry::connect::{Connection, Connector, Way};
 use crate::registry::descriptor::Subresource;
 use crate::registry::{self, Patch, PatchKind, Target};
 
@@ -65,6 +66,9 @@ async fn by_handler(
     if !verbs.iter().any(|verb| verb.as_str() == asked.info.verb) {
         return Err(method_not_allowed());
     }
+    if let Some(connector) = api.surfaces.connector(&target.descriptor().resource, sub.name()) {
+        return connect(api, asked, target, &*connector);
+    }
     let Some(computed) = api.surfaces.computed(&target.descriptor().resource, sub.name()) else {
         api.registry.find(&asked.cx, target, &asked.object_name(target))?;
         let (resource, sub) = (&target.descriptor().resource.resource, sub.name());
@@ -90,6 +94,28 @@ async fn by_handler(
         _ => body::read_kind(asked, kind, body).await?,
     };
     compute(api, asked, target, &*computed, body, &options).await
+}
+
+/// Answers a request to be connected as far as stored objects tell; further there is no way from here.
+fn connect(api: &Arc<Api>, asked: &Asked, target: &Target, connector: &dyn Connector) -> ApiResult<Response<Body>> {
+    let connection = Connection {
+        cx: &asked.cx,
+        registry: &api.registry,
+        target,
+        subresource: &asked.info.subresource,
+        name: asked.object_name(target),
+        query: &Query::parse(&asked.query),
+    };
+    match connector.find(&connection)? {
+        Way::Nowhere => Ok(answer::empty(StatusCode::NO_CONTENT)),
+        Way::Node(node) => {
+            let sub = format!("{}/{}", target.descriptor().resource.resource, asked.info.subresource);
+            let why = format!(
+                "nothing connects this server with node {node:?}, so it cannot provide {sub}; ask the physical cluster"
+            );
+            Err(ApiError::new(atoll_api::Reason::ServiceUnavailable, why))
+        }
+    }
 }
 
 /// Lets a handler answer.

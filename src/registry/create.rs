@@ -3,6 +3,7 @@
 use atoll_api::options::WriteOptions;
 use atoll_api::{ApiError, ApiResult, GroupKind, Object, Reason, ResourceVersion};
 
+use super::claim::outrun;
 use super::decode::Body;
 use super::resource::Part;
 use super::tracking::Tracked;
@@ -74,6 +75,7 @@ impl Registry {
         decode::default(&working, &mut object)?;
         meta::drop_repeated_owners(cx, &mut object);
         self.ready(cx, &working, &mut object);
+        self.settle_claims(cx, &working, &mut object, None)?;
         let generated = object.name().is_empty() && !object.generate_name().is_empty();
         let attempts = if generated { NAME_ATTEMPTS } else { 1 };
         for attempt in 1..=attempts {
@@ -168,12 +170,14 @@ impl Registry {
             let bytes = encode::encode(&companion.object)?;
             ops.push(Op { key, expect: Expect::Absent, action: Action::Put(bytes) });
         }
+        ops.extend(self.claim_ops(cx, target, None, Some(object))?);
         match self.commit(cx, target, ops).await? {
             Some(revision) => {
                 let json = self.shown_after(target, &key, revision, object)?;
                 self.followed(cx, target, &name).await;
                 Ok(Written { json, created: true })
             }
+            None if self.store.get(&key).is_none() => Err(outrun()),
             None => Err(ApiError::already_exists(&target.shown(), name.name)),
         }
     }

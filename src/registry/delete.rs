@@ -94,6 +94,7 @@ impl Registry {
         options: &DeleteOptions,
     ) -> ApiResult<Option<Deleted>> {
         let uid = old.uid().to_owned();
+        let released = self.claim_ops(cx, target, Some(&old), None)?;
         let (action, kept) = match plan(cx, target, old, options) {
             Plan::MarkAndRemove(object) => return self.mark_and_remove(cx, target, key, entry, *object, options).await,
             Plan::Nothing => {
@@ -106,7 +107,11 @@ impl Registry {
             entry.revision
         } else {
             let op = Op { key: key.clone(), expect: Expect::Revision(entry.revision), action };
-            match self.commit(cx, target, vec![op]).await? {
+            let mut ops = vec![op];
+            if kept.is_none() {
+                ops.extend(released);
+            }
+            match self.commit(cx, target, ops).await? {
                 Some(revision) => revision,
                 None => return Ok(None),
             }

@@ -6,8 +6,10 @@ pub mod descriptor;
 pub mod encode;
 pub mod resource;
 
+pub mod claim;
 mod commit;
 pub mod computed;
+pub mod connect;
 mod create;
 mod decode;
 mod delete;
@@ -32,6 +34,7 @@ use atoll_api::{
 };
 use bytes::Bytes;
 
+use self::claim::Claimer;
 pub use self::decode::{Body, cannot_be_handled, decode};
 pub use self::delete::Deleted;
 use self::descriptor::{Descriptor, ResourceVersionInfo};
@@ -52,6 +55,7 @@ pub struct Registry {
     admission: admission::Chain,
     authorizer: Arc<dyn Authorizer>,
     followers: Vec<(GroupResource, Arc<dyn Follower>)>,
+    claimers: Vec<(GroupResource, Arc<dyn Claimer>)>,
 }
 
 /// A resource in one of its versions, as a request names it.
@@ -212,7 +216,7 @@ impl Registry {
         authorizer: Arc<dyn Authorizer>,
         followers: Vec<(GroupResource, Arc<dyn Follower>)>,
     ) -> Self {
-        Self { store, admission, authorizer, followers }
+        Self { store, admission, authorizer, followers, claimers: Vec::new() }
     }
 
     /// The store below.

@@ -198,6 +198,9 @@ impl Registry {
         decode::default(&working, &mut new)?;
         meta::drop_repeated_owners(cx, &mut new);
         ready(cx, &working, change.part, &mut new, &old);
+        if change.part == Part::Main {
+            self.settle_claims(cx, &working, &mut new, Some(&old))?;
+        }
         check_changed(cx, target, change.part, &new, &old)?;
         self.admission.validate(cx, &attributes, Some(&new), Some(&old)).await?;
         Ok(Revised { new, old, attributes })
@@ -220,7 +223,9 @@ impl Registry {
         if options.dry_run || gone {
             if gone && !options.dry_run {
                 let op = Op { key: key.clone(), expect: Expect::Revision(entry.revision), action: Action::Delete };
-                if self.commit(cx, target, vec![op]).await?.is_none() {
+                let mut ops = vec![op];
+                ops.extend(self.claim_ops(cx, target, Some(old), None)?);
+                if self.commit(cx, target, ops).await?.is_none() {
                     return Ok(None);
                 }
             }
@@ -235,7 +240,9 @@ impl Registry {
             return done(out.into());
         }
         let op = Op { key: key.clone(), expect: Expect::Revision(entry.revision), action: Action::Put(bytes) };
-        match self.commit(cx, target, vec![op]).await? {
+        let mut ops = vec![op];
+        ops.extend(self.claim_ops(cx, target, Some(old), Some(new))?);
+        match self.commit(cx, target, ops).await? {
             Some(revision) => done(self.shown_after(target, key, revision, new)?),
             None => Ok(None),
         }

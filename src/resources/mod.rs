@@ -51,11 +51,14 @@ use crate::authn::{SignedTokens, Union};
 use crate::authz::Authorizer;
 use crate::authz::rbac::Rbac;
 use crate::authz::stored::StoredUnderlay;
+use crate::registry::claim::Claimer;
 use crate::registry::computed::Computed;
+use crate::registry::connect::Connector;
 use crate::registry::follow::Follower;
 
+pub use core::service::claims::AddressRange;
 pub use kind::Builtin;
-pub use surface::{Handler, Surfaces, definitions};
+pub use surface::{Connecting, Handler, Surfaces, definitions};
 
 /// What kinds need that do more than being stored.
 pub struct Services {
@@ -115,6 +118,21 @@ pub fn handlers(services: &Services) -> Vec<Handler> {
     all.into_iter().map(|(resource, subresource, computed)| Handler { resource, subresource, computed }).collect()
 }
 
+/// Those who find where connections through subresources lead.
+pub fn connectors() -> Vec<Connecting> {
+    let ways: Arc<dyn Connector> = Arc::new(core::connect::Ways::new());
+    let through: [(&str, &[&'static str]); 3] =
+        [("nodes", &["proxy"]), ("pods", &["attach", "exec", "log", "portforward", "proxy"]), ("services", &["proxy"])];
+    let all =
+        through.into_iter().flat_map(|(resource, subresources)| subresources.iter().map(move |sub| (resource, *sub)));
+    let connecting = |(resource, subresource)| Connecting {
+        resource: GroupResource::new("", resource),
+        subresource,
+        connector: Arc::clone(&ways),
+    };
+    all.map(connecting).collect()
+}
+
 /// Those who act on writes of a resource before the writes are answered, in their order.
 pub fn followers(services: &Services) -> Vec<(GroupResource, Arc<dyn Follower>)> {
     let rbac = || Arc::clone(&services.rbac);
@@ -131,6 +149,11 @@ pub fn followers(services: &Services) -> Vec<(GroupResource, Arc<dyn Follower>)>
         followers.push((GroupResource::new(crate::authz::rbac::GROUP, resource), Arc::clone(&share)));
     }
     followers
+}
+
+/// Those who give objects of a resource what must be unique in their cluster.
+pub fn claimers(range: AddressRange) -> Vec<(GroupResource, Arc<dyn Claimer>)> {
+    vec![(GroupResource::new("", "services"), Arc::new(core::service::claims::Allocator { range }))]
 }
 
 /// What is asked of writes after everything that may change them, and before they are checked.

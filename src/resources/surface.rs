@@ -14,6 +14,7 @@ use super::custom::{Custom, Everywhere, Schemas};
 use super::{Builtin, PLATFORM, sets};
 use crate::admission::{Kinds, Served};
 use crate::registry::computed::Computed;
+use crate::registry::connect::Connector;
 use crate::registry::resource::Resource;
 use crate::registry::{self, Target};
 use crate::storage::{Key, ListQuery, Store};
@@ -38,6 +39,16 @@ pub struct Handler {
     pub computed: Arc<dyn Computed>,
 }
 
+/// Who finds the way of connections through a subresource.
+pub struct Connecting {
+    /// The resource.
+    pub resource: GroupResource,
+    /// The subresource.
+    pub subresource: &'static str,
+    /// Who finds the way.
+    pub connector: Arc<dyn Connector>,
+}
+
 /// Finds what is served where.
 pub struct Surfaces {
     store: Arc<Store>,
@@ -46,6 +57,7 @@ pub struct Surfaces {
     shares: DashMap<Arc<[String]>, Arc<Share>>,
     schemas: Schemas,
     handlers: HashMap<(GroupResource, &'static str), Arc<dyn Computed>>,
+    connectors: HashMap<(GroupResource, &'static str), Arc<dyn Connector>>,
 }
 
 /// The built-in kinds of one selection.
@@ -85,7 +97,15 @@ impl Surfaces {
     pub fn new(store: Arc<Store>, clusters: Arc<Clusters>, handlers: Vec<Handler>) -> Self {
         let all = Arc::new(Share::of(&["all".to_owned(), sets::PLATFORM.to_owned()]));
         let handlers = handlers.into_iter().map(|h| ((h.resource, h.subresource), h.computed)).collect();
-        Self { store, clusters, all, shares: DashMap::new(), schemas: Schemas::default(), handlers }
+        let connectors = HashMap::new();
+        Self { store, clusters, all, shares: DashMap::new(), schemas: Schemas::default(), handlers, connectors }
+    }
+
+    /// Adds those who find where connections lead.
+    #[must_use]
+    pub fn with_connectors(mut self, connectors: Vec<Connecting>) -> Self {
+        self.connectors = connectors.into_iter().map(|c| ((c.resource, c.subresource), c.connector)).collect();
+        self
     }
 
     /// The resource of that group, version and name, if it is served there.
@@ -137,6 +157,14 @@ impl Surfaces {
         let query = ListQuery { name: Some(&name), limit: Some(1), ..ListQuery::new(&definitions, &ClusterScope::All) };
         let defined = self.store.list(query).is_ok_and(|page| !page.entries.is_empty());
         defined.then(|| Target::new(Arc::new(Everywhere::new(gvr)), 0))
+    }
+
+    /// Who finds where connections through a subresource lead, if it is for connections.
+    pub fn connector(&self, resource: &GroupResource, subresource: &str) -> Option<Arc<dyn Connector>> {
+        self.connectors
+            .iter()
+            .find(|((gr, sub), _)| gr == resource && *sub == subresource)
+            .map(|(_, connector)| connector.clone())
     }
 
     fn custom(&self, cluster: &LogicalClusterName, resource: &GroupResource) -> Option<Arc<Custom>> {

@@ -24,7 +24,7 @@ use crate::http::Api;
 use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::registry::encode::encode;
-use crate::resources::{self, Surfaces};
+use crate::resources::{self, AddressRange, Surfaces};
 use crate::storage::{self, Durability, Store};
 use crate::tenancy::Clusters;
 use atoll_controllers::SyncSettings;
@@ -41,6 +41,7 @@ pub struct Builder {
     token_auth_file: Option<PathBuf>,
     token_issuer: Issuer,
     resources: Vec<String>,
+    service_addresses: AddressRange,
     durability: Durability,
     grace: Duration,
     plugins: Vec<Arc<dyn AdmissionPlugin>>,
@@ -92,6 +93,7 @@ impl Default for Builder {
             token_auth_file: None,
             token_issuer: Issuer::Fixed(ISSUER.to_owned()),
             resources: vec!["control-plane".to_owned()],
+            service_addresses: AddressRange::Any,
             durability: Durability::Full,
             grace: Duration::from_secs(10),
             plugins: Vec::new(),
@@ -144,6 +146,13 @@ impl Builder {
     #[must_use]
     pub fn resources(mut self, names: Vec<String>) -> Self {
         self.resources = names;
+        self
+    }
+
+    /// The addresses that services may have, the same in each logical cluster.
+    #[must_use]
+    pub fn service_addresses(mut self, range: AddressRange) -> Self {
+        self.service_addresses = range;
         self
     }
 
@@ -219,7 +228,9 @@ impl Builder {
             tokens,
         };
         let handlers = resources::handlers(&services);
-        let surfaces = Arc::new(Surfaces::new(store.clone(), clusters.clone(), handlers));
+        let surfaces =
+            Surfaces::new(store.clone(), clusters.clone(), handlers).with_connectors(resources::connectors());
+        let surfaces = Arc::new(surfaces);
         let means = admission::Means {
             store: store.clone(),
             authorizer: authorizer.clone(),
@@ -231,7 +242,9 @@ impl Builder {
         further.extend(resources::last_admission(&services));
         let plugins = admission::default_chain(&means, &further);
         let followers = resources::followers(&services);
-        let registry = Arc::new(Registry::new(store, Chain::new(plugins), Arc::clone(&authorizer), followers));
+        let registry = Registry::new(store, Chain::new(plugins), Arc::clone(&authorizer), followers)
+            .with_claimers(resources::claimers(self.service_addresses));
+        let registry = Arc::new(registry);
         let resources::Services { authenticator, underlay, tokens, .. } = services;
         let metrics = Metrics::new();
         Ok((Api { registry, surfaces, clusters, authenticator, authorizer, tokens, metrics }, underlay))

@@ -1,5 +1,6 @@
 //! Whole servers, seen as clients see them: in this process, or as the built binary. One binary, a module for each subject.
 
+mod actions;
 mod answers;
 mod atoll_server;
 mod bad_input;

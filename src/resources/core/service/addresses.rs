@@ -1,43 +1,28 @@
-//! Which addresses and ports a service gets.
-//!
-//! Services of a logical cluster carry no traffic themselves: an address only has to look like one, and to stay. It
-//! follows from the service's uid, so there is no allocator whose state could be lost, nor a check that no other
-//! service of the cluster happens to have the same.
-
-use std::net::Ipv4Addr;
+//! Which addresses and ports a service keeps, drops and needs when it is made or changed; `claims.rs` gives them.
 
 use atoll_api::Object;
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 
 use super::is_externally_accessible;
 use crate::resources::checks::network::parse_ip_sloppily;
 use crate::resources::defaults::set;
 use crate::resources::read::{entry, field, int, list, size, strings, text};
 
-/// Where the ports that nodes open begin, and how many there are.
-const FIRST_NODE_PORT: u32 = 30_000;
-const NODE_PORTS: u32 = 2_768;
-
-/// Gives a new service what it does not name itself.
+/// Readies a new service for the addresses and ports it does not name itself.
 pub(super) fn assign(service: &mut Object) {
-    let seed = Seed::of(service);
     let spec = service.map_mut("spec");
     settle_cluster_ips(spec, None);
     families(spec, None);
-    allocate(spec, &seed);
 }
 
-/// Keeps the addresses and ports a service has, and gives it what a change of its type calls for.
+/// Keeps the addresses and ports a service has, and drops what a change of its type makes needless.
 pub(super) fn reassign(service: &mut Object, old: &Object) {
-    let seed = Seed::of(old);
     let was = field(old, "spec").as_object().cloned().unwrap_or_default();
     let spec = service.map_mut("spec");
     keep_allocated(spec, &was);
     settle_cluster_ips(spec, Some(&was));
     drop_unneeded(spec, &was);
     families(spec, Some(&was));
-    allocate(spec, &seed);
     let balances = entry(spec, "type") == "LoadBalancer";
     if !balances && let Some(status) = service.0.get_mut("status").and_then(Value::as_object_mut) {
         status.insert("loadBalancer".into(), json!({}));
@@ -48,11 +33,13 @@ fn is_headless(spec: &Map<String, Value>) -> bool {
     text(entry(spec, "clusterIP")) == "None" || entry(spec, "clusterIPs")[0] == "None"
 }
 
-fn needs_cluster_ip(spec: &Map<String, Value>) -> bool {
+/// Whether a service has an address in its cluster, or is headless.
+pub(super) fn needs_cluster_ip(spec: &Map<String, Value>) -> bool {
     matches!(text(entry(spec, "type")), "ClusterIP" | "NodePort" | "LoadBalancer")
 }
 
-fn needs_node_ports(spec: &Map<String, Value>) -> bool {
+/// Whether the ports of a service are open on nodes.
+pub(super) fn needs_node_ports(spec: &Map<String, Value>) -> bool {
     match text(entry(spec, "type")) {
         "NodePort" => true,
         "LoadBalancer" => entry(spec, "allocateLoadBalancerNodePorts") != false,
@@ -187,49 +174,4 @@ fn families(spec: &mut Map<String, Value>, old: Option<&Map<String, Value>>) {
         families.push(other.to_owned());
     }
     spec.insert("ipFamilies".into(), families.into());
-}
-
-fn allocate(spec: &mut Map<String, Value>, seed: &Seed) {
-    let has_none = size(entry(spec, "clusterIPs")) == 0 && text(entry(spec, "clusterIP")).is_empty();
-    if needs_cluster_ip(spec) && has_none && entry(spec, "ipFamilies")[0] == "IPv4" {
-        let ip = seed.address().to_string();
-        spec.insert("clusterIP".into(), ip.as_str().into());
-        spec.insert("clusterIPs".into(), json!([ip]));
-    }
-    let mut taken: Vec<i64> = list(entry(spec, "ports")).iter().map(|port| int(&port["nodePort"])).collect();
-    taken.push(int(entry(spec, "healthCheckNodePort")));
-    if needs_node_ports(spec) {
-        let ports = spec.get_mut("ports").and_then(Value::as_array_mut);
-        for port in ports.into_iter().flatten().filter_map(Value::as_object_mut) {
-            if int(entry(port, "nodePort")) == 0 {
-                port.insert("nodePort".into(), seed.port(&mut taken).into());
-            }
-        }
-    }
-    if needs_health_check(spec) && int(entry(spec, "healthCheckNodePort")) == 0 {
-        spec.insert("healthCheckNodePort".into(), seed.port(&mut taken).into());
-    }
-}
-
-/// Numbers that follow from the identity of a service.
-struct Seed([u8; 32]);
-
-impl Seed {
-    fn of(service: &Object) -> Self {
-        Self(Sha256::digest(service.uid().as_bytes()).into())
-    }
-
-    /// An address within 10.0.0.0/8; never the first or last of a range.
-    fn address(&self) -> Ipv4Addr {
-        Ipv4Addr::new(10, self.0[0], self.0[1], 1 + self.0[2] % 254)
-    }
-
-    /// A port that is not taken yet, and is taken now.
-    fn port(&self, taken: &mut Vec<i64>) -> i64 {
-        let start = u32::from_be_bytes([self.0[3], self.0[4], self.0[5], self.0[6]]) % NODE_PORTS;
-        let ports = (0..NODE_PORTS).map(|step| i64::from(FIRST_NODE_PORT + (start + step) % NODE_PORTS));
-        let port = ports.into_iter().find(|port| !taken.contains(port)).unwrap_or(i64::from(FIRST_NODE_PORT));
-        taken.push(port);
-        port
-    }
 }

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod checks;
+pub(in crate::resources) mod claims;
 mod families;
 mod table;
 mod warnings;

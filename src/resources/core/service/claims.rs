@@ -1,0 +1,309 @@
+//! Which addresses and ports a service gets: each only once in a logical cluster.
+//!
+//! Services of a logical cluster carry no traffic themselves: an address only has to look like one, to stay, and to be
+//! nobody else's. Where the search begins follows from the service's uid, so that it is short and needs no state; what is
+//! taken is told by `IPAddress` objects, as in Kubernetes, and for ports by objects of Atoll's own.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use atoll_api::{ApiError, ApiResult, FieldError, FieldErrors, FieldPath, GroupKind, GroupResource, Object};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use super::addresses::{needs_cluster_ip, needs_health_check, needs_node_ports};
+use crate::registry::claim::{Claimer, Taken};
+use crate::registry::resource::Companion;
+use crate::registry::seconds;
+use crate::request::RequestContext;
+use crate::resources::checks::network::{Cidr, parse_ip_sloppily};
+use crate::resources::checks::path;
+use crate::resources::read::{entry, field, int, list, size, strings, text};
+
+/// Where the ports that nodes open begin, and how many there are.
+const FIRST_NODE_PORT: u32 = 30_000;
+const NODE_PORTS: u32 = 2_768;
+/// How many addresses are looked at before a range counts as full.
+const MAX_PROBES: u32 = 1 << 16;
+
+/// The addresses that services may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddressRange {
+    /// Any; those that are given come from 10.0.0.0/8.
+    Any,
+    /// IPv4 addresses from the first to the last; the first is left to the `kubernetes` service.
+    Between(Ipv4Addr, Ipv4Addr),
+}
+
+impl AddressRange {
+    /// Reads `10.96.0.0/12`: an IPv4 range of at least four addresses.
+    pub fn parse(text: &str) -> Option<Self> {
+        let range = Cidr::parse(text)?.masked();
+        let IpAddr::V4(network) = range.address else { return None };
+        let addresses = 1_u64 << (32 - u32::from(range.bits));
+        let last = u32::try_from(u64::from(network.to_bits()) + addresses - 2).ok()?;
+        (addresses >= 4).then(|| Self::Between((network.to_bits() + 1).into(), last.into()))
+    }
+
+    fn holds(self, address: IpAddr) -> bool {
+        match (self, address) {
+            (Self::Any, _) => true,
+            (Self::Between(first, last), IpAddr::V4(address)) => (first..=last).contains(&address),
+            (Self::Between(..), IpAddr::V6(_)) => false,
+        }
+    }
+
+    /// The addresses in the order in which they are tried.
+    fn candidates(self, seed: &Seed) -> impl Iterator<Item = Ipv4Addr> + use<> {
+        // The first address of a range is the API server's own service's.
+        let (first, last) = match self {
+            Self::Any => (Ipv4Addr::new(10, 0, 0, 2).to_bits(), Ipv4Addr::new(10, 255, 255, 254).to_bits()),
+            Self::Between(first, last) => (first.to_bits() + 1, last.to_bits()),
+        };
+        let (count, start) = (last - first + 1, seed.number(0));
+        (0..count.min(MAX_PROBES)).map(move |step| (first + (start % count + step) % count).into())
+    }
+}
+
+/// Gives services addresses and ports.
+pub(in crate::resources) struct Allocator {
+    /// Where addresses come from.
+    pub(in crate::resources) range: AddressRange,
+}
+
+impl Claimer for Allocator {
+    fn settle(&self, taken: &Taken<'_>, service: &mut Object, old: Option<&Object>) -> ApiResult<()> {
+        let seed = Seed::of(service);
+        let had = Held::of(old);
+        let name = service.name().to_owned();
+        let spec = service.map_mut("spec");
+        let refuse = |errors: FieldErrors| {
+            let kind = GroupKind { group: "".into(), kind: "Service".into() };
+            ApiError::invalid(&kind, &name, &errors)
+        };
+        self.check_addresses(taken, spec, &had).map_err(refuse)?;
+        check_ports(taken, spec, &had).map_err(refuse)?;
+        self.give_address(taken, spec, &seed)?;
+        give_ports(taken, spec, &seed)
+    }
+
+    fn claims(&self, cx: &RequestContext, service: &Object) -> Vec<Companion> {
+        let held = Held::of(Some(service));
+        let of = |resource, object| Companion { resource, cluster: cx.cluster.clone(), object };
+        let addresses = held.addresses.iter().map(|ip| of(addresses(), address_object(cx, *ip, service)));
+        let ports = held.ports.iter().map(|port| of(node_ports(), port_object(cx, *port, service)));
+        addresses.chain(ports).collect()
+    }
+}
+
+impl Allocator {
+    /// What a client asks for must be in the range, and free.
+    fn check_addresses(&self, taken: &Taken<'_>, spec: &Map<String, Value>, had: &Held) -> Result<(), FieldErrors> {
+        if !needs_cluster_ip(spec) {
+            return Ok(());
+        }
+        for text in strings(entry(spec, "clusterIPs")) {
+            let Some(ip) = parse_ip_sloppily(text).filter(|ip| !had.addresses.contains(ip)) else { continue };
+            let why = if !self.range.holds(ip) {
+                "the provided network does not match the current range"
+            } else if taken.has(&addresses(), &ip.to_string()) {
+                "provided IP is already allocated"
+            } else {
+                continue;
+            };
+            let detail = format!("failed to allocate IP {text}: {why}");
+            return Err(vec![FieldError::invalid(&path("spec.clusterIPs"), entry(spec, "clusterIPs"), detail)]);
+        }
+        Ok(())
+    }
+
+    fn give_address(&self, taken: &Taken<'_>, spec: &mut Map<String, Value>, seed: &Seed) -> ApiResult<()> {
+        let has_none = size(entry(spec, "clusterIPs")) == 0 && text(entry(spec, "clusterIP")).is_empty();
+        if !needs_cluster_ip(spec) || !has_none || entry(spec, "ipFamilies")[0] != "IPv4" {
+            return Ok(());
+        }
+        let free = self.range.candidates(seed).find(|ip| !taken.has(&addresses(), &ip.to_string()));
+        let ip = free.ok_or_else(|| internal("failed to allocate a serviceIP: range is full"))?.to_string();
+        spec.insert("clusterIP".into(), ip.as_str().into());
+        spec.insert("clusterIPs".into(), json!([ip]));
+        Ok(())
+    }
+}
+
+/// The resource whose objects tell which address is whose.
+fn addresses() -> GroupResource {
+    GroupResource::new("networking.k8s.io", "ipaddresses")
+}
+
+/// Where the claims of ports are stored. Clients cannot reach them: no kind of theirs can be in the core group.
+fn node_ports() -> GroupResource {
+    GroupResource::new("", "nodeports")
+}
+
+fn internal(why: &str) -> ApiError {
+    ApiError::internal(why)
+}
+
+fn is_node_port(port: i64) -> bool {
+    (i64::from(FIRST_NODE_PORT)..i64::from(FIRST_NODE_PORT + NODE_PORTS)).contains(&port)
+}
+
+fn port_fault(taken: &Taken<'_>, port: i64) -> Option<String> {
+    let last = FIRST_NODE_PORT + NODE_PORTS - 1;
+    if !is_node_port(port) {
+        let range = format!("{FIRST_NODE_PORT}-{last}");
+        return Some(format!("provided port is not in the valid range. The range of valid ports is {range}"));
+    }
+    taken.has(&node_ports(), &port.to_string()).then(|| "provided port is already allocated".to_owned())
+}
+
+fn check_ports(taken: &Taken<'_>, spec: &Map<String, Value>, had: &Held) -> Result<(), FieldErrors> {
+    let fault = |port: i64, path: FieldPath| match port {
+        0 => Ok(()),
+        port if had.ports.contains(&port) => Ok(()),
+        port => match port_fault(taken, port) {
+            Some(why) => Err(vec![FieldError::invalid(&path, &port.into(), why)]),
+            None => Ok(()),
+        },
+    };
+    if needs_node_ports(spec) {
+        for (index, port) in list(entry(spec, "ports")).iter().enumerate() {
+            fault(int(&port["nodePort"]), path("spec.ports").index(index).child("nodePort"))?;
+        }
+    }
+    if needs_health_check(spec) {
+        fault(int(entry(spec, "healthCheckNodePort")), path("spec.healthCheckNodePort"))?;
+    }
+    Ok(())
+}
+
+fn give_ports(taken: &Taken<'_>, spec: &mut Map<String, Value>, seed: &Seed) -> ApiResult<()> {
+    let mut own: Vec<i64> = list(entry(spec, "ports")).iter().map(|port| int(&port["nodePort"])).collect();
+    own.push(int(entry(spec, "healthCheckNodePort")));
+    let mut give = || {
+        let start = seed.number(4) % NODE_PORTS;
+        let mut ports = (0..NODE_PORTS).map(|step| i64::from(FIRST_NODE_PORT + (start + step) % NODE_PORTS));
+        let free = ports.find(|port| !own.contains(port) && !taken.has(&node_ports(), &port.to_string()));
+        let port = free.ok_or_else(|| internal("failed to allocate a nodePort: range is full"))?;
+        own.push(port);
+        Ok::<_, ApiError>(port)
+    };
+    if needs_node_ports(spec) {
+        let mut known: Vec<(i64, String, i64)> = Vec::new();
+        let ports = spec.get_mut("ports").and_then(Value::as_array_mut);
+        for port in ports.into_iter().flatten().filter_map(Value::as_object_mut) {
+            let (number, protocol) = (int(entry(port, "port")), text(entry(port, "protocol")).to_owned());
+            let given = int(entry(port, "nodePort"));
+            // One port of a service gets the same port of the nodes for each protocol.
+            let shared =
+                known.iter().find(|(other, with, _)| *other == number && *with != protocol).map(|known| known.2);
+            let given = match (given, shared) {
+                (0, Some(shared)) => shared,
+                (0, None) => give()?,
+                (given, _) => given,
+            };
+            port.insert("nodePort".into(), given.into());
+            known.push((number, protocol, given));
+        }
+    }
+    if needs_health_check(spec) && int(entry(spec, "healthCheckNodePort")) == 0 {
+        spec.insert("healthCheckNodePort".into(), give()?.into());
+    }
+    Ok(())
+}
+
+/// The addresses and ports a service has.
+#[derive(Default)]
+struct Held {
+    addresses: Vec<IpAddr>,
+    ports: Vec<i64>,
+}
+
+impl Held {
+    fn of(service: Option<&Object>) -> Self {
+        let Some(Value::Object(spec)) = service.map(|service| field(service, "spec")) else { return Self::default() };
+        let mut held = Self::default();
+        if needs_cluster_ip(spec) {
+            held.addresses = strings(entry(spec, "clusterIPs")).into_iter().filter_map(parse_ip_sloppily).collect();
+        }
+        if needs_node_ports(spec) {
+            held.ports = list(entry(spec, "ports")).iter().map(|port| int(&port["nodePort"])).collect();
+        }
+        if needs_health_check(spec) {
+            held.ports.push(int(entry(spec, "healthCheckNodePort")));
+        }
+        held.addresses.sort();
+        held.addresses.dedup();
+        held.ports.sort_unstable();
+        held.ports.dedup();
+        held.ports.retain(|port| is_node_port(*port));
+        held
+    }
+}
+
+fn address_object(cx: &RequestContext, ip: IpAddr, service: &Object) -> Object {
+    let family = if ip.is_ipv4() { "IPv4" } else { "IPv6" };
+    let address = json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "IPAddress",
+        "metadata": {
+            "name": ip.to_string(), "uid": uuid::Uuid::new_v4().to_string(), "creationTimestamp": seconds(cx.now),
+            "labels": {
+                "ipaddress.kubernetes.io/ip-family": family,
+                "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io",
+            },
+        },
+        "spec": {"parentRef": {"resource": "services", "namespace": service.namespace(), "name": service.name()}},
+    });
+    Object::from_value(address).unwrap_or_default()
+}
+
+fn port_object(cx: &RequestContext, port: i64, service: &Object) -> Object {
+    let claim = json!({
+        "apiVersion": "v1", "kind": "NodePort",
+        "metadata": {
+            "name": port.to_string(), "uid": uuid::Uuid::new_v4().to_string(), "creationTimestamp": seconds(cx.now),
+        },
+        "spec": {"namespace": service.namespace(), "name": service.name()},
+    });
+    Object::from_value(claim).unwrap_or_default()
+}
+
+/// Numbers that follow from the identity of a service.
+struct Seed([u8; 32]);
+
+impl Seed {
+    fn of(service: &Object) -> Self {
+        Self(Sha256::digest(service.uid().as_bytes()).into())
+    }
+
+    /// The number in the four bytes from `at` on.
+    fn number(&self, at: usize) -> u32 {
+        u32::from_be_bytes([self.0[at], self.0[at + 1], self.0[at + 2], self.0[at + 3]])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_read_and_hold_their_addresses() {
+        let range = AddressRange::parse("10.96.0.0/12").expect("a range");
+        for (address, held) in
+            [("10.96.0.1", true), ("10.111.255.254", true), ("10.112.0.0", false), ("fd00::1", false)]
+        {
+            assert_eq!(range.holds(address.parse().expect("an address")), held, "{address}");
+        }
+        for wrong in ["10.0.0.0/31", "10.0.0.0", "fd00::/108", "10.0.0.0/33"] {
+            assert_eq!(AddressRange::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn every_address_of_a_small_range_is_tried_once_but_for_the_first() {
+        let range = AddressRange::parse("192.168.7.0/29").expect("a range");
+        let mut tried: Vec<Ipv4Addr> = range.candidates(&Seed([7; 32])).collect();
+        tried.sort();
+        let expected: Vec<Ipv4Addr> = (2..=6).map(|last| Ipv4Addr::new(192, 168, 7, last)).collect();
+        assert_eq!(tried, expected);
+    }
+}
