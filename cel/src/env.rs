@@ -76,6 +76,12 @@ impl EnvBuilder {
         self.variable(name, decl::checked(decl, UNNAMED))
     }
 
+    /// Adds a variable of a declared type that faults call by this name.
+    #[must_use]
+    pub fn named_data(self, name: &str, type_name: &str, decl: &Arc<DeclType>) -> Self {
+        self.variable(name, decl::checked(decl, type_name))
+    }
+
     /// Adds a variable of a declared type that may be missing.
     #[must_use]
     pub fn optional_data(self, name: &str, decl: &Arc<DeclType>) -> Self {

@@ -134,10 +134,14 @@ pub fn connectors() -> Vec<Connecting> {
 }
 
 /// Those who act on writes of a resource before the writes are answered, in their order.
-pub fn followers(services: &Services) -> Vec<(GroupResource, Arc<dyn Follower>)> {
+pub fn followers(services: &Services, surfaces: &Arc<Surfaces>) -> Vec<(GroupResource, Arc<dyn Follower>)> {
     let rbac = || Arc::clone(&services.rbac);
     let mut followers: Vec<(GroupResource, Arc<dyn Follower>)> = vec![
         (surface::definitions(), Arc::new(apiextensions::names::AcceptNames)),
+        (
+            GroupResource::new("admissionregistration.k8s.io", "validatingadmissionpolicies"),
+            Arc::new(admissionregistration::type_checking::CheckTypes { surfaces: Arc::clone(surfaces) }),
+        ),
         (
             GroupResource::new(crate::authz::rbac::GROUP, "clusterroles"),
             Arc::new(rbac::aggregation::Aggregate { rbac: rbac() }),

@@ -130,6 +130,20 @@ impl Surfaces {
         served
     }
 
+    /// The resource whose objects are of that kind, if a cluster serves it.
+    pub fn of_kind(&self, cluster: &LogicalClusterName, kind: &GroupVersionKind) -> Option<Target> {
+        let share = self.share(&ClusterScope::One(cluster.clone()))?;
+        let version = kind.group_version();
+        share.targets.values().find(|target| target.kind() == *kind).cloned().or_else(|| {
+            self.customs(cluster).into_iter().find_map(|custom| {
+                let mut versions = custom.descriptor().versions.iter();
+                let index = versions.position(|known| known.served && known.version == version);
+                let index = index.filter(|_| custom.descriptor().kind == kind.kind)?;
+                Some(Target::new(custom, index))
+            })
+        })
+    }
+
     /// The custom kinds a cluster serves, by name.
     pub fn customs(&self, cluster: &LogicalClusterName) -> Vec<Arc<Custom>> {
         let scope = ClusterScope::One(cluster.clone());
@@ -186,19 +200,10 @@ impl Surfaces {
 
 impl Kinds for Surfaces {
     fn find(&self, cluster: &LogicalClusterName, kind: &GroupVersionKind) -> Option<Served> {
-        let share = self.share(&ClusterScope::One(cluster.clone()))?;
-        let version = kind.group_version();
-        let target = share.targets.values().find(|target| target.kind() == *kind).cloned().or_else(|| {
-            self.customs(cluster).into_iter().find_map(|custom| {
-                let mut versions = custom.descriptor().versions.iter();
-                let index = versions.position(|known| known.served && known.version == version);
-                let index = index.filter(|_| custom.descriptor().kind == kind.kind)?;
-                Some(Target::new(custom, index))
-            })
-        })?;
+        let target = self.of_kind(cluster, kind)?;
         Some(Served {
             stored: target.descriptor().resource.clone(),
-            version,
+            version: kind.group_version(),
             is_namespaced: target.descriptor().is_namespaced(),
             shapes: registry::forms(target),
         })

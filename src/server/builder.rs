@@ -241,7 +241,7 @@ impl Builder {
         let mut further = self.plugins.clone();
         further.extend(resources::last_admission(&services));
         let plugins = admission::default_chain(&means, &further);
-        let followers = resources::followers(&services);
+        let followers = resources::followers(&services, &surfaces);
         let registry = Registry::new(store, Chain::new(plugins), Arc::clone(&authorizer), followers)
             .with_claimers(resources::claimers(self.service_addresses));
         let registry = Arc::new(registry);

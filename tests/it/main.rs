@@ -1,6 +1,7 @@
 //! Whole servers, seen as clients see them: in this process, or as the built binary. One binary, a module for each subject.
 
 mod actions;
+mod admission;
 mod answers;
 mod atoll_server;
 mod bad_input;
@@ -16,4 +17,5 @@ mod requests;
 mod restart;
 mod server;
 mod sync;
+mod webhook;
 mod wildcard;

@@ -63,6 +63,11 @@ impl Atoll {
         Self::build(Server::builder()).await
     }
 
+    /// The same, set up further.
+    pub(crate) async fn start_with(set_up: impl FnOnce(Builder) -> Builder) -> Self {
+        Self::build(set_up(Server::builder())).await
+    }
+
     /// A server with every kind that keeps its data in this directory.
     pub(crate) async fn at(dir: &Path) -> Self {
         let storage = dir.join("store").display().to_string();

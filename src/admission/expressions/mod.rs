@@ -10,7 +10,7 @@ mod sight;
 use std::sync::Arc;
 
 use atoll_cel::admission::environment;
-use atoll_cel::{CompileError, Env, Program, Type};
+use atoll_cel::{CompileError, DeclType, Env, Program, Type};
 
 pub(super) use self::asking::{Asking, resource_of};
 pub(super) use self::conditions::{Conditions, Holds};
@@ -60,23 +60,39 @@ pub enum Yield {
 /// What the expressions of one policy or webhook can refer to.
 pub struct Vocabulary {
     params: Params,
+    types: Option<Types>,
     variables: Option<Vec<(Arc<str>, Type)>>,
     /// The environments that were needed so far, by what is added to them.
     environments: Vec<(Purpose, Env)>,
+}
+
+/// What is known of the objects that expressions see, to check them more closely than they are compiled with.
+#[derive(Debug, Clone)]
+pub struct Types {
+    /// The kind that is written, and its type.
+    pub object: (String, Arc<DeclType>),
+    /// That of the parameters, if they are known.
+    pub params: Option<(String, Arc<DeclType>)>,
 }
 
 /// A compiled expression, or what is wrong with it.
 pub type Compiled = Result<Program, CompileError>;
 
 impl Vocabulary {
-    /// That of a webhook's match conditions.
-    pub fn of_webhook() -> Self {
-        Self { params: Params::Absent, variables: None, environments: Vec::new() }
+    /// That of match conditions, or of a policy without variables.
+    pub fn without_variables(params: Params) -> Self {
+        Self { params, types: None, variables: None, environments: Vec::new() }
     }
 
     /// That of a policy, without its variables yet.
     pub fn of_policy(params: Params) -> Self {
-        Self { params, variables: Some(Vec::new()), environments: Vec::new() }
+        Self { variables: Some(Vec::new()), ..Self::without_variables(params) }
+    }
+
+    /// The same where it is known what is written.
+    #[must_use]
+    pub fn about(self, types: Types) -> Self {
+        Self { types: Some(types), ..self }
     }
 
     /// Compiles a variable of a policy; expressions that are compiled later can refer to it.
@@ -126,6 +142,12 @@ impl Vocabulary {
             let mut builder = environment();
             if self.params == Params::Present {
                 builder = builder.with_params();
+            }
+            if let Some(Types { object: (kind, object), params }) = &self.types {
+                builder = builder.named_data("object", kind, object).named_data("oldObject", kind, object);
+                if let Some((kind, params)) = params {
+                    builder = builder.named_data("params", kind, params);
+                }
             }
             if purpose != Purpose::Message {
                 builder = builder.with_authorizer();
@@ -178,7 +200,7 @@ mod tests {
             format!("compilation failed: ERROR: <input>:1:1: undeclared reference to '{name}' (in container '')")
         };
         let asks = "authorizer.path('/x').check('get').allowed()";
-        let mut webhook = Vocabulary::of_webhook();
+        let mut webhook = Vocabulary::without_variables(Params::Absent);
         check(&mut webhook, Purpose::Decision, Yield::Truth, asks, "");
         check(&mut webhook, Purpose::Decision, Yield::Truth, "variables.x == 1", &undeclared("variables"));
         check(&mut webhook, Purpose::Decision, Yield::Truth, "params.x == 1", &undeclared("params"));

@@ -15,8 +15,10 @@ pub(super) mod validatingadmissionpolicy;
 pub(super) mod validatingadmissionpolicybinding;
 pub(super) mod validatingwebhookconfiguration;
 
+mod expressions;
 mod policies;
 mod rules;
+pub(in crate::resources) mod type_checking;
 mod webhooks;
 
 /// What webhooks of both kinds do if they do not say.

@@ -1,4 +1,4 @@
-//! What is wrong with policies and their bindings. Whether their expressions are good is not decided here.
+//! What is wrong with policies and their bindings.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,9 @@ use atoll_api::validation::{dns1035_label, dns1123_subdomain, validate_label_sel
 use atoll_api::{FieldError, FieldErrors, FieldPath, GroupVersion, Object};
 use serde_json::Value;
 
+use super::expressions::Words;
 use super::rules::{FAILURE_POLICIES, REINVOCATION_POLICIES, choice, conditions, match_resources, only_mutable};
+use crate::admission::expressions::{Purpose, Yield};
 use crate::resources::checks::{
     forbidden, invalid, one_of, path, path_segment, qualified, required, required_one_of, subdomain,
 };
@@ -49,7 +51,7 @@ fn is_blank(value: &Value) -> bool {
 }
 
 /// Checks what policies of both kinds have, up to the variables.
-fn common(policy: &Object, old: Option<&Object>, errors: &mut FieldErrors) {
+fn common(policy: &Object, old: Option<&Object>, errors: &mut FieldErrors) -> Words {
     let spec = field(policy, "spec");
     let at = path("spec");
     choice(errors, &spec["failurePolicy"], &at.child("failurePolicy"), FAILURE_POLICIES);
@@ -72,12 +74,14 @@ fn common(policy: &Object, old: Option<&Object>, errors: &mut FieldErrors) {
     let unchanged = old
         .map(|old| field(old, "spec"))
         .is_some_and(|old| old["paramKind"] == spec["paramKind"] && old["matchConditions"] == spec["matchConditions"]);
+    let mut words = Words::of(spec);
     if !unchanged {
-        conditions(errors, &spec["matchConditions"], &at.child("matchConditions"));
+        conditions(errors, &spec["matchConditions"], &mut words.of_conditions(), &at.child("matchConditions"));
     }
     for (index, variable) in list(&spec["variables"]).iter().enumerate() {
-        check_variable(errors, variable, &at.child("variables").index(index));
+        check_variable(errors, variable, &mut words, &at.child("variables").index(index));
     }
+    words
 }
 
 fn param_kind(errors: &mut FieldErrors, kind: &Value, path: &FieldPath) {
@@ -113,7 +117,7 @@ fn param_kind(errors: &mut FieldErrors, kind: &Value, path: &FieldPath) {
     }
 }
 
-fn check_variable(errors: &mut FieldErrors, variable: &Value, path: &FieldPath) {
+fn check_variable(errors: &mut FieldErrors, variable: &Value, words: &mut Words, path: &FieldPath) {
     let name = text(&variable["name"]);
     let well_formed = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
         && !name.starts_with(|c: char| c.is_ascii_digit())
@@ -125,12 +129,14 @@ fn check_variable(errors: &mut FieldErrors, variable: &Value, path: &FieldPath) 
     }
     if is_blank(&variable["expression"]) {
         required(errors, &path.child("expression"), "expression is not specified");
+    } else {
+        words.declare(errors, name, text(&variable["expression"]), &path.child("expression"));
     }
 }
 
 /// Checks a policy that checks.
 pub(super) fn validating(policy: &Object, old: Option<&Object>, errors: &mut FieldErrors) {
-    common(policy, old, errors);
+    let mut words = common(policy, old, errors);
     let spec = field(policy, "spec");
     let at = path("spec");
     let (rules, annotations) = (list(&spec["validations"]), list(&spec["auditAnnotations"]));
@@ -140,7 +146,7 @@ pub(super) fn validating(policy: &Object, old: Option<&Object>, errors: &mut Fie
         return;
     }
     for (index, rule) in rules.iter().enumerate() {
-        check_validation(errors, rule, &at.child("validations").index(index));
+        check_validation(errors, rule, &mut words, &at.child("validations").index(index));
     }
     let at = at.child("auditAnnotations");
     if annotations.len() > MAX_ANNOTATIONS {
@@ -150,20 +156,26 @@ pub(super) fn validating(policy: &Object, old: Option<&Object>, errors: &mut Fie
     let mut keys = BTreeSet::new();
     for (index, annotation) in annotations.iter().enumerate() {
         let at = at.index(index);
-        check_annotation(errors, policy.name(), annotation, &at);
+        check_annotation(errors, policy.name(), annotation, &mut words, &at);
         if !keys.insert(text(&annotation["key"])) {
             errors.push(FieldError::duplicate(&at.child("key"), &annotation["key"]));
         }
     }
 }
 
-fn check_validation(errors: &mut FieldErrors, rule: &Value, path: &FieldPath) {
+fn check_validation(errors: &mut FieldErrors, rule: &Value, words: &mut Words, path: &FieldPath) {
+    let at = path.child("expression");
     if is_blank(&rule["expression"]) {
-        required(errors, &path.child("expression"), "expression is not specified");
+        required(errors, &at, "expression is not specified");
+    } else {
+        words.check(errors, text(&rule["expression"]), (Purpose::Decision, Yield::Truth), &at);
     }
     let told = |name: &str| !text(&rule[name]).is_empty();
+    let at = path.child("messageExpression");
     if told("messageExpression") && is_blank(&rule["messageExpression"]) {
-        invalid(errors, &path.child("messageExpression"), &rule["messageExpression"], BLANK);
+        invalid(errors, &at, &rule["messageExpression"], BLANK);
+    } else if told("messageExpression") {
+        words.check(errors, text(&rule["messageExpression"]), (Purpose::Message, Yield::Text), &at);
     }
     if told("message") && is_blank(&rule["message"]) {
         invalid(errors, &path.child("message"), &rule["message"], BLANK);
@@ -175,7 +187,7 @@ fn check_validation(errors: &mut FieldErrors, rule: &Value, path: &FieldPath) {
     }
 }
 
-fn check_annotation(errors: &mut FieldErrors, policy: &str, annotation: &Value, path: &FieldPath) {
+fn check_annotation(errors: &mut FieldErrors, policy: &str, annotation: &Value, words: &mut Words, path: &FieldPath) {
     let key = text(&annotation["key"]);
     if policy.is_empty() {
         invalid(errors, &path.child("key"), &key.into(), "requires metadata.name be non-empty");
@@ -188,6 +200,9 @@ fn check_annotation(errors: &mut FieldErrors, policy: &str, annotation: &Value, 
     } else if expression.len() > MAX_ANNOTATION {
         let detail = format!("must not exceed {MAX_ANNOTATION} bytes in length");
         required(errors, &path.child("valueExpression"), detail);
+    } else {
+        let wanted = (Purpose::Decision, Yield::TextOrNull);
+        words.check(errors, expression, wanted, &path.child("valueExpression"));
     }
 }
 
@@ -209,7 +224,7 @@ pub(super) fn validating_status(policy: &Object, errors: &mut FieldErrors) {
 
 /// Checks a policy that changes.
 pub(super) fn mutating(policy: &Object, old: Option<&Object>, errors: &mut FieldErrors) {
-    common(policy, old, errors);
+    let mut words = common(policy, old, errors);
     let spec = field(policy, "spec");
     let at = path("spec");
     let mutations = list(&spec["mutations"]);
@@ -217,16 +232,16 @@ pub(super) fn mutating(policy: &Object, old: Option<&Object>, errors: &mut Field
         required(errors, &at.child("mutations"), "mutations must contain at least one item");
     }
     for (index, mutation) in mutations.iter().enumerate() {
-        check_mutation(errors, mutation, &at.child("mutations").index(index));
+        check_mutation(errors, mutation, &mut words, &at.child("mutations").index(index));
     }
     let again = text(&spec["reinvocationPolicy"]);
     required_one_of(errors, &at.child("reinvocationPolicy"), again, REINVOCATION_POLICIES);
 }
 
-fn check_mutation(errors: &mut FieldErrors, mutation: &Value, path: &FieldPath) {
-    let (wanted, other) = match text(&mutation["patchType"]) {
-        "JSONPatch" => ("jsonPatch", "applyConfiguration"),
-        "ApplyConfiguration" => ("applyConfiguration", "jsonPatch"),
+fn check_mutation(errors: &mut FieldErrors, mutation: &Value, words: &mut Words, path: &FieldPath) {
+    let (wanted, other, made) = match text(&mutation["patchType"]) {
+        "JSONPatch" => ("jsonPatch", "applyConfiguration", Yield::Patches),
+        "ApplyConfiguration" => ("applyConfiguration", "jsonPatch", Yield::Object),
         kind => {
             let at = path.child("patchType");
             return required_one_of(errors, &at, kind, &["ApplyConfiguration", "JSONPatch"]);
@@ -237,6 +252,9 @@ fn check_mutation(errors: &mut FieldErrors, mutation: &Value, path: &FieldPath) 
         required(errors, &path.child(wanted), format!("must be specified when patchType is {kind}"));
     } else if is_blank(&mutation[wanted]["expression"]) {
         required(errors, &path.child(wanted).child("expression"), "");
+    } else {
+        let expression = text(&mutation[wanted]["expression"]);
+        words.check(errors, expression, (Purpose::Change, made), &path.child(wanted).child("expression"));
     }
     if is_set(&mutation[other]) {
         let shown = format!("{{{other}}}");

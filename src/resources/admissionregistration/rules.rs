@@ -6,6 +6,8 @@ use atoll_api::validation::{dns1123_subdomain, qualified_name, validate_label_se
 use atoll_api::{FieldError, FieldErrors, FieldPath};
 use serde_json::Value;
 
+use super::expressions;
+use crate::admission::expressions::Vocabulary;
 use crate::resources::checks::{invalid, invalid_each, one_of, path_segment, required};
 use crate::resources::read::{is_set, list, strings, text};
 
@@ -143,7 +145,7 @@ pub(super) fn only_mutable(errors: &mut FieldErrors, resources: &Value, path: &F
 }
 
 /// Checks the conditions under which a webhook or policy is asked.
-pub(super) fn conditions(errors: &mut FieldErrors, conditions: &Value, path: &FieldPath) {
+pub(super) fn conditions(errors: &mut FieldErrors, conditions: &Value, words: &mut Vocabulary, path: &FieldPath) {
     let conditions = list(conditions);
     if conditions.len() > MAX_CONDITIONS {
         errors.push(FieldError::too_many(path, conditions.len(), MAX_CONDITIONS));
@@ -151,8 +153,9 @@ pub(super) fn conditions(errors: &mut FieldErrors, conditions: &Value, path: &Fi
     let mut names = BTreeSet::new();
     for (index, condition) in conditions.iter().enumerate() {
         let at = path.index(index);
-        if text(&condition["expression"]).trim().is_empty() {
-            required(errors, &at.child("expression"), "");
+        match text(&condition["expression"]).trim() {
+            "" => required(errors, &at.child("expression"), ""),
+            expression => expressions::condition(errors, words, expression, &at.child("expression")),
         }
         let name = text(&condition["name"]);
         if name.is_empty() {

@@ -7,6 +7,7 @@ use atoll_api::{FieldError, FieldErrors, FieldPath, Object};
 use serde_json::Value;
 
 use super::rules::{FAILURE_POLICIES, MATCH_POLICIES, REINVOCATION_POLICIES, conditions, full_name, rule};
+use crate::admission::expressions::{Params, Vocabulary};
 use crate::resources::checks::webhooks::client_config;
 use crate::resources::checks::{invalid, invalid_each, one_of, path, required};
 use crate::resources::read::{field, is_set, list, strings, text};
@@ -92,7 +93,8 @@ fn check(errors: &mut FieldErrors, hook: &Value, existing: &Existing, path: &Fie
     choice(errors, "reinvocationPolicy", REINVOCATION_POLICIES);
     client_config(errors, &hook["clientConfig"], &path.child("clientConfig"));
     if !existing.conditions {
-        conditions(errors, &hook["matchConditions"], &path.child("matchConditions"));
+        let mut words = Vocabulary::without_variables(Params::Absent);
+        conditions(errors, &hook["matchConditions"], &mut words, &path.child("matchConditions"));
     }
 }
 

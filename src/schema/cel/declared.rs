@@ -17,17 +17,48 @@ pub enum Level {
     Part,
 }
 
-/// The declared type of data that a schema describes.
+/// What is made of the types of a catalog, which may hold themselves.
+#[derive(Clone, Copy)]
+pub(super) enum Named<'a> {
+    /// They are untyped.
+    Untyped,
+    /// They are written out, as far as they are not inside of themselves.
+    WrittenOut(Option<&'a Open<'a>>),
+}
+
+/// A type of a catalog that is being written out, and those around it.
+pub(super) struct Open<'a> {
+    index: u16,
+    around: Option<&'a Open<'a>>,
+}
+
+/// The declared type of data that a schema describes. Expressions see the types of a catalog untyped.
 pub fn declared(schema: &Schema, level: Level) -> DeclType {
-    let decl = shape(schema, level);
+    declare(schema, level, Named::Untyped)
+}
+
+/// The declared type of whole objects that a schema describes, with the types of a catalog written out. Only for the
+/// checking of expressions: what holds itself looks empty where it does.
+pub fn declared_throughout(schema: &Schema) -> DeclType {
+    declare(schema, Level::Object, Named::WrittenOut(None))
+}
+
+fn declare(schema: &Schema, level: Level, named: Named<'_>) -> DeclType {
+    let decl = shape(schema, level, named);
     if schema.nullable { decl.or_null() } else { decl }
 }
 
-/// The declared type of what a schema holds. Types of a catalog may hold themselves; expressions see them untyped.
-pub(super) fn nested(link: &Link) -> Arc<DeclType> {
-    Arc::new(match link {
-        Link::Owned(schema) => declared(schema, level(schema)),
-        Link::Named(..) => DeclType::dynamic(),
+/// The declared type of what a schema holds.
+pub(super) fn nested(link: &Link, named: Named<'_>) -> Arc<DeclType> {
+    Arc::new(match (link, named) {
+        (Link::Owned(schema), _) => declare(schema, level(schema), named),
+        (Link::Named(..), Named::Untyped) => DeclType::dynamic(),
+        (Link::Named(_, index), Named::WrittenOut(around)) => {
+            if std::iter::successors(around, |open| open.around).any(|open| open.index == *index) {
+                return Arc::new(DeclType::object(None).build());
+            }
+            declare(link, level(link), Named::WrittenOut(Some(&Open { index: *index, around })))
+        }
     })
 }
 
@@ -36,7 +67,7 @@ pub(super) fn level(schema: &Schema) -> Level {
     if schema.embedded_resource { Level::Object } else { Level::Part }
 }
 
-fn shape(schema: &Schema, level: Level) -> DeclType {
+fn shape(schema: &Schema, level: Level, named: Named<'_>) -> DeclType {
     if schema.int_or_string {
         return DeclType::int_or_string(max_length(schema));
     }
@@ -45,15 +76,15 @@ fn shape(schema: &Schema, level: Level) -> DeclType {
         None => DeclType::preserved(),
         Some(SchemaType::Array) => match &schema.items {
             Some(items) => {
-                DeclType::list(nested(items), schema.rules.as_ref().and_then(|r| r.max_items), merge(schema))
+                DeclType::list(nested(items, named), schema.rules.as_ref().and_then(|r| r.max_items), merge(schema))
             }
             None => DeclType::preserved(),
         },
         Some(SchemaType::Object) => match &schema.additional {
             Additional::Values(values) if !says_nothing(values) => {
-                DeclType::map(nested(values), schema.rules.as_ref().and_then(|rules| rules.max_properties))
+                DeclType::map(nested(values, named), schema.rules.as_ref().and_then(|rules| rules.max_properties))
             }
-            _ => object(schema, level),
+            _ => object(schema, level, named),
         },
         Some(SchemaType::String) => text(schema),
         Some(SchemaType::Boolean) => DeclType::bool(),
@@ -98,7 +129,7 @@ fn merge(schema: &Schema) -> ListMerge {
     }
 }
 
-fn object(schema: &Schema, level: Level) -> DeclType {
+fn object(schema: &Schema, level: Level, named: Named<'_>) -> DeclType {
     let required = schema.rules.as_ref().map_or(&[][..], |rules| &rules.required);
     let needs_fields = level == Level::Object && !has_object_fields(schema);
     let mut object = DeclType::object(None);
@@ -109,7 +140,7 @@ fn object(schema: &Schema, level: Level) -> DeclType {
         // What a default fills need not be sent.
         let is_required = field.default.is_none() && required.contains(name);
         let presence = if is_required { Presence::Required } else { Presence::Optional };
-        object = object.field(name.clone(), nested(field), presence);
+        object = object.field(name.clone(), nested(field, named), presence);
     }
     if needs_fields {
         let text = || Arc::new(DeclType::string(Length::Unbounded));

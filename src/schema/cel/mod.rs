@@ -14,5 +14,5 @@ mod wording;
 
 pub use check::{Outcome, RULES_BUDGET};
 pub use compile::Rules;
-pub use declared::{Level, declared};
+pub use declared::{Level, declared, declared_throughout};
 pub use definition::check_definition;

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::trust::Trust;
 use crate::admission::collection::object;
-use crate::admission::expressions::{Conditions, Vocabulary};
+use crate::admission::expressions::{Conditions, Params, Vocabulary};
 use crate::admission::matching::Criteria;
 use crate::admission::read::{has, list, text};
 use crate::storage::Entry;
@@ -90,7 +90,7 @@ impl Hook {
             name: name.to_owned(),
             id: format!("{configuration}/{name}"),
             criteria: Criteria::of_webhook(hook),
-            conditions: Conditions::compile(hook, &mut Vocabulary::of_webhook()),
+            conditions: Conditions::compile(hook, &mut Vocabulary::without_variables(Params::Absent)),
             when_unreachable: match text(hook, "failurePolicy") {
                 "Ignore" => Unreachable::Ignore,
                 _ => Unreachable::Fail,
