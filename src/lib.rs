@@ -18,3 +18,5 @@ pub mod schema;
 pub mod server;
 pub mod storage;
 pub mod tenancy;
+#[cfg(any(test, feature = "test-server"))]
+pub mod test;

@@ -38,6 +38,19 @@ pub struct Config {
     pub root_ca: Option<String>,
     /// How physical clusters are worked with.
     pub sync: SyncSettings,
+    /// Which of the controllers run.
+    pub selection: Selection,
+}
+
+/// Which of the controllers run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Selection {
+    /// All of them.
+    #[default]
+    All,
+    /// Those that are part of kube-apiserver itself: deleted custom resource definitions take their objects with them.
+    /// Nothing collects garbage, empties deleted namespaces or makes service accounts.
+    ApiServer,
 }
 
 /// Runs all controllers until told to stop, and returns when all have stopped. One that panics is started again.
@@ -48,10 +61,14 @@ pub async fn run(config: Config, stop: CancellationToken) {
         let (server, config, stop) = (server.clone(), config.clone(), stop.clone());
         running.spawn(keep_running(name, server, config, stop, controller));
     };
+    start("custom resource definitions", |server, _, stop| Box::pin(crds::run(server, stop)));
+    if config.selection == Selection::ApiServer {
+        while running.join_next().await.is_some() {}
+        return;
+    }
     start("namespaces", |server, _, stop| Box::pin(namespaces::run(server, stop)));
     start("garbage collector", |server, _, stop| Box::pin(garbage_collector::run(server, stop)));
     start("service accounts", |server, config, stop| Box::pin(service_accounts::run(server, config.root_ca, stop)));
-    start("custom resource definitions", |server, _, stop| Box::pin(crds::run(server, stop)));
     start("cluster roles", |server, _, stop| Box::pin(cluster_roles::run(server, stop)));
     start("sync", |server, config, stop| Box::pin(sync::run(server, config.sync, stop)));
     while running.join_next().await.is_some() {}

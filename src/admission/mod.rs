@@ -96,6 +96,10 @@ impl Options {
 }
 
 /// One thing that is done to or asked of writes. Objects are in the storage version.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no admission plugin",
+    note = "implement `atoll::admission::AdmissionPlugin`: its name, which writes it handles, and `mutate` or `validate`"
+)]
 pub trait AdmissionPlugin: Send + Sync + 'static {
     /// The name, as in `--enable-admission-plugins`.
     fn name(&self) -> &'static str;

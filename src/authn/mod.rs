@@ -107,10 +107,20 @@ pub struct Attempt<'a> {
 /// Recognises one sort of credentials.
 ///
 /// The union asks each in order, for every request, before anything else happens; an implementation must not block.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not recognise users",
+    note = "implement `atoll::authn::Authenticator`: one method, from credentials to an identity"
+)]
 pub trait Authenticator: Send + Sync {
     /// Recognises the client; `None` when the credentials are absent or not of this sort, an error when they are of
     /// this sort but no good. The error's text is shown in TokenReviews and must tell nothing of other clusters.
     fn authenticate(&self, attempt: &Attempt<'_>) -> Result<Option<Identity>, String>;
+}
+
+impl<A: Authenticator + ?Sized> Authenticator for Arc<A> {
+    fn authenticate(&self, attempt: &Attempt<'_>) -> Result<Option<Identity>, String> {
+        (**self).authenticate(attempt)
+    }
 }
 
 /// Whether requests without credentials are served as `system:anonymous`.
@@ -238,6 +248,13 @@ impl Union {
     /// A union of any authenticators, for servers that bring their own.
     pub fn new(chain: Vec<Box<dyn Authenticator>>, anonymous: AnonymousAccess, audiences: Vec<String>) -> Self {
         Self { chain, anonymous, audiences }
+    }
+
+    /// With further authenticators, which are asked after those there are.
+    #[must_use]
+    pub fn and(mut self, further: impl IntoIterator<Item = Arc<dyn Authenticator>>) -> Self {
+        self.chain.extend(further.into_iter().map(|one| Box::new(one) as Box<dyn Authenticator>));
+        self
     }
 
     /// The audiences of the API itself.

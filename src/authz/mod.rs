@@ -97,6 +97,10 @@ pub struct RuleList {
 ///
 /// Called for every request after authentication and before anything is read, again when a watch is re-checked, and by
 /// access reviews. It works from memory and must not block.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not decide what users may do",
+    note = "implement `atoll::authz::Authorizer`: one method, from the attributes of a request to a decision"
+)]
 pub trait Authorizer: Send + Sync {
     /// Decides about one request.
     fn authorize(&self, attributes: &Attributes<'_>) -> Decision;

@@ -9,7 +9,9 @@ use atoll_api::{ApiError, ApiResult, ClusterScope, GroupResource, LogicalCluster
 use axum::body::Body;
 use futures::FutureExt;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
+use hyper::upgrade::OnUpgrade;
 use jiff::Timestamp;
+use parking_lot::Mutex;
 
 use super::caller::Caller;
 use super::{Api, answer, body, discovery, fresh, health, issuer, openapi, verbs};
@@ -33,6 +35,8 @@ pub(super) struct Asked {
     pub headers: HeaderMap,
     /// The client's name for itself, whole.
     pub user_agent: String,
+    /// The connection itself, for whoever answers that it is to become something else.
+    pub upgrade: Mutex<Option<OnUpgrade>>,
 }
 
 /// Handles one request from the first byte to the last.
@@ -95,7 +99,8 @@ impl Seen {
 
 /// Path, freshness, cluster, identity, rights, verb: in this order, each refusing what the next must not see.
 async fn serve(api: &Arc<Api>, request: Request<Body>) -> (Response<Body>, Seen) {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    let upgrade = Mutex::new(parts.extensions.remove::<OnUpgrade>());
     let path = parts.uri.path();
     let query = parts.uri.query().unwrap_or_default();
     let refused = |error, seen| (answer::error(error, &parts.headers), seen);
@@ -134,7 +139,7 @@ async fn serve(api: &Arc<Api>, request: Request<Body>) -> (Response<Body>, Seen)
     let user_agent = parts.headers.get(header::USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
     let headers = with_host(parts.headers, &parts.uri);
     let query = parts.uri.query().unwrap_or_default().to_owned();
-    let asked = Asked { cx, caller, info, method: parts.method, query, headers, user_agent };
+    let asked = Asked { cx, caller, info, method: parts.method, query, headers, user_agent, upgrade };
     let answered = admit(api, &asked, body).await;
     let mut response = answered.unwrap_or_else(|error| answer::error(error, &asked.headers));
     answer::add_warnings(&mut response, asked.cx.take_warnings());

@@ -15,7 +15,7 @@ use super::chain::Asked;
 use super::verbs::method_not_allowed;
 use super::{Api, answer};
 use crate::codec::negotiate::{Encoding, Target, negotiate};
-use crate::registry::descriptor::{Descriptor, ResourceVersionInfo, Subresource, Verb};
+use crate::registry::descriptor::{ALL_VERBS, Descriptor, ResourceVersionInfo, Subresource, Verb};
 use crate::registry::resource::{Origin, Resource};
 
 /// What is served, in no particular order.
@@ -254,8 +254,8 @@ fn resource_entries(resource: &dyn Resource, info: &ResourceVersionInfo) -> Vec<
 
 fn shown_verbs(resource: &dyn Resource) -> Vec<&'static str> {
     match resource.origin() {
-        Origin::Custom => CUSTOM_VERBS.to_vec(),
-        Origin::Builtin => resource.descriptor().verbs.iter().map(|verb| verb.as_str()).collect(),
+        Origin::Custom if resource.descriptor().verbs == ALL_VERBS => CUSTOM_VERBS.to_vec(),
+        Origin::Builtin | Origin::Custom => resource.descriptor().verbs.iter().map(|verb| verb.as_str()).collect(),
     }
 }
 

@@ -12,6 +12,7 @@ mod fresh;
 mod health;
 mod issuer;
 mod openapi;
+mod provided;
 mod subresource;
 mod verbs;
 mod watch;
@@ -24,7 +25,8 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{Request, Response};
-use tower::Service;
+use tower::util::BoxCloneSyncService;
+use tower::{Service, ServiceExt};
 
 use crate::authn::{ClientCertificate, SignedTokens, Union};
 use crate::authz::Authorizer;
@@ -34,6 +36,7 @@ use crate::resources::Surfaces;
 use crate::tenancy::Clusters;
 
 pub use answer::Identity;
+pub use provided::{Connect, Connection, Provided};
 
 /// The most bytes a request's body may have, as in kube-apiserver.
 pub const MAX_BODY: usize = 3 * 1024 * 1024;
@@ -52,19 +55,44 @@ pub struct Api {
     pub authorizer: Arc<dyn Authorizer>,
     /// Whose keys others check tokens with.
     pub tokens: Arc<SignedTokens>,
+    /// The subresources that an embedder provides.
+    pub provided: Vec<Provided>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
 }
 
 /// The API as a tower service, for a listener, for middleware, and for clients in this process.
 #[derive(Clone)]
-pub struct ApiService(pub Arc<Api>);
+pub struct ApiService {
+    api: Arc<Api>,
+    /// The API behind what an embedder put in front of it.
+    front: Option<HttpService>,
+}
+
+/// Any HTTP service that answers every request.
+pub type HttpService = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 
 /// What the connection knows of its other end.
 #[derive(Debug, Clone, Default)]
 pub struct Peer {
     /// The verified client certificate's subject, if there was one.
     pub certificate: Option<Arc<ClientCertificate>>,
+}
+
+// === impl ApiService ===
+
+impl ApiService {
+    /// The API, with nothing in front of it.
+    pub fn new(api: Arc<Api>) -> Self {
+        Self { api, front: None }
+    }
+
+    /// The API behind a layer that sees every request first, and every answer last.
+    #[must_use]
+    pub fn behind(self, layer: impl FnOnce(HttpService) -> HttpService) -> Self {
+        let api = self.api.clone();
+        Self { front: Some(layer(HttpService::new(self))), api }
+    }
 }
 
 impl<B> Service<Request<B>> for ApiService
@@ -81,8 +109,13 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let api = self.0.clone();
         let request = request.map(|body| drain::Drained::body(Body::new(body)));
-        Box::pin(async move { Ok(chain::handle(api, request).await) })
+        match &self.front {
+            Some(front) => Box::pin(front.clone().oneshot(request)),
+            None => {
+                let api = self.api.clone();
+                Box::pin(async move { Ok(chain::handle(api, request).await) })
+            }
+        }
     }
 }

@@ -10,7 +10,7 @@ use http::{Response, StatusCode};
 
 use super::chain::Asked;
 use super::verbs::method_not_allowed;
-use super::{Api, answer, body};
+use super::{Api, answer, body, provided};
 use crate::patch::apply::Force;
 use crate::registry::computed::{Call, Computed};
 use crate::registry::connect::{Connection, Connector, Way};
@@ -65,6 +65,9 @@ async fn by_handler(
     let Subresource::Other { verbs, kind, .. } = sub else { return Err(method_not_allowed()) };
     if !verbs.iter().any(|verb| verb.as_str() == asked.info.verb) {
         return Err(method_not_allowed());
+    }
+    if let Some(provided) = provided::of(api, asked, target) {
+        return provided::answer(provided, api, asked, target, body).await;
     }
     if let Some(connector) = api.surfaces.connector(&target.descriptor().resource, sub.name()) {
         return connect(api, asked, target, &*connector);

@@ -24,6 +24,7 @@ mod patch;
 mod scale;
 mod tracking;
 mod update;
+mod view;
 mod watch;
 
 use std::borrow::Cow;

@@ -37,6 +37,8 @@ mod storage;
 mod surface;
 mod sync;
 mod tenancy;
+mod typed;
+mod view;
 
 #[cfg(test)]
 mod tests;
@@ -58,7 +60,9 @@ use crate::registry::follow::Follower;
 
 pub use core::service::claims::AddressRange;
 pub use kind::Builtin;
-pub use surface::{Connecting, Handler, Surfaces, definitions};
+pub use surface::{Connecting, Handler, Own, Surfaces, definitions};
+pub use typed::{DefinitionError, Typed};
+pub use view::{Reader, View};
 
 /// What kinds need that do more than being stored.
 pub struct Services {

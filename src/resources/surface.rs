@@ -11,6 +11,7 @@ use atoll_api::{
 use dashmap::DashMap;
 
 use super::custom::{Custom, Everywhere, Schemas};
+use super::view::View;
 use super::{Builtin, PLATFORM, sets};
 use crate::admission::{Kinds, Served};
 use crate::registry::computed::Computed;
@@ -49,6 +50,15 @@ pub struct Connecting {
     pub connector: Arc<dyn Connector>,
 }
 
+/// What an embedder serves of its own, in every cluster.
+#[derive(Clone, Default)]
+pub struct Own {
+    /// The resources.
+    pub resources: Vec<Arc<dyn Resource>>,
+    /// What computes those of them that are not stored.
+    pub views: HashMap<GroupResource, Arc<dyn View>>,
+}
+
 /// Finds what is served where.
 pub struct Surfaces {
     store: Arc<Store>,
@@ -58,6 +68,7 @@ pub struct Surfaces {
     schemas: Schemas,
     handlers: HashMap<(GroupResource, &'static str), Arc<dyn Computed>>,
     connectors: HashMap<(GroupResource, &'static str), Arc<dyn Connector>>,
+    own: Own,
 }
 
 /// The built-in kinds of one selection.
@@ -69,12 +80,13 @@ struct Share {
 impl Share {
     /// The kinds that names of sets and resources ask for. Names were checked when the cluster was made; one that a
     /// later release no longer knows asks for nothing.
-    fn of(names: &[String]) -> Self {
+    fn of(names: &[String], own: &Own) -> Self {
         let known: Vec<&str> = names.iter().map(String::as_str).filter(|name| sets::check(name).is_ok()).collect();
         let mut resources = sets::choose(known).unwrap_or_default();
         if names.iter().any(|name| name == sets::PLATFORM) {
             resources.extend(PLATFORM.iter().map(|kind| Arc::new(Builtin::new(kind)) as Arc<dyn Resource>));
         }
+        resources.extend(own.resources.iter().cloned());
         Self::new(resources)
     }
 
@@ -93,12 +105,12 @@ impl Share {
 }
 
 impl Surfaces {
-    /// The surfaces of these clusters, with handlers for what is computed.
-    pub fn new(store: Arc<Store>, clusters: Arc<Clusters>, handlers: Vec<Handler>) -> Self {
-        let all = Arc::new(Share::of(&["all".to_owned(), sets::PLATFORM.to_owned()]));
+    /// The surfaces of these clusters, with handlers for what is computed, and what an embedder adds.
+    pub fn new(store: Arc<Store>, clusters: Arc<Clusters>, handlers: Vec<Handler>, own: Own) -> Self {
+        let all = Arc::new(Share::of(&["all".to_owned(), sets::PLATFORM.to_owned()], &own));
         let handlers = handlers.into_iter().map(|h| ((h.resource, h.subresource), h.computed)).collect();
         let connectors = HashMap::new();
-        Self { store, clusters, all, shares: DashMap::new(), schemas: Schemas::default(), handlers, connectors }
+        Self { store, clusters, all, shares: DashMap::new(), schemas: Schemas::default(), handlers, connectors, own }
     }
 
     /// Adds those who find where connections lead.
@@ -156,6 +168,11 @@ impl Surfaces {
         self.share(scope).is_some_and(|share| share.targets.keys().any(|gvr| &*gvr.group == group))
     }
 
+    /// What computes the objects of a resource that is not stored.
+    pub fn view(&self, resource: &GroupResource) -> Option<&dyn View> {
+        self.own.views.get(resource).map(|view| &**view)
+    }
+
     /// What answers for a resource or subresource by computing, if something does.
     pub fn computed(&self, resource: &GroupResource, subresource: &str) -> Option<Arc<dyn Computed>> {
         self.handlers
@@ -192,7 +209,7 @@ impl Surfaces {
         if let Some(share) = self.shares.get(&selection) {
             return Some(share.clone());
         }
-        let share = Arc::new(Share::of(&selection));
+        let share = Arc::new(Share::of(&selection, &self.own));
         self.shares.insert(selection, share.clone());
         Some(share)
     }

@@ -6,6 +6,7 @@ use atoll_api::{ApiError, GroupResource, LogicalClusterName, Object, Uid};
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::builder::Tenancy;
 use crate::authz::rbac;
 use crate::registry::encode;
 use crate::storage::{Action, CommitError, Expect, Key, Store, Txn};
@@ -91,8 +92,9 @@ fn objects() -> Vec<(GroupResource, Object)> {
 }
 
 /// The system cluster: its identity is kept in the store, what it serves is configured.
-pub(super) fn root_cluster(store: &Arc<Store>, resources: &[String]) -> Cluster {
+pub(super) fn root_cluster(store: &Arc<Store>, resources: &[String], tenancy: Tenancy) -> Cluster {
     let uid = store.get(&identity_key()).map(|entry| entry.uid().to_owned()).unwrap_or_default();
-    let resources = resources.iter().cloned().chain([PLATFORM.to_owned()]).collect();
+    let platform = (tenancy == Tenancy::Clusters).then(|| PLATFORM.to_owned());
+    let resources = resources.iter().cloned().chain(platform).collect();
     Cluster { uid: Uid::new(uid), resources }
 }

@@ -10,24 +10,25 @@ use atoll_api::user::SYSTEM_MASTERS;
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 
+use super::extend::Extensions;
 use super::pki::{self, Pki};
-use super::renewal::Renewal;
+use super::renewal::{Given, Renewal};
 use super::{Server, bootstrap};
-use crate::admission::{self, AdmissionPlugin, Chain, WebhookSettings};
+use crate::admission::{self, Chain, WebhookSettings};
 use crate::authn::signed::{self, Extension, Issuer, KeyRing};
 use crate::authn::stored::StoredObjects;
-use crate::authn::{self, AnonymousAccess, SignedTokens, TokenFile};
+use crate::authn::{self, SignedTokens, TokenFile};
 use crate::authz::rbac::Rbac;
 use crate::authz::stored::{StoredPolicy, StoredUnderlay};
 use crate::authz::{self, Authorizer, PrivilegedGroup};
-use crate::http::Api;
+use crate::http::{Api, ApiService};
 use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::registry::encode::encode;
 use crate::resources::{self, AddressRange, Surfaces};
 use crate::storage::{self, Durability, Store};
 use crate::tenancy::Clusters;
-use atoll_controllers::SyncSettings;
+use atoll_controllers::{Selection as Controllers, SyncSettings};
 
 /// The audience of the API itself, and the issuer of its tokens unless another is named.
 const ISSUER: &str = "https://kubernetes.default.svc";
@@ -44,9 +45,21 @@ pub struct Builder {
     service_addresses: AddressRange,
     durability: Durability,
     grace: Duration,
-    plugins: Vec<Arc<dyn AdmissionPlugin>>,
     webhooks: WebhookSettings,
     sync: SyncSettings,
+    controllers: Controllers,
+    tenancy: Tenancy,
+    pub(super) given: Given,
+    pub(super) extensions: Extensions,
+}
+
+/// Whether there are logical clusters beside the system's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tenancy {
+    /// There may be any number.
+    Clusters,
+    /// There is one, and nothing in it tells of others.
+    Single,
 }
 
 /// Why a server could not be made. The text tells what to do.
@@ -96,9 +109,12 @@ impl Default for Builder {
             service_addresses: AddressRange::Any,
             durability: Durability::Full,
             grace: Duration::from_secs(10),
-            plugins: Vec::new(),
             webhooks: WebhookSettings::default(),
             sync: SyncSettings::default(),
+            controllers: Controllers::All,
+            tenancy: Tenancy::Clusters,
+            given: Given::default(),
+            extensions: Extensions::default(),
         }
     }
 }
@@ -177,10 +193,17 @@ impl Builder {
         self
     }
 
-    /// Adds an admission plugin after Atoll's own.
+    /// Which controllers run beside the API; all of them unless said otherwise.
     #[must_use]
-    pub fn admission(mut self, plugin: Arc<dyn AdmissionPlugin>) -> Self {
-        self.plugins.push(plugin);
+    pub fn controllers(mut self, controllers: Controllers) -> Self {
+        self.controllers = controllers;
+        self
+    }
+
+    /// Serves the system cluster only: there are no workspaces, and nothing tells that there could be.
+    #[must_use]
+    pub fn single_cluster(mut self) -> Self {
+        self.tenancy = Tenancy::Single;
         self
     }
 
@@ -198,10 +221,13 @@ impl Builder {
         let address = listener.as_ref().and_then(|l| l.local_addr().ok());
         let storing = storage::Options { durability: self.durability };
         // Whoever has the store has the data directory too: a second server must not rewrite the first one's kubeconfig.
-        let backend = storage::open(&self.storage, storing).await.map_err(Error::Storage)?;
+        let backend = match &self.extensions.engine {
+            Some(engine) => engine.clone(),
+            None => storage::open(&self.storage, storing).await.map_err(Error::Storage)?,
+        };
         let options = self.pki_options(address);
         let pki = Arc::new(Pki::ensure(&options, Timestamp::now()).map_err(Error::Pki)?);
-        let tls = Renewal::new(options, &pki).map_err(Error::Pki)?;
+        let tls = Renewal::new(options, &pki, self.given.clone()).map_err(Error::Pki)?;
         let mut store = Store::open(backend.clone()).await.map_err(Error::Load)?;
         if bootstrap::ensure(&store).await.map_err(Error::Bootstrap)? == bootstrap::Found::Empty {
             // History begins after what every store has, so that no client believes to have seen how it came to be.
@@ -209,17 +235,26 @@ impl Builder {
             store = Store::open(backend).await.map_err(Error::Load)?;
         }
         let (api, underlay) = self.assemble(store, &pki)?;
-        Ok(Server { api: Arc::new(api), pki, tls, underlay, listener, grace: self.grace, sync: self.sync })
+        let api = Arc::new(api);
+        let service = self
+            .extensions
+            .layers
+            .iter()
+            .fold(ApiService::new(api.clone()), |inner, layer| inner.behind(|service| layer(service)));
+        let controllers = super::ControllerSettings { sync: self.sync, selection: self.controllers };
+        Ok(Server { api, service, pki, tls, underlay, listener, grace: self.grace, controllers })
     }
 
     fn assemble(&self, store: Arc<Store>, pki: &Pki) -> Result<(Api, Arc<StoredUnderlay>), Error> {
-        let root = bootstrap::root_cluster(&store, &self.resources);
+        let root = bootstrap::root_cluster(&store, &self.resources, self.tenancy);
         let clusters = Arc::new(Clusters::new(store.clone(), root));
         let tokens = self.tokens(&store, &clusters, pki)?;
-        let authenticator = Arc::new(self.authenticator(&tokens)?);
+        let authenticator = Arc::new(self.all_authenticators(&tokens)?);
         let rbac = Arc::new(Rbac::new(Arc::new(StoredPolicy::new(store.clone()))));
-        let authorizer: Arc<dyn Authorizer> =
-            Arc::new(authz::Chain::new(vec![Box::new(PrivilegedGroup(SYSTEM_MASTERS)), Box::new(Arc::clone(&rbac))]));
+        let mut authorizers: Vec<Box<dyn Authorizer>> = vec![Box::new(PrivilegedGroup(SYSTEM_MASTERS))];
+        authorizers.extend(self.extensions.authorizers.iter().map(|one| Box::new(one.clone()) as Box<dyn Authorizer>));
+        authorizers.push(Box::new(Arc::clone(&rbac)));
+        let authorizer: Arc<dyn Authorizer> = Arc::new(authz::Chain::new(authorizers));
         let services = resources::Services {
             authenticator,
             authorizer: Arc::clone(&authorizer),
@@ -228,9 +263,9 @@ impl Builder {
             tokens,
         };
         let handlers = resources::handlers(&services);
-        let surfaces =
-            Surfaces::new(store.clone(), clusters.clone(), handlers).with_connectors(resources::connectors());
-        let surfaces = Arc::new(surfaces);
+        let own = self.extensions.own.clone();
+        let surfaces = Surfaces::new(store.clone(), clusters.clone(), handlers, own);
+        let surfaces = Arc::new(surfaces.with_connectors(resources::connectors()));
         let means = admission::Means {
             store: store.clone(),
             authorizer: authorizer.clone(),
@@ -238,21 +273,27 @@ impl Builder {
             webhooks: self.webhooks.clone(),
             kinds: surfaces.clone(),
         };
-        let mut further = self.plugins.clone();
+        let mut further = self.extensions.plugins.clone();
         further.extend(resources::last_admission(&services));
-        let plugins = admission::default_chain(&means, &further);
+        let mut plugins = admission::default_chain(&means, &further);
+        plugins.retain(|plugin| !self.extensions.left_out.iter().any(|name| name == plugin.name()));
         let followers = resources::followers(&services, &surfaces);
         let registry = Registry::new(store, Chain::new(plugins), Arc::clone(&authorizer), followers)
             .with_claimers(resources::claimers(self.service_addresses));
         let registry = Arc::new(registry);
         let resources::Services { authenticator, underlay, tokens, .. } = services;
         let metrics = Metrics::new();
-        Ok((Api { registry, surfaces, clusters, authenticator, authorizer, tokens, metrics }, underlay))
+        let provided = self.extensions.provided.clone();
+        Ok((Api { registry, surfaces, clusters, authenticator, authorizer, tokens, provided, metrics }, underlay))
     }
 
     /// Tokens of the clusters that there are, signed with the server's key.
     fn tokens(&self, store: &Arc<Store>, clusters: &Arc<Clusters>, pki: &Pki) -> Result<Arc<SignedTokens>, Error> {
-        let keys = KeyRing::from_pem(&pki.token_key, &[]).map_err(Error::TokenKey)?;
+        let keys = match &self.extensions.token_keys {
+            Some((signing, others)) => KeyRing::from_pem(signing, others),
+            None => KeyRing::from_pem(&pki.token_key, &[]),
+        };
+        let keys = keys.map_err(Error::TokenKey)?;
         let known = Arc::clone(clusters);
         let cluster_uid = Box::new(move |name: &LogicalClusterName| known.find(name).map(|found| found.uid.clone()));
         let options = signed::Options {
@@ -264,17 +305,18 @@ impl Builder {
         Ok(Arc::new(SignedTokens::new(options, keys, Arc::new(StoredObjects::new(store.clone(), cluster_uid)))))
     }
 
-    fn authenticator(&self, tokens: &Arc<SignedTokens>) -> Result<authn::Union, Error> {
+    fn all_authenticators(&self, tokens: &Arc<SignedTokens>) -> Result<authn::Union, Error> {
         let token_file = match &self.token_auth_file {
             Some(path) => Some(TokenFile::load(path, audiences()).map_err(Error::TokenFile)?),
             None => None,
         };
-        Ok(authn::default_chain(authn::Config {
+        let own = authn::default_chain(authn::Config {
             token_file,
             signed_tokens: Some(Arc::clone(tokens)),
-            anonymous: AnonymousAccess::Allowed,
+            anonymous: self.extensions.anonymous,
             audiences: audiences(),
-        }))
+        });
+        Ok(own.and(self.extensions.authenticators.iter().cloned()))
     }
 
     fn pki_options(&self, address: Option<SocketAddr>) -> pki::Options {

@@ -4,7 +4,8 @@
 
 mod bootstrap;
 mod builder;
-mod controllers;
+mod client;
+mod extend;
 pub mod kubeconfig;
 mod listen;
 pub mod pki;
@@ -14,29 +15,43 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use atoll_api::user::{ALL_AUTHENTICATED, SYSTEM_MASTERS};
+use atoll_api::{LogicalClusterName, UserInfo};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+pub use atoll_controllers::Selection as Controllers;
 pub use builder::{Builder, Error};
 
 use crate::authz::stored::StoredUnderlay;
 use crate::http::{Api, ApiService};
 
+/// The user under which the controllers work, who may do everything in every logical cluster.
+const CONTROLLERS: &str = "system:kube-controller-manager";
+
 /// A server that is ready to serve.
 pub struct Server {
     api: Arc<Api>,
+    service: ApiService,
     pki: Arc<pki::Pki>,
     tls: renewal::Renewal,
     underlay: Arc<StoredUnderlay>,
     listener: Option<TcpListener>,
     grace: Duration,
+    controllers: ControllerSettings,
+}
+
+/// What is said of the controllers.
+struct ControllerSettings {
     sync: atoll_controllers::SyncSettings,
+    selection: Controllers,
 }
 
 /// A server that serves; stops when [`Running::stop`] is called.
 pub struct Running {
     api: Arc<Api>,
+    service: ApiService,
     address: Option<SocketAddr>,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
@@ -50,9 +65,9 @@ impl Server {
         Builder::default()
     }
 
-    /// The API as a tower service: what the listener serves, without a socket.
+    /// The API as a tower service: what the listener serves, middleware included, without a socket.
     pub fn service(&self) -> ApiService {
-        ApiService(self.api.clone())
+        self.service.clone()
     }
 
     /// The server's keys and certificates.
@@ -70,7 +85,7 @@ impl Server {
             tasks.push(tokio::spawn(listen::serve(
                 listener,
                 self.tls.current(),
-                ApiService(self.api.clone()),
+                self.service.clone(),
                 stop.clone(),
                 self.grace,
             )));
@@ -80,12 +95,16 @@ impl Server {
         let reaper = crate::tenancy::reaper::Reaper::new(self.api.registry.store().clone());
         tasks.push(tokio::spawn(reaper.run(stop.clone())));
         let config = atoll_controllers::Config {
-            client: controllers::client(ApiService(self.api.clone())),
+            client: client::of_server(
+                ApiService::new(self.api.clone()),
+                UserInfo::named(CONTROLLERS, [SYSTEM_MASTERS, ALL_AUTHENTICATED]),
+            ),
             root_ca: Some(self.pki.ca.certificate.clone()),
-            sync: self.sync,
+            sync: self.controllers.sync,
+            selection: self.controllers.selection,
         };
         tasks.push(tokio::spawn(atoll_controllers::run(config, stop.clone())));
-        Ok(Running { api: self.api, address, stop, tasks })
+        Ok(Running { api: self.api, service: self.service, address, stop, tasks })
     }
 }
 
@@ -97,9 +116,15 @@ impl Running {
         self.address.map(pki::local_url).unwrap_or_default()
     }
 
-    /// The API as a tower service.
+    /// The API as a tower service, with all that stands in front of it.
     pub fn service(&self) -> ApiService {
-        ApiService(self.api.clone())
+        self.service.clone()
+    }
+
+    /// A client of one logical cluster as one user, in this process and without a socket. Its requests pass the whole
+    /// chain of filters; only the user is taken as given.
+    pub fn client(&self, cluster: &LogicalClusterName, user: UserInfo) -> kube::Client {
+        client::of_cluster(self.service(), cluster, user)
     }
 
     /// Resolves when the store has failed for good.

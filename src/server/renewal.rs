@@ -18,13 +18,34 @@ pub(super) struct Renewal {
     options: pki::Options,
     current: Arc<ArcSwap<ServerConfig>>,
     due: Timestamp,
+    given: Given,
+}
+
+/// What of the listener's certificates somebody else made, and renews.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Given {
+    /// What the server shows.
+    pub serving: Option<pki::Pair>,
+    /// The CA whose client certificates are believed, beside the server's own; PEM.
+    pub client_ca: Option<String>,
+}
+
+// === impl Given ===
+
+impl Given {
+    /// What the listener works by: what was given, and the server's own for the rest.
+    fn server_config(&self, pki: &Pki) -> Result<Arc<ServerConfig>, pki::Error> {
+        let mut client_ca = pki.ca.certificate.clone();
+        client_ca.extend(self.client_ca.iter().map(|pem| format!("\n{pem}")));
+        pki::server_config(self.serving.as_ref().unwrap_or(&pki.serving), &client_ca)
+    }
 }
 
 impl Renewal {
     /// Begins with the certificates there are.
-    pub(super) fn new(options: pki::Options, pki: &Pki) -> Result<Self, pki::Error> {
-        let current = Arc::new(ArcSwap::new(pki.server_config()?));
-        Ok(Self { options, current, due: pki.renew_at })
+    pub(super) fn new(options: pki::Options, pki: &Pki, given: Given) -> Result<Self, pki::Error> {
+        let current = Arc::new(ArcSwap::new(given.server_config(pki)?));
+        Ok(Self { options, current, due: pki.renew_at, given })
     }
 
     /// What new connections are to be accepted by, now and later.
@@ -56,7 +77,7 @@ impl Renewal {
             return Ok(false);
         }
         let pki = Pki::ensure(&self.options, now)?;
-        self.current.store(pki.server_config()?);
+        self.current.store(self.given.server_config(&pki)?);
         self.due = pki.renew_at;
         Ok(true)
     }
@@ -78,7 +99,7 @@ mod tests {
         };
         let began: Timestamp = "2026-06-01T12:00:00Z".parse().expect("a time");
         let first = Pki::ensure(&options, began).expect("made");
-        let mut renewal = Renewal::new(options, &first).expect("usable");
+        let mut renewal = Renewal::new(options, &first, Given::default()).expect("usable");
         let shown = renewal.current();
         let before = shown.load_full();
 

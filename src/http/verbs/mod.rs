@@ -7,6 +7,7 @@ mod get;
 pub(super) mod list;
 mod patch;
 mod update;
+mod view;
 
 use std::sync::Arc;
 
@@ -51,6 +52,9 @@ pub(super) async fn handle(api: &Arc<Api>, asked: &Asked, body: Body) -> ApiResu
 
 /// The object or the collection itself.
 async fn main(api: &Arc<Api>, asked: &Asked, target: &Target, body: Body) -> ApiResult<Response<Body>> {
+    if let Some(view) = api.surfaces.view(&target.descriptor().resource) {
+        return view::answer(api, asked, target, view).await;
+    }
     let one = !asked.path_name().is_empty();
     match (asked.info.verb.as_str(), one) {
         ("get", true) if allows(target, Verb::Get) => get::answer(api, asked, target).await,

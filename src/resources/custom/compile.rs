@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use atoll_api::{GroupResource, GroupVersion, Object};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::schemas::Schemas;
@@ -19,12 +19,29 @@ use crate::storage::Entry;
 
 /// The kind, if it is served.
 pub(super) fn compile(entry: &Entry, schemas: &Schemas) -> Option<Custom> {
-    let definition: Object = serde_json::from_slice(&entry.bytes).ok()?;
-    let status = field(&definition, "status");
+    compile_definition(&serde_json::from_slice(&entry.bytes).ok()?, entry.revision, schemas)
+}
+
+/// Fills in what the server fills in when a definition is stored: names that are left out, and that it is established.
+pub(super) fn accept(definition: &mut Object) {
+    let names = definition.map_mut("spec").entry("names").or_insert_with(|| json!({}));
+    let kind = text(&names["kind"]).to_owned();
+    for (field, value) in [("singular", kind.to_lowercase()), ("listKind", format!("{kind}List"))] {
+        if text(&names[field]).is_empty() {
+            names[field] = value.into();
+        }
+    }
+    let status = json!({"acceptedNames": names, "conditions": [{"type": "Established", "status": "True"}]});
+    definition.0.insert("status".to_owned(), status);
+}
+
+/// The kind that a definition, put by a revision, defines.
+pub(super) fn compile_definition(definition: &Object, revision: u64, schemas: &Schemas) -> Option<Custom> {
+    let status = field(definition, "status");
     if !condition_is_true(&status["conditions"], "Established") {
         return None;
     }
-    let spec = field(&definition, "spec");
+    let spec = field(definition, "spec");
     let names = &status["acceptedNames"];
     let group: Arc<str> = text(&spec["group"]).into();
     let mut raw: Vec<&Value> = list(&spec["versions"]).iter().collect();
@@ -55,13 +72,9 @@ pub(super) fn compile(entry: &Entry, schemas: &Schemas) -> Option<Custom> {
     Some(Custom {
         descriptor,
         versions: parts,
-        definition: Definition {
-            resource: surface::definitions(),
-            name: entry.name().into(),
-            revision: entry.revision,
-        },
-        meaning: meaning_of(&definition),
-        is_terminating: is_terminating(&definition),
+        definition: Definition { resource: surface::definitions(), name: definition.name().into(), revision },
+        meaning: meaning_of(definition),
+        is_terminating: is_terminating(definition),
         conversion: match text(&spec["conversion"]["strategy"]) {
             "Webhook" => Conversion::Webhook,
             _ => Conversion::Rename,

@@ -63,6 +63,12 @@ impl Custom {
         entry.derived(|entry| Compiled(compile::compile(entry, schemas).map(Arc::new))).0.clone()
     }
 
+    /// The kind of a definition that is part of the program and stored nowhere; `None` if it cannot be served.
+    pub(super) fn of_program(mut definition: Object) -> Option<Self> {
+        compile::accept(&mut definition);
+        compile::compile_definition(&definition, 0, &Schemas::default())
+    }
+
     fn parts(&self, version: Option<&GroupVersion>) -> &VersionParts {
         let index = self.descriptor.versions.iter().position(|info| Some(&info.version) == version);
         &self.versions[index.unwrap_or(self.descriptor.storage)]

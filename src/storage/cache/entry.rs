@@ -53,7 +53,7 @@ enum Text {
 
 impl Entry {
     /// Makes the entry of a value. What its metadata lacks or has in a form that no object has is taken as empty.
-    pub(super) fn new(key: &Key, cluster: LogicalClusterName, bytes: Bytes, revision: u64) -> Self {
+    pub fn new(key: &Key, cluster: LogicalClusterName, bytes: Bytes, revision: u64) -> Self {
         let found = Found::read(&bytes);
         // The key is the truth; the text in the object is only a place to point at.
         let keyed = |found: &Option<Word<'_>>, truth: &str| match found {

@@ -1,0 +1,193 @@
+//! What an embedder brings along: its own engine, authenticators, authorizers, admission, and HTTP middleware.
+//!
+//! Only says so; the builder puts it all together.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use atoll_api::GroupResource;
+use axum::Router;
+use axum::body::Body;
+use bytes::Bytes;
+use http::{Request, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tower::{Layer, Service, ServiceExt};
+
+use super::Builder;
+use super::pki::Pair;
+use crate::admission::AdmissionPlugin;
+use crate::authn::{AnonymousAccess, Authenticator};
+use crate::authz::Authorizer;
+use crate::http::{Connect, HttpService, Provided};
+use crate::registry::resource::Resource;
+use crate::resources::{Own, Typed, View};
+use crate::storage::Backend;
+
+/// What an embedder brings along.
+#[derive(Clone)]
+pub(super) struct Extensions {
+    /// The engine, if it is not one that a URL names.
+    pub engine: Option<Arc<dyn Backend>>,
+    /// Asked after Atoll's own.
+    pub authenticators: Vec<Arc<dyn Authenticator>>,
+    /// What those are who show no credentials.
+    pub anonymous: AnonymousAccess,
+    /// Asked before roles and bindings.
+    pub authorizers: Vec<Arc<dyn Authorizer>>,
+    /// Admission plugins that run after Atoll's own.
+    pub plugins: Vec<Arc<dyn AdmissionPlugin>>,
+    /// The names of Atoll's own admission plugins that do not run.
+    pub left_out: Vec<String>,
+    /// What stands in front of the API, outermost last.
+    pub layers: Vec<Arc<Wrap>>,
+    /// Resources of its own.
+    pub own: Own,
+    /// Subresources that it answers itself.
+    pub provided: Vec<Provided>,
+    /// The key that signs the tokens of service accounts, and those that are believed besides; PEM.
+    pub token_keys: Option<(String, Vec<String>)>,
+}
+
+/// Puts something in front of a service.
+type Wrap = dyn Fn(HttpService) -> HttpService + Send + Sync;
+
+impl Default for Extensions {
+    fn default() -> Self {
+        Self {
+            engine: None,
+            authenticators: Vec::new(),
+            anonymous: AnonymousAccess::Allowed,
+            authorizers: Vec::new(),
+            plugins: Vec::new(),
+            left_out: Vec::new(),
+            layers: Vec::new(),
+            own: Own::default(),
+            provided: Vec::new(),
+            token_keys: None,
+        }
+    }
+}
+
+// === impl Builder ===
+
+impl Builder {
+    /// Keeps objects in an engine of your own, instead of one that [`storage`](Self::storage) names. It must keep the
+    /// contract of [`Backend`], which the suite in `atoll::storage::conformance` (feature `test-util`) checks.
+    #[must_use]
+    pub fn engine(mut self, engine: Arc<dyn Backend>) -> Self {
+        self.extensions.engine = Some(engine);
+        self
+    }
+
+    /// Adds a way to recognise users. It is asked after certificates, the token file and signed tokens.
+    #[must_use]
+    pub fn authenticator(mut self, authenticator: impl Authenticator + 'static) -> Self {
+        self.extensions.authenticators.push(Arc::new(authenticator));
+        self
+    }
+
+    /// What becomes of requests without credentials; unless said otherwise they are made by `system:anonymous`.
+    #[must_use]
+    pub fn anonymous(mut self, access: AnonymousAccess) -> Self {
+        self.extensions.anonymous = access;
+        self
+    }
+
+    /// Adds somebody who decides what users may do. It is asked after the group `system:masters` has been allowed
+    /// everything, and before roles and bindings, which decide where it has no opinion.
+    #[must_use]
+    pub fn authorizer(mut self, authorizer: impl Authorizer + 'static) -> Self {
+        self.extensions.authorizers.push(Arc::new(authorizer));
+        self
+    }
+
+    /// Adds an admission plugin after Atoll's own, and before quotas are charged.
+    #[must_use]
+    pub fn admission(mut self, plugin: Arc<dyn AdmissionPlugin>) -> Self {
+        self.extensions.plugins.push(plugin);
+        self
+    }
+
+    /// Leaves out admission plugins of Atoll's own, by the names they have in Kubernetes, such as `ServiceAccount`.
+    #[must_use]
+    pub fn without_admission<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.extensions.left_out.extend(names.into_iter().map(Into::into));
+        self
+    }
+
+    /// Serves a resource of your own in every logical cluster, such as a [`Typed`] one.
+    #[must_use]
+    pub fn resource(mut self, resource: impl Resource) -> Self {
+        self.extensions.own.resources.push(Arc::new(resource));
+        self
+    }
+
+    /// Serves a resource of your own whose objects are computed whenever they are read.
+    #[must_use]
+    pub fn view<T>(mut self, resource: Typed<T>, view: impl View) -> Self
+    where
+        T: Serialize + DeserializeOwned + Send + Sync + 'static,
+    {
+        let resource = resource.read_only();
+        self.extensions.own.views.insert(resource.descriptor().resource.clone(), Arc::new(view));
+        self.resource(resource)
+    }
+
+    /// Answers a subresource of a resource of the core group or another (`pods`, `deployments.apps`), such as `log`.
+    #[must_use]
+    pub fn connect(mut self, resource: &str, subresource: &str, connect: impl Connect) -> Self {
+        let (name, group) = resource.split_once('.').unwrap_or((resource, ""));
+        let resource = GroupResource::new(group, name);
+        self.extensions.provided.push(Provided {
+            resource,
+            subresource: subresource.to_owned(),
+            connect: Arc::new(connect),
+        });
+        self
+    }
+
+    /// Puts a tower layer in front of the API: it sees every request before anybody is recognised, and every answer.
+    /// Layers added later stand further outside. The controllers, which are in this process, do not come by it.
+    #[must_use]
+    pub fn layer<L, B>(mut self, layer: L) -> Self
+    where
+        L: Layer<HttpService> + Send + Sync + 'static,
+        L::Service: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
+        <L::Service as Service<Request<Body>>>::Future: Send + 'static,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<axum::BoxError>,
+    {
+        let wrap = move |inner| HttpService::new(layer.layer(inner).map_response(|answer| answer.map(Body::new)));
+        self.extensions.layers.push(Arc::new(wrap));
+        self
+    }
+
+    /// Serves further routes beside the API. They are found before it, and nobody is asked who makes their requests.
+    #[must_use]
+    pub fn routes(self, routes: Router) -> Self {
+        self.layer(tower::layer::layer_fn(move |api: HttpService| routes.clone().fallback_service(api)))
+    }
+
+    /// Shows clients a serving certificate that somebody else made, and renews.
+    #[must_use]
+    pub fn serving_certificate(mut self, pair: Pair) -> Self {
+        self.given.serving = Some(pair);
+        self
+    }
+
+    /// Believes the client certificates of a further CA (PEM), beside the server's own.
+    #[must_use]
+    pub fn client_ca(mut self, pem: impl Into<String>) -> Self {
+        self.given.client_ca = Some(pem.into());
+        self
+    }
+
+    /// Signs the tokens of service accounts with this private key, and believes those that `others` (private or public
+    /// keys) have signed; all PEM. Unless said otherwise the server has a key of its own.
+    #[must_use]
+    pub fn token_keys(mut self, signing: impl Into<String>, others: Vec<String>) -> Self {
+        self.extensions.token_keys = Some((signing.into(), others));
+        self
+    }
+}
