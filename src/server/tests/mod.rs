@@ -10,6 +10,7 @@ use tower::ServiceExt;
 use super::{Running, Server};
 
 mod auth;
+mod deletion;
 mod policy;
 
 /// The users of every test server: an administrator, and two who may do nothing until it is granted.
