@@ -3,6 +3,7 @@
 mod client;
 mod cluster;
 mod demo;
+mod envtest;
 mod kubeconfig;
 mod progress;
 mod serve;
@@ -28,6 +29,8 @@ enum Command {
     Demo(demo::Demo),
     /// Create, list and delete logical clusters.
     Cluster(cluster::Cluster),
+    /// Stand in for the programs that controller-runtime's envtest starts.
+    Envtest(envtest::Envtest),
     /// Print or merge a kubeconfig for a logical cluster, for its administrator or for a user of it.
     Kubeconfig(kubeconfig::Kubeconfig),
 }
@@ -61,26 +64,50 @@ impl Failure {
     }
 }
 
+/// What the process was started for.
+enum Task {
+    /// A command of `atoll`.
+    Command(Command),
+    /// Another program, by whose name it was called, with that program's arguments.
+    StandIn(envtest::Program, Vec<String>),
+}
+
 /// Runs the command the arguments name.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let task = Task::of_process();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&Failure::because("cannot start", error)),
     };
-    let done = runtime.block_on(async {
-        match cli.command {
-            Command::Serve(command) => command.run().await,
-            Command::Demo(command) => command.run().await,
-            Command::Cluster(command) => command.run().await,
-            Command::Kubeconfig(command) => command.run().await,
-        }
-    });
+    let done = runtime.block_on(task.run());
     // Whatever still runs in the background has been told to stop; it must not keep the process alive.
     runtime.shutdown_background();
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => fail(&failure),
+    }
+}
+
+// === impl Task ===
+
+impl Task {
+    fn of_process() -> Self {
+        let mut arguments = std::env::args_os();
+        match arguments.next().and_then(|name| envtest::Program::called(&name)) {
+            Some(program) => Self::StandIn(program, arguments.map(|a| a.to_string_lossy().into_owned()).collect()),
+            None => Self::Command(Cli::parse().command),
+        }
+    }
+
+    async fn run(self) -> Result<(), Failure> {
+        match self {
+            Self::StandIn(program, arguments) => program.run(arguments).await,
+            Self::Command(Command::Serve(command)) => command.run().await,
+            Self::Command(Command::Demo(command)) => command.run().await,
+            Self::Command(Command::Cluster(command)) => command.run().await,
+            Self::Command(Command::Envtest(command)) => command.run().await,
+            Self::Command(Command::Kubeconfig(command)) => command.run().await,
+        }
     }
 }
 

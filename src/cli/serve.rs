@@ -164,7 +164,8 @@ fn issuer(url: &str) -> Result<Issuer, Failure> {
     Ok(Issuer::PerCluster { base: base.to_owned() })
 }
 
-fn listen_for(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Failure> {
+/// The signals of one kind that the process gets from now on.
+pub(super) fn listen_for(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Failure> {
     signal(kind).map_err(|error| Failure::because("cannot listen for signals", error))
 }
 
