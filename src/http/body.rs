@@ -109,7 +109,10 @@ pub(super) async fn read_patch(
             (document.value, document.faults)
         }
         _ => {
-            let document = json::parse(&bytes, Duplicates::Replace).map_err(|error| bad(&error))?;
+            let document = json::parse(&bytes, Duplicates::Replace).map_err(|error| match kind {
+                PatchKind::Strategic => bad(&error),
+                _ => bad(&format!("error decoding patch: {error}")),
+            })?;
             (document.value, document.faults)
         }
     };

@@ -8,7 +8,7 @@ pub mod json;
 pub mod merge;
 #[cfg(test)]
 pub(crate) mod sample;
-mod shown;
+pub mod shown;
 pub mod strategic;
 
 pub use apply::Conflicts;

@@ -9,10 +9,60 @@ use serde_json::{Number, Value};
 use atoll_api::field::go_quote;
 
 /// A value as `%v` prints it: strings bare, lists as `[a b]`, maps as `map[k:v]` in the order of their keys.
-pub(super) fn plain(value: &Value) -> String {
+pub fn plain(value: &Value) -> String {
     let mut text = String::new();
     write_plain(&mut text, value);
     text
+}
+
+/// An object of a built-in kind as JSON, its metadata in the order in which Go writes it and everything else by its keys.
+pub fn object(value: &Value) -> String {
+    let Value::Object(map) = value else { return value.to_string() };
+    let fields = map.iter().map(|(field, value)| {
+        let value = if field == "metadata" { in_order(value, METADATA) } else { value.to_string() };
+        format!("{}:{value}", Value::from(field.as_str()))
+    });
+    format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
+}
+
+/// The fields of `ObjectMeta`, as the Go struct has them.
+const METADATA: &[&str] = &[
+    "name",
+    "generateName",
+    "namespace",
+    "selfLink",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "labels",
+    "annotations",
+    "ownerReferences",
+    "finalizers",
+    "managedFields",
+];
+
+/// The fields of an entry of `managedFields`.
+const MANAGED: &[&str] = &["manager", "operation", "apiVersion", "time", "fieldsType", "fieldsV1", "subresource"];
+
+/// A map with the named fields first, in this order.
+fn in_order(value: &Value, order: &[&str]) -> String {
+    let Value::Object(map) = value else { return value.to_string() };
+    let named = order.iter().filter_map(|name| map.get_key_value(*name));
+    let others = map.iter().filter(|(name, _)| !order.contains(&name.as_str()));
+    let fields = named.chain(others).map(|(name, value)| {
+        let value = match (name.as_str(), value) {
+            ("managedFields", Value::Array(entries)) => {
+                let entries: Vec<String> = entries.iter().map(|entry| in_order(entry, MANAGED)).collect();
+                format!("[{}]", entries.join(","))
+            }
+            _ => value.to_string(),
+        };
+        format!("{}:{value}", Value::from(name.as_str()))
+    });
+    format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
 }
 
 /// A value as `%#v` prints it: as Go source.
@@ -45,7 +95,7 @@ pub(super) fn go_type(value: &Value) -> &'static str {
 }
 
 /// What `encoding/json` calls a value that does not fit where it stands.
-pub(super) fn json_kind(value: &Value) -> &'static str {
+pub fn json_kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "bool",

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::Target;
 use super::resource::{NameRule, Origin};
 use crate::codec::body::unrecognized;
-use crate::codec::{StrictFault, json, strict_error, strict_warnings};
+use crate::codec::{StrictFault, json, protobuf, strict_error, strict_warnings};
 use crate::request::RequestContext;
 use crate::schema;
 use crate::schema::metadata::Malformed;
@@ -71,6 +71,11 @@ pub(super) fn typed(
         return Err(ApiError::bad_request(why));
     }
     check_type(target, &mut object, &body.text)?;
+    if validation == FieldValidation::Strict && !body.faults.is_empty() {
+        let why = strict_error(&body.faults);
+        let why = why.strip_prefix("strict decoding error: ").unwrap_or(&why);
+        return Err(ApiError::bad_request(format!("error strict decoding YAML: error converting YAML to JSON: {why}")));
+    }
     report(cx, target, &body.faults, validation)?;
     Ok(object)
 }
@@ -126,9 +131,17 @@ fn check_type(target: &Target, object: &mut Object, text: &[u8]) -> ApiResult<()
             let given_kind = if object.kind().is_empty() { expected.kind.to_string() } else { object.kind().into() };
             if given_version != version || given_kind != *expected.kind {
                 let short = GroupVersion::parse(&given_version).map(|v| v.version.to_string()).unwrap_or_default();
+                let why = if protobuf::is_kind(&given_version, &given_kind) {
+                    let into = format!("{}.{}", target.go_package(), expected.kind);
+                    format!("converting ({short}.{given_kind}) to ({into}): unknown conversion")
+                } else {
+                    format!(
+                        "no kind {given_kind:?} is registered for version {given_version:?} in scheme \"pkg/api/legacyscheme/scheme.go:30\""
+                    )
+                };
+                let kind = &expected.kind;
                 return Err(ApiError::bad_request(format!(
-                    "{given_kind} in version {short:?} cannot be handled as a {}: no kind {given_kind:?} is registered for version {given_version:?} in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
-                    expected.kind
+                    "{given_kind} in version {short:?} cannot be handled as a {kind}: {why}"
                 )));
             }
         }

@@ -149,6 +149,27 @@ impl Target {
         object
     }
 
+    /// The Go package of the kind's internal form, as some messages of Kubernetes name it.
+    pub fn go_package(&self) -> &str {
+        let group: &str = &self.descriptor().resource.group;
+        match (self.resource.origin(), group) {
+            (resource::Origin::Custom, _) => "unstructured",
+            (resource::Origin::Builtin, "" | "events.k8s.io") => "core",
+            (resource::Origin::Builtin, group) => group.split('.').next().unwrap_or_default(),
+        }
+    }
+
+    /// Where Kubernetes would keep an object in etcd, as some messages tell.
+    fn etcd_key(&self, name: &ObjectName<'_>) -> String {
+        let resource = &self.descriptor().resource;
+        let mut parts = vec!["/registry", &*resource.resource, name.namespace, name.name];
+        if self.resource.origin() == resource::Origin::Custom {
+            parts.insert(1, &resource.group);
+        }
+        parts.retain(|part| !part.is_empty());
+        parts.join("/")
+    }
+
     /// The same resource in the version objects are stored in.
     pub fn at_storage(&self) -> Self {
         Self { resource: self.resource.clone(), version: self.resource.descriptor().storage }

@@ -151,7 +151,8 @@ impl Registry {
         // A patch that names another uid would change what is immutable; the checks say so.
         if !change.unconditional && !precondition.uid.is_empty() && precondition.uid != entry.uid() {
             let why = format!(
-                "Precondition failed: UID in precondition: {}, UID in object meta: {}",
+                "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {}, UID in object meta: {}",
+                target.etcd_key(name),
                 precondition.uid,
                 entry.uid()
             );

@@ -124,7 +124,11 @@ fn patched(
         }
         _ => patch::strategic::apply(before, &patch.body.value, &target.version().schema).map_err(refuse)?,
     };
-    let shown = after.to_string();
+    let shown = match patch.kind {
+        PatchKind::Strategic => patch::shown::plain(&patch.body.value),
+        _ if target.resource.origin() == Origin::Builtin => patch::shown::object(&after),
+        _ => after.to_string(),
+    };
     let after = match patch.kind {
         PatchKind::Json | PatchKind::Merge if target.resource.origin() == Origin::Builtin => {
             read_without_version(after, &mut faults)

@@ -12,9 +12,18 @@ use serde_json::{Map, Value};
 use super::catalog::{FieldFacts, Presence, TYPES, TypeFacts, TypeName};
 use super::defaults;
 
+/// How far an object has come. Who owns which field is decided of objects as they were sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Read from a request: lists that are always written may be there and empty, and so may fields of features that are off.
+    Sent,
+    /// Made ready to be stored, without either.
+    Ready,
+}
+
 /// Brings an object of a type of the catalog into the form Go writes, with defaults. Does nothing the second time.
-pub(super) fn settle(type_index: u16, object: &mut Object) {
-    settle_struct(type_index, &mut object.0);
+pub(super) fn settle(type_index: u16, object: &mut Object, stage: Stage) {
+    settle_struct(type_index, &mut object.0, stage);
 }
 
 /// What Go writes of a type of the catalog of which nothing is set, without defaults.
@@ -32,11 +41,11 @@ pub(super) fn blank(type_index: u16) -> Value {
     Value::Object(fields.collect())
 }
 
-fn settle_struct(index: u16, map: &mut Map<String, Value>) {
+fn settle_struct(index: u16, map: &mut Map<String, Value>, stage: Stage) {
     let facts = TYPES.facts(index);
-    let gated = defaults::gated_fields(index);
+    let gated = if stage == Stage::Ready { defaults::gated_fields(index) } else { &[] };
     map.retain(|name, value| {
-        facts.fields.get(name).is_some_and(|field| is_kept(field, value)) && !gated.contains(&name.as_str())
+        facts.fields.get(name).is_some_and(|field| is_kept(field, value, stage)) && !gated.contains(&name.as_str())
     });
     for name in &facts.always {
         let field = &facts.fields[name];
@@ -58,7 +67,7 @@ fn settle_struct(index: u16, map: &mut Map<String, Value>) {
     }
     for (name, value) in map.iter_mut() {
         if let Some(field) = facts.fields.get(name) {
-            settle_value(&field.type_name, value, rounding_of(facts));
+            settle_value(&field.type_name, value, rounding_of(facts), stage);
         }
     }
     for name in &facts.always {
@@ -73,12 +82,12 @@ fn settle_struct(index: u16, map: &mut Map<String, Value>) {
 }
 
 /// Null is absent; optional fields without a pointer are absent when empty.
-fn is_kept(field: &FieldFacts, value: &Value) -> bool {
+fn is_kept(field: &FieldFacts, value: &Value, stage: Stage) -> bool {
     match (field.presence, value) {
         (_, Value::Null) => false,
         (Presence::Drop, value) => !is_empty(value),
         // Objects go through protobuf on their way to storage, where an empty list is no list.
-        (Presence::Null, Value::Array(list)) => !list.is_empty(),
+        (Presence::Null, Value::Array(list)) => stage == Stage::Sent || !list.is_empty(),
         (Presence::Null, Value::Object(map)) => !map.is_empty() || !matches!(field.type_name, TypeName::Map(_)),
         _ => true,
     }
@@ -103,7 +112,7 @@ fn zero(name: &TypeName) -> Value {
         TypeName::Quantity => Value::from("0"),
         TypeName::Struct(index) => {
             let mut map = Map::new();
-            settle_struct(*index, &mut map);
+            settle_struct(*index, &mut map, Stage::Ready);
             Value::Object(map)
         }
         _ => Value::Null,
@@ -121,17 +130,17 @@ fn rounding_of(facts: &TypeFacts) -> Rounding {
     if facts.is_of_package("resource") { Rounding::None } else { Rounding::Milli }
 }
 
-fn settle_value(name: &TypeName, value: &mut Value, rounding: Rounding) {
+fn settle_value(name: &TypeName, value: &mut Value, rounding: Rounding, stage: Stage) {
     match (name, value) {
-        (TypeName::Struct(index), Value::Object(map)) => settle_struct(*index, map),
+        (TypeName::Struct(index), Value::Object(map)) => settle_struct(*index, map, stage),
         (TypeName::List(element), Value::Array(list)) => {
             for value in list {
-                settle_element(element, value, Rounding::None);
+                settle_element(element, value, Rounding::None, stage);
             }
         }
         (TypeName::Map(element), Value::Object(map)) => {
             for value in map.values_mut() {
-                settle_element(element, value, rounding);
+                settle_element(element, value, rounding, stage);
             }
         }
         (TypeName::Quantity, value) => settle_quantity(value, Rounding::None),
@@ -147,18 +156,20 @@ fn settle_value(name: &TypeName, value: &mut Value, rounding: Rounding) {
         }
         (TypeName::Bytes, Value::String(text)) => text.retain(|c| c != '\n' && c != '\r'),
         (TypeName::Double, value) => settle_double(value),
-        (TypeName::SchemaOrBool | TypeName::SchemaOrArray | TypeName::SchemaOrStrings, value) => settle_schemas(value),
+        (TypeName::SchemaOrBool | TypeName::SchemaOrArray | TypeName::SchemaOrStrings, value) => {
+            settle_schemas(value, stage)
+        }
         _ => {}
     }
 }
 
 /// An element of a list or map: null is the zero value.
-fn settle_element(name: &TypeName, value: &mut Value, rounding: Rounding) {
+fn settle_element(name: &TypeName, value: &mut Value, rounding: Rounding, stage: Stage) {
     match name {
         TypeName::Quantity => settle_quantity(value, rounding),
         TypeName::Json | TypeName::RawExtension | TypeName::FieldsV1 => {}
         _ if value.is_null() => *value = zero(name),
-        _ => settle_value(name, value, rounding),
+        _ => settle_value(name, value, rounding, stage),
     }
 }
 
@@ -183,14 +194,14 @@ fn settle_double(value: &mut Value) {
 }
 
 /// The JSON schemas in a value that may be one, a list of them or something else.
-fn settle_schemas(value: &mut Value) {
+fn settle_schemas(value: &mut Value, stage: Stage) {
     let Some(index) = TYPES.index("apiextensions.v1.JSONSchemaProps") else { return };
     match value {
-        Value::Object(map) => settle_struct(index, map),
+        Value::Object(map) => settle_struct(index, map, stage),
         Value::Array(list) => {
             for value in list {
                 if let Value::Object(map) = value {
-                    settle_struct(index, map);
+                    settle_struct(index, map, stage);
                 }
             }
         }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::BUILTINS;
-use super::canonical;
+use super::canonical::{self, Stage};
 use super::catalog::{self, Descriptions, TYPES};
 use super::defaults::TypeDefaults;
 use crate::registry::descriptor::{
@@ -296,7 +296,7 @@ impl Builtin {
 
     /// Writes the stored form as Go would after the hook has changed it.
     fn settle(&self, object: &mut Object) {
-        canonical::settle(self.types[self.kind.storage], object);
+        canonical::settle(self.types[self.kind.storage], object, Stage::Ready);
     }
 }
 
@@ -308,13 +308,13 @@ impl Resource for Builtin {
     fn convert(&self, object: &mut Object, to: &GroupVersion) -> ApiResult<()> {
         if self.kind.versions.len() > 1 && object.api_version() != to.to_string() {
             (self.kind.convert)(object, to)?;
-            canonical::settle(self.type_of(to), object);
+            canonical::settle(self.type_of(to), object, Stage::Sent);
         }
         rename_version(object, to)
     }
 
     fn default(&self, version: &GroupVersion, object: &mut Object) {
-        canonical::settle(self.type_of(version), object);
+        canonical::settle(self.type_of(version), object, Stage::Sent);
     }
 
     fn reset_fields(&self, part: Part) -> Vec<&'static str> {

@@ -69,6 +69,11 @@ pub fn encode_bare(api_version: &str, kind: &str, object: &Value) -> Result<Vec<
     Ok(writer.into_bytes())
 }
 
+/// Whether there is a kind of this name in this group and version.
+pub fn is_kind(api_version: &str, kind: &str) -> bool {
+    message(api_version, kind).is_ok()
+}
+
 /// Puts a message into the envelope.
 pub fn envelope(api_version: &str, kind: &str, message: &[u8]) -> Vec<u8> {
     let mut writer = Writer::with_prefix(MAGIC);

@@ -87,7 +87,7 @@ pub(super) fn object(asked: &Asked, target: &Target, status: StatusCode, object:
             let table = table::of(asked, target, &[object], &meta, version, include(asked)?);
             form::encoded(asked, &agreed, status, form::json(&table)?)
         }
-        Shape::PartialList(_) => Err(not_a_list()),
+        Shape::PartialList(_) => Err(not_a_list(target)),
     }
 }
 
@@ -116,7 +116,7 @@ pub(super) fn list(asked: &Asked, target: &Target, page: &ListAnswer) -> ApiResu
     let agreed = agree(asked, target, Holds::List)?;
     match agreed.shape() {
         Shape::Plain => form::encoded(asked, &agreed, StatusCode::OK, plain_list(asked, target, page)?),
-        Shape::Partial(_) => Err(not_one_object()),
+        Shape::Partial(_) => Err(not_one_object(target)),
         Shape::PartialList(version) => {
             form::encoded(asked, &agreed, StatusCode::OK, metadata_list(asked, target, page, version)?)
         }
@@ -203,18 +203,22 @@ fn only_metadata() -> ApiError {
     )
 }
 
-fn not_one_object() -> ApiError {
-    ApiError::new(
-        atoll_api::Reason::NotAcceptable,
-        "you requested PartialObjectMetadata, but the requested object is a list",
-    )
+fn not_one_object(target: &Target) -> ApiError {
+    let message = "you requested PartialObjectMetadata, but the requested object is a list";
+    let kind = match target.resource.origin() {
+        Origin::Builtin => &target.descriptor().list_kind,
+        Origin::Custom => "UnstructuredList",
+    };
+    ApiError::new(atoll_api::Reason::NotAcceptable, format!("{message} (*{}.{kind})", target.go_package()))
 }
 
-fn not_a_list() -> ApiError {
-    ApiError::new(
-        atoll_api::Reason::NotAcceptable,
-        "you requested PartialObjectMetadataList, but the requested object is not a list",
-    )
+fn not_a_list(target: &Target) -> ApiError {
+    let message = "you requested PartialObjectMetadataList, but the requested object is not a list";
+    let kind = match target.resource.origin() {
+        Origin::Builtin => &target.descriptor().kind,
+        Origin::Custom => "Unstructured",
+    };
+    ApiError::new(atoll_api::Reason::NotAcceptable, format!("{message} (*{}.{kind})", target.go_package()))
 }
 
 /// A `Status` that says it is done.

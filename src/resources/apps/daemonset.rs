@@ -51,7 +51,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
         _ => template_warnings(set, None, "spec.template"),
     },
     cells,
-    type_defaults: &[("apps.v1.DaemonSetSpec", spec_defaults)],
+    type_defaults: &[("apps.v1.DaemonSet", set_defaults), ("apps.v1.DaemonSetSpec", spec_defaults)],
     metadata_checks: 3,
     ..Kind::NAMESPACED
 };
@@ -88,6 +88,11 @@ fn cells(object: &Object, now: Timestamp) -> Vec<Value> {
 
 /// Where the generation of the template is kept since it has no field any more.
 const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+
+/// The field is an annotation in this version, so it is always written.
+fn set_defaults(daemon_set: &mut Map<String, Value>) {
+    set(made(made(daemon_set, "metadata"), "annotations"), TEMPLATE_GENERATION, "0");
+}
 
 fn template_generation(set: &Object) -> i64 {
     set.annotation(TEMPLATE_GENERATION).and_then(|text| text.parse().ok()).unwrap_or(0)

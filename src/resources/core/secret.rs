@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use x509_parser::pem::Pem;
 
+use crate::codec::json::{self, Duplicates};
+use crate::patch::shown;
 use crate::resources::checks::{forbidden, immutable, invalid, invalid_each, path, required};
 use crate::resources::defaults::{made, set};
 use crate::resources::kind::{AGE, Kind, Version, column};
@@ -106,10 +108,15 @@ fn validate_create(secret: &Object, errors: &mut FieldErrors) {
 }
 
 fn json_object(data: &Value, key: &str, errors: &mut FieldErrors) {
-    if let Err(why) = serde_json::from_slice::<Map<String, Value>>(&bytes(&data[key])) {
-        let detail = if why.is_eof() { "unexpected end of JSON input".to_owned() } else { why.to_string() };
-        invalid(errors, &path("data").key(key), &"<secret contents redacted>".into(), detail);
-    }
+    let detail = match json::parse(&bytes(&data[key]), Duplicates::Replace) {
+        Ok(document) if document.value.is_object() || document.value.is_null() => return,
+        Ok(document) => {
+            let what = shown::json_kind(&document.value);
+            format!("json: cannot unmarshal {what} into Go value of type map[string]interface {{}}")
+        }
+        Err(why) => why.to_string(),
+    };
+    invalid(errors, &path("data").key(key), &"<secret contents redacted>".into(), detail);
 }
 
 fn validate_update(secret: &Object, old: &Object, errors: &mut FieldErrors) {
