@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use super::extend::Extensions;
 use super::pki::{self, Pki};
 use super::renewal::{Given, Renewal};
+use super::shared::{self, Shared};
 use super::{Server, bootstrap};
 use crate::admission::{self, Chain, WebhookSettings};
 use crate::authn::signed::{self, Extension, Issuer, KeyRing};
@@ -26,8 +27,8 @@ use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::registry::encode::encode;
 use crate::resources::{self, AddressRange, Surfaces};
-use crate::storage::{self, Durability, Store};
-use crate::tenancy::Clusters;
+use crate::storage::{self, Durability, Store, Writers};
+use crate::tenancy::{self, Clusters};
 use atoll_controllers::{Selection as Controllers, SyncSettings};
 
 /// The audience of the API itself, and the issuer of its tokens unless another is named.
@@ -68,6 +69,9 @@ pub enum Error {
     /// Keys and certificates.
     #[error("keys and certificates")]
     Pki(#[source] pki::Error),
+    /// The keys that all servers over the store have in common.
+    #[error("the keys that the servers over this store have in common")]
+    Shared(#[source] shared::Error),
     /// The static token file.
     #[error("the token file")]
     TokenFile(#[source] authn::token_file::Error),
@@ -225,15 +229,19 @@ impl Builder {
             Some(engine) => engine.clone(),
             None => storage::open(&self.storage, storing).await.map_err(Error::Storage)?,
         };
-        let options = self.pki_options(address);
+        let mut store = Store::open(backend.clone()).await.map_err(Error::Load)?;
+        let mut options = self.pki_options(address);
+        if store.writers() == Writers::Others {
+            options.shared = Some(Shared::ensure(&store, &options).await.map_err(Error::Shared)?);
+        }
         let pki = Arc::new(Pki::ensure(&options, Timestamp::now()).map_err(Error::Pki)?);
         let tls = Renewal::new(options, &pki, self.given.clone()).map_err(Error::Pki)?;
-        let mut store = Store::open(backend.clone()).await.map_err(Error::Load)?;
         if bootstrap::ensure(&store).await.map_err(Error::Bootstrap)? == bootstrap::Found::Empty {
             // History begins after what every store has, so that no client believes to have seen how it came to be.
             drop(store);
             store = Store::open(backend).await.map_err(Error::Load)?;
         }
+        store.stand_for_clusters(tenancy::workspaces());
         let (api, underlay) = self.assemble(store, &pki)?;
         let api = Arc::new(api);
         let service = self
@@ -321,7 +329,13 @@ impl Builder {
 
     fn pki_options(&self, address: Option<SocketAddr>) -> pki::Options {
         let listen = address.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 6443)));
-        pki::Options { data_dir: self.data_dir.clone(), listen, names: Vec::new(), server_url: pki::local_url(listen) }
+        pki::Options {
+            data_dir: self.data_dir.clone(),
+            listen,
+            names: Vec::new(),
+            server_url: pki::local_url(listen),
+            shared: None,
+        }
     }
 
     async fn bind(&self) -> Result<Option<TcpListener>, Error> {

@@ -5,11 +5,13 @@
 mod bootstrap;
 mod builder;
 mod client;
+mod election;
 mod extend;
 pub mod kubeconfig;
 mod listen;
 pub mod pki;
 mod renewal;
+pub mod shared;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,7 +19,9 @@ use std::time::Duration;
 
 use atoll_api::user::{ALL_AUTHENTICATED, SYSTEM_MASTERS};
 use atoll_api::{LogicalClusterName, UserInfo};
+use futures::FutureExt;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -29,6 +33,9 @@ use crate::http::{Api, ApiService};
 
 /// The user under which the controllers work, who may do everything in every logical cluster.
 const CONTROLLERS: &str = "system:kube-controller-manager";
+
+/// How long a server that stops takes at most to let another one run the controllers at once.
+const RELEASE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A server that is ready to serve.
 pub struct Server {
@@ -52,8 +59,11 @@ struct ControllerSettings {
 pub struct Running {
     api: Arc<Api>,
     service: ApiService,
+    pki: Arc<pki::Pki>,
     address: Option<SocketAddr>,
     stop: CancellationToken,
+    /// Told when another server may run the controllers.
+    released: oneshot::Receiver<()>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -92,8 +102,7 @@ impl Server {
         }
         tasks.push(tokio::spawn(self.tls.run(stop.clone())));
         tasks.push(tokio::spawn(self.underlay.run(stop.clone())));
-        let reaper = crate::tenancy::reaper::Reaper::new(self.api.registry.store().clone());
-        tasks.push(tokio::spawn(reaper.run(stop.clone())));
+        let store = self.api.registry.store().clone();
         let config = atoll_controllers::Config {
             client: client::of_server(
                 ApiService::new(self.api.clone()),
@@ -103,14 +112,27 @@ impl Server {
             sync: self.controllers.sync,
             selection: self.controllers.selection,
         };
-        tasks.push(tokio::spawn(atoll_controllers::run(config, stop.clone())));
-        Ok(Running { api: self.api, service: self.service, address, stop, tasks })
+        let candidate = election::Candidate::new(store.clone());
+        let work: election::Work = Box::new(move |stop| {
+            let reaper = crate::tenancy::reaper::Reaper::new(store.clone());
+            let (config, stopped) = (config.clone(), stop.clone());
+            let both = async move { tokio::join!(reaper.run(stop), atoll_controllers::run(config, stopped)) };
+            both.map(|_| ()).boxed()
+        });
+        let (release, released) = oneshot::channel();
+        tasks.push(tokio::spawn(candidate.run(work, stop.clone(), release)));
+        Ok(Running { api: self.api, service: self.service, pki: self.pki, address, stop, released, tasks })
     }
 }
 
 // === impl Running ===
 
 impl Running {
+    /// The CA certificate by which clients know the server, PEM.
+    pub fn certificate_authority(&self) -> &str {
+        &self.pki.ca.certificate
+    }
+
     /// The URL clients on this machine reach the server at; empty if it has no listener.
     pub fn url(&self) -> String {
         self.address.map(pki::local_url).unwrap_or_default()
@@ -137,6 +159,8 @@ impl Running {
     pub async fn stop(self) {
         self.api.metrics.stop();
         self.stop.cancel();
+        // Nothing is told; it is over when the sender is gone.
+        drop(tokio::time::timeout(RELEASE_PATIENCE, self.released).await);
         // Closing the store ends the watches, which would otherwise outlast any grace period.
         self.api.registry.store().close().await;
         for task in self.tasks {

@@ -23,6 +23,7 @@ use rustls::{RootCertStore, ServerConfig};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use super::kubeconfig::{Auth, Kubeconfig};
+use super::shared::Shared;
 
 mod files;
 
@@ -77,6 +78,14 @@ pub enum Error {
         /// The certificate.
         path: PathBuf,
     },
+    /// A file holds another key than the servers over the store have in common.
+    #[error(
+        "{path} is not what the servers over this store have in common; move the directory's `pki` away, so that it is taken from the store"
+    )]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
     /// A name cannot stand in a certificate.
     #[error("{name:?} cannot stand in a certificate: a DNS name or an IP address is needed")]
     Name {
@@ -108,6 +117,8 @@ pub struct Options {
     pub names: Vec<String>,
     /// The URL in the administrator's kubeconfig.
     pub server_url: String,
+    /// What the servers over a common store have in common; none for a server with a store of its own.
+    pub shared: Option<Shared>,
 }
 
 /// A certificate and its private key, both PEM.
@@ -188,7 +199,15 @@ impl Pki {
     pub fn ensure(options: &Options, now: Timestamp) -> Result<Self, Error> {
         let files = Files::open(options.data_dir.as_deref())?;
         let today = now.to_zoned(TimeZone::UTC).date();
-        let ca = ensure_ca(&files, today, now)?;
+        if let Some(shared) = &options.shared {
+            adopt(&files, shared)?;
+        }
+        // Without files there is nothing to be found but what is shared.
+        let in_memory = options.shared.as_ref().filter(|_| options.data_dir.is_none());
+        let ca = match in_memory {
+            Some(shared) => shared.ca.clone(),
+            None => ensure_ca(&files, today, now)?,
+        };
         let issuer = issuer(&files, &ca)?;
         let names = subject_names(options)?;
         let serving = ensure_pair(&files, "server", &Wanted { ca: &ca, names: &names, now }, || {
@@ -205,7 +224,10 @@ impl Pki {
                 params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
             })
         })?;
-        let token_key = ensure_token_key(&files)?;
+        let token_key = match in_memory {
+            Some(shared) => shared.token_key.clone(),
+            None => ensure_token_key(&files)?,
+        };
         let admin_kubeconfig = Kubeconfig {
             name: "atoll",
             server: &options.server_url,
@@ -307,6 +329,23 @@ fn host_name() -> Option<String> {
 }
 
 // === loading ===
+
+/// Puts what is shared into files that are not there, and refuses files that say something else.
+fn adopt(files: &Files<'_>, shared: &Shared) -> Result<(), Error> {
+    let common = [
+        ("pki/ca.key", &shared.ca.key),
+        ("pki/ca.crt", &shared.ca.certificate),
+        ("pki/service-account.key", &shared.token_key),
+    ];
+    for (name, text) in common {
+        match files.read(name)? {
+            None => files.write(name, text)?,
+            Some(found) if found == *text => {}
+            Some(_) => return Err(Error::Foreign { path: files.path(name) }),
+        }
+    }
+    Ok(())
+}
 
 fn ensure_ca(files: &Files<'_>, today: Date, now: Timestamp) -> Result<Pair, Error> {
     let key = match files.read("pki/ca.key")? {

@@ -96,6 +96,7 @@ mod tests {
             listen,
             names: Vec::new(),
             server_url: pki::local_url(listen),
+            shared: None,
         };
         let began: Timestamp = "2026-06-01T12:00:00Z".parse().expect("a time");
         let first = Pki::ensure(&options, began).expect("made");

@@ -11,8 +11,8 @@ use parking_lot::Mutex;
 
 use super::feed::Feed;
 use super::{
-    Action, Backend, BackendError, Change, ChangeBatch, ChangeSink, CommitError, KeyRange, LoadVisitor, RangeDeleted,
-    Record, StopCause, SubscribeError, Txn, key,
+    Action, Backend, BackendError, Change, ChangeBatch, ChangeSink, CommitError, Guard, KeyRange, LoadVisitor,
+    RangeDeleted, Record, StopCause, SubscribeError, Txn, key,
 };
 
 /// The memory engine.
@@ -62,9 +62,17 @@ impl Memory {
         Ok(self.publish(&mut state, changes))
     }
 
-    fn delete_range_now(&self, range: &KeyRange, limit: usize) -> Result<RangeDeleted, CommitError> {
+    fn delete_range_now(
+        &self,
+        range: &KeyRange,
+        limit: usize,
+        guard: Option<&Guard>,
+    ) -> Result<RangeDeleted, CommitError> {
         let mut state = self.state.lock();
         self.check_running()?;
+        if let Some(guard) = guard {
+            guard.check(state.values.get(&guard.key.encode()).map(|(revision, _)| *revision))?;
+        }
         let found = state.values.range(range.start.clone()..range.end.clone());
         let mut keys: Vec<Vec<u8>> = found.take(limit.saturating_add(1)).map(|(key, _)| key.clone()).collect();
         let more = keys.len() > limit;
@@ -117,8 +125,13 @@ impl Backend for Memory {
         async move { self.commit_now(txn) }.boxed()
     }
 
-    fn delete_range(&self, range: KeyRange, limit: usize) -> BoxFuture<'_, Result<RangeDeleted, CommitError>> {
-        async move { self.delete_range_now(&range, limit) }.boxed()
+    fn delete_range(
+        &self,
+        range: KeyRange,
+        limit: usize,
+        guard: Option<Guard>,
+    ) -> BoxFuture<'_, Result<RangeDeleted, CommitError>> {
+        async move { self.delete_range_now(&range, limit, guard.as_ref()) }.boxed()
     }
 
     fn revision(&self) -> BoxFuture<'_, Result<u64, BackendError>> {

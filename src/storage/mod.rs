@@ -79,11 +79,17 @@ pub trait Backend: Send + Sync + 'static {
     /// Dropping the future does not undo the transaction: it may happen nevertheless.
     fn commit(&self, txn: Txn) -> BoxFuture<'_, Result<u64, CommitError>>;
 
-    /// Deletes the first `limit` keys of a range, as one transaction at one revision.
+    /// Deletes the first `limit` keys of a range, as one transaction at one revision, if the guard is as it should be.
     ///
     /// Each deleted key is a change of its own. This is how a whole logical cluster is deleted, in steps that keep
-    /// other writers' wait short.
-    fn delete_range(&self, range: KeyRange, limit: usize) -> BoxFuture<'_, Result<RangeDeleted, CommitError>>;
+    /// other writers' wait short. A guard that is otherwise is a conflict at index 0; where nothing would be deleted, it
+    /// need not be looked at.
+    fn delete_range(
+        &self,
+        range: KeyRange,
+        limit: usize,
+        guard: Option<Guard>,
+    ) -> BoxFuture<'_, Result<RangeDeleted, CommitError>>;
 
     /// The revision of the last commit, by whomever; a remote engine asks its server, and sees to it that the sinks soon
     /// hear of everything up to that revision, if only as progress.
@@ -198,6 +204,15 @@ pub struct Change {
     pub key: Key,
     /// The value put, or `None` when it was deleted.
     pub value: Option<Bytes>,
+}
+
+/// The key, last put by a revision, that must be there for a deletion to happen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guard {
+    /// The key.
+    pub key: Key,
+    /// The revision that put it.
+    pub revision: u64,
 }
 
 /// What [`Backend::delete_range`] did.
@@ -463,6 +478,18 @@ impl Txn {
             }
         }
         Ok(keys)
+    }
+}
+
+// === impl Guard ===
+
+impl Guard {
+    /// Fails unless the guard's key is at its revision.
+    fn check(&self, current: Option<u64>) -> Result<(), CommitError> {
+        match current {
+            Some(current) if current == self.revision => Ok(()),
+            current => Err(CommitError::Conflict { index: 0, key: self.key.clone(), current }),
+        }
     }
 }
 

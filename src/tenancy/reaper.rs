@@ -12,7 +12,7 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use tokio_util::sync::CancellationToken;
 
 use super::workspaces;
-use crate::storage::{CommitError, Entry, EventKind, Key, ListQuery, Store, Txn, WatchItem, WatchQuery};
+use crate::storage::{CommitError, Entry, EventKind, Guard, Key, ListQuery, Store, Txn, WatchItem, WatchQuery};
 
 /// How long to wait before trying again what failed.
 const RETRY: Duration = Duration::from_secs(1);
@@ -94,18 +94,28 @@ impl Reaper {
 
     async fn empty_and_remove(&self, cluster: &LogicalClusterName) -> Result<(), CommitError> {
         // Asked again, since the workspace may have gone since it was marked, and another one of its name have come.
-        let Some(marked) = self.marked(cluster) else { return Ok(()) };
-        self.store.delete_cluster(cluster).await?;
-        while let Some(entry) = self.marked(cluster).filter(|current| current.uid() == marked.uid()) {
-            match self.store.commit(Txn::delete(key(cluster), entry.revision)).await {
-                Ok(_) => break,
-                // Somebody has changed the workspace meanwhile; it goes all the same.
-                Err(CommitError::Conflict { .. }) => {}
+        let Some(mut marked) = self.marked(cluster) else { return Ok(()) };
+        let uid = marked.uid().to_owned();
+        loop {
+            match self.empty_while(cluster, &marked).await {
+                Ok(()) => break,
+                // Somebody has changed the workspace meanwhile, and it goes all the same; or another server was faster.
+                Err(CommitError::Conflict { .. }) => match self.marked(cluster).filter(|now| now.uid() == uid) {
+                    Some(now) => marked = now,
+                    None => return Ok(()),
+                },
                 Err(error) => return Err(error),
             }
         }
         tracing::info!(%cluster, "logical cluster deleted");
         Ok(())
+    }
+
+    /// Empties a cluster and removes its workspace, as long as that is as it was seen.
+    async fn empty_while(&self, cluster: &LogicalClusterName, marked: &Entry) -> Result<(), CommitError> {
+        let guard = Guard { key: key(cluster), revision: marked.revision };
+        self.store.delete_cluster(cluster, Some(&guard)).await?;
+        self.store.commit(Txn::delete(guard.key, guard.revision)).await.map(drop)
     }
 
     /// The workspace of a cluster, if it is there and marked.

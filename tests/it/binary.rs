@@ -20,7 +20,12 @@ pub(crate) struct Binary {
 impl Binary {
     /// Starts a server on a free port and on the data of a directory; returns when it is ready.
     pub(crate) fn start(data_dir: &Path) -> Self {
-        let mut child = serve(data_dir).stdout(Stdio::piped()).spawn().expect("the binary can be started");
+        Self::spawn(serve(data_dir))
+    }
+
+    /// Starts what a command says; returns when it is ready.
+    pub(crate) fn spawn(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary can be started");
         let mut lines = BufReader::new(child.stdout.take().expect("its output is read")).lines();
         let first = lines.next().and_then(Result::ok).unwrap_or_default();
         let url = first.split_whitespace().find(|word| word.starts_with("https://")).unwrap_or_default().to_owned();
@@ -57,6 +62,13 @@ impl Drop for Binary {
 pub(crate) fn serve(data_dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_atoll"));
     command.args(["serve", "--listen", "127.0.0.1:0", "--resources", "all", "--data-dir"]).arg(data_dir);
+    command
+}
+
+/// The command that starts one of several servers over a store.
+pub(crate) fn serve_on(data_dir: &Path, url: &str) -> Command {
+    let mut command = serve(data_dir);
+    command.args(["--storage", url]);
     command
 }
 

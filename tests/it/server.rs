@@ -74,6 +74,16 @@ impl Atoll {
         Self::build(Server::builder().data_dir(dir).storage(storage)).await
     }
 
+    /// A server with every kind over a store that others may share.
+    pub(crate) async fn on(url: &str) -> Self {
+        Self::build(Server::builder().storage(url)).await
+    }
+
+    /// The CA by which its clients know it.
+    pub(crate) fn certificate_authority(&self) -> &str {
+        self.running.certificate_authority()
+    }
+
     async fn build(builder: Builder) -> Self {
         let builder = builder.resources(vec!["all".to_owned()]);
         // The store of a server that was stopped is free as soon as its last client has been dropped.

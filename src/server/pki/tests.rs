@@ -16,6 +16,7 @@ fn options(dir: Option<&Path>) -> Options {
         listen: "127.0.0.1:6443".parse().expect("an address"),
         names: vec!["atoll.example.com".to_owned()],
         server_url: "https://127.0.0.1:6443".to_owned(),
+        shared: None,
     }
 }
 

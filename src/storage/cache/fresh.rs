@@ -59,6 +59,11 @@ impl Store {
         }
     }
 
+    /// Who writes to the store.
+    pub fn writers(&self) -> Writers {
+        self.backend.writers()
+    }
+
     /// For how long nothing was heard of the store. What is read then may be as old as that.
     pub fn silence(&self) -> Duration {
         self.backend.silence()

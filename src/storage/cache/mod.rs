@@ -25,7 +25,7 @@ mod watched;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use atoll_api::{GroupResource, LogicalClusterName};
@@ -38,8 +38,8 @@ use self::resource::{Effects, Resource, Step};
 use self::ring::Limits;
 use self::watched::Watched;
 use super::{
-    Action, Backend, BackendError, Change, ChangeBatch, ChangeSink, CommitError, KeyRange, StopCause, SubscribeError,
-    Txn,
+    Action, Backend, BackendError, Change, ChangeBatch, ChangeSink, CommitError, Guard, KeyRange, StopCause,
+    SubscribeError, Txn,
 };
 
 pub use clusters::ClusterUsage;
@@ -82,6 +82,8 @@ pub struct Store {
     loaded: AtomicU64,
     history: AtomicI64,
     floors: Floors,
+    /// The resource whose objects stand for clusters.
+    cluster_objects: OnceLock<GroupResource>,
     rounds: Rounds,
     bell: Arc<Bell>,
     /// Sweeps old history and wakes crowds of watchers.
@@ -133,6 +135,7 @@ impl Store {
             loaded: AtomicU64::new(0),
             history: AtomicI64::new(0),
             floors: Floors::default(),
+            cluster_objects: OnceLock::new(),
             rounds: Rounds::default(),
             bell: Arc::default(),
             attendant: Mutex::new(None),
@@ -196,17 +199,27 @@ impl Store {
         self.clusters.len()
     }
 
+    /// Tells which objects of the system cluster stand for logical clusters, by their names: when one is deleted, by
+    /// whatever server, the cluster's watches end and its history is closed. To be told before anything is served.
+    pub fn stand_for_clusters(&self, resource: GroupResource) {
+        // Told twice, it is the same.
+        drop(self.cluster_objects.set(resource));
+    }
+
     /// Deletes all that a cluster holds and ends its watches; watchers of all clusters see the deletions.
     ///
-    /// The caller keeps others from writing to the cluster meanwhile. May be called again after an error, and goes on.
-    pub async fn delete_cluster(&self, cluster: &LogicalClusterName) -> Result<(), CommitError> {
+    /// The caller keeps others from writing to the cluster meanwhile. May be called again after an error, and goes on. What
+    /// the guard speaks of must be there all the while: else somebody else has finished the deletion, and the cluster
+    /// may be another one by now.
+    pub async fn delete_cluster(&self, cluster: &LogicalClusterName, guard: Option<&Guard>) -> Result<(), CommitError> {
         self.end_watches_of(cluster);
         let mut deleted = usize::MAX;
         // Again until nothing is left, since a write may have been under way when this began.
         while deleted > 0 {
             let resources = self.resources_of(cluster);
             // Side by side, so that they share the engine's flushes.
-            let ranges = resources.iter().map(|resource| self.delete_range(KeyRange::cluster(resource, cluster)));
+            let ranges =
+                resources.iter().map(|resource| self.delete_range(KeyRange::cluster(resource, cluster), guard));
             deleted = futures::future::try_join_all(ranges).await?.into_iter().sum();
         }
         // Those that came while the deletion was under way.
@@ -246,10 +259,10 @@ impl Store {
     }
 
     /// Deletes a range in steps, so that other writers need not wait for all of it.
-    async fn delete_range(&self, range: KeyRange) -> Result<usize, CommitError> {
+    async fn delete_range(&self, range: KeyRange, guard: Option<&Guard>) -> Result<usize, CommitError> {
         let mut deleted = 0;
         loop {
-            let step = self.backend.delete_range(range.clone(), DELETE_CHUNK).await?;
+            let step = self.backend.delete_range(range.clone(), DELETE_CHUNK, guard.cloned()).await?;
             self.applied(step.revision).await?;
             deleted += step.deleted;
             if !step.more {
@@ -267,6 +280,21 @@ impl Store {
         tokio::select! {
             _ = reached.wait_for(|reached| *reached >= revision) => Ok(()),
             cause = self.stopped() => Err(CommitError::Fatal { reason: cause.reason() }),
+        }
+    }
+
+    /// Ends the clusters whose objects are deleted.
+    fn close_clusters(&self, batch: &ChangeBatch, now: Instant) {
+        let Some(objects) = self.cluster_objects.get() else { return };
+        let current = self.revision();
+        for change in batch.changes.iter().filter(|change| change.value.is_none() && change.revision > current) {
+            if change.key.resource == *objects
+                && change.key.cluster.is_root()
+                && let Ok(cluster) = LogicalClusterName::parse(&change.key.name)
+            {
+                self.end_watches_of(&cluster);
+                self.floors.raise(&cluster, change.revision, now);
+            }
         }
     }
 
@@ -409,6 +437,7 @@ impl ChangeSink for Store {
             resource.apply(steps, self.limits(), now, &mut effects);
         }
         self.clusters.account(&effects.usage);
+        self.close_clusters(batch, now);
         self.reach(batch.revision);
         self.bell.ring(effects.touched);
         self.history.fetch_add(effects.history, Ordering::Relaxed);

@@ -338,7 +338,7 @@ async fn deleting_a_cluster_leaves_nothing_of_it_and_all_of_its_neighbours() {
     let mut own = watch(&store, &one("a"), start);
     let mut other = watch(&store, &one("b"), start);
     let mut all = watch(&store, &ClusterScope::All, start);
-    store.delete_cluster(&cluster("a")).await.unwrap();
+    store.delete_cluster(&cluster("a"), None).await.unwrap();
     assert_eq!(seen(&mut own), ["!ClusterDeleted"]);
     assert_eq!(seen(&mut other), [""; 0]);
     let gone = seen(&mut all);
@@ -418,7 +418,7 @@ async fn a_cluster_of_an_earlier_ones_name_sees_nothing_of_its_past() {
     let store = open().await;
     let other = put(&store, "b/n/x", "1").await;
     let old = put(&store, "a/n/x", "secret").await;
-    store.delete_cluster(&cluster("a")).await.unwrap();
+    store.delete_cluster(&cluster("a"), None).await.unwrap();
     put(&store, "a/n/y", "new").await;
     let resource = pods();
     let scope = one("a");

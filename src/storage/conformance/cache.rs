@@ -96,7 +96,7 @@ pub async fn deleting_a_cluster_while_others_write_spares_them(subject: Subject)
             }
         }
     });
-    store.delete_cluster(&cluster("doomed")).await.unwrap();
+    store.delete_cluster(&cluster("doomed"), None).await.unwrap();
     writer.await.unwrap();
     assert_eq!(store.cluster_usage(&cluster("doomed")).objects, 0);
     assert_eq!(store.cluster_usage(&cluster("spared")).objects, 50);

@@ -7,8 +7,8 @@ use bytes::Bytes;
 
 use super::{Recorder, Subject, key, load, pod};
 use crate::storage::{
-    Action, Backend, Change, ChangeSink, CommitError, Expect, Key, KeyRange, MAX_TXN_BYTES, MAX_TXN_CHECKS, StopCause,
-    SubscribeError, Txn,
+    Action, Backend, Change, ChangeSink, CommitError, Expect, Guard, Key, KeyRange, MAX_TXN_BYTES, MAX_TXN_CHECKS,
+    StopCause, SubscribeError, Txn,
 };
 
 fn put(path: &str, text: &str) -> Txn {
@@ -141,7 +141,7 @@ pub async fn what_changes_nothing_takes_no_revision(subject: Subject) {
     );
     assert_eq!(backend.commit(nothing).await, Ok(revision));
     assert_eq!(backend.commit(Txn::default()).await, Ok(revision));
-    let deleted = backend.delete_range(range("pods", "b"), 10).await.unwrap();
+    let deleted = backend.delete_range(range("pods", "b"), 10, None).await.unwrap();
     assert_eq!((deleted.revision, deleted.deleted, deleted.more), (revision, 0, false));
     let next = backend.commit(put("a/n/x", "2")).await.unwrap();
     recorder.reach(next).await;
@@ -318,7 +318,7 @@ pub async fn a_range_is_deleted_in_steps(subject: Subject) {
     let recorder = subscribe(backend, start).await;
     let mut steps = Vec::new();
     for _ in 0..4 {
-        steps.push(backend.delete_range(range("pods", "a"), 3).await.unwrap());
+        steps.push(backend.delete_range(range("pods", "a"), 3, None).await.unwrap());
     }
     assert_eq!(
         steps.iter().map(|s| (s.deleted, s.more)).collect::<Vec<_>>(),
@@ -338,8 +338,26 @@ pub async fn ranges_do_not_reach_their_neighbours(subject: Subject) {
         backend.commit(put(&format!("{cluster}/n/x"), "1")).await.unwrap();
     }
     backend.commit(Txn::create(key("podsx", "a/n/x"), "1")).await.unwrap();
-    assert_eq!(backend.delete_range(range("pods", "a"), 100).await.unwrap().deleted, 1);
+    assert_eq!(backend.delete_range(range("pods", "a"), 100, None).await.unwrap().deleted, 1);
     assert_eq!(content(backend).await.len(), 5);
+}
+
+/// A deletion that wants a key at a revision happens at that revision only.
+pub async fn a_guarded_deletion_spares_all_when_the_guard_has_changed(subject: Subject) {
+    let backend = &*subject.backend;
+    let old = backend.commit(put("b/n/guard", "1")).await.unwrap();
+    let now = backend.commit(put("b/n/guard", "2")).await.unwrap();
+    backend.commit(put("a/n/x", "1")).await.unwrap();
+    let guard = |revision| Some(Guard { key: pod("b/n/guard"), revision });
+    let refused = backend.delete_range(range("pods", "a"), 10, guard(old)).await.unwrap_err();
+    assert_eq!(refused, CommitError::Conflict { index: 0, key: pod("b/n/guard"), current: Some(now) });
+    assert_eq!(content(backend).await, ["a/x=1", "b/guard=2"]);
+    assert_eq!(backend.delete_range(range("pods", "a"), 10, guard(now)).await.unwrap().deleted, 1);
+    backend.commit(Txn::delete(pod("b/n/guard"), now)).await.unwrap();
+    backend.commit(put("a/n/x", "1")).await.unwrap();
+    let refused = backend.delete_range(range("pods", "a"), 10, guard(now)).await.unwrap_err();
+    assert_eq!(refused, CommitError::Conflict { index: 0, key: pod("b/n/guard"), current: None });
+    assert_eq!(content(backend).await, ["a/x=1"]);
 }
 
 /// After closing, commits are refused and sinks were told once; closing again does nothing.
@@ -350,7 +368,7 @@ pub async fn a_closed_store_says_so(subject: Subject) {
     backend.close().await;
     backend.close().await;
     assert!(matches!(backend.commit(put("a/n/x", "2")).await, Err(CommitError::Fatal { .. })));
-    assert!(matches!(backend.delete_range(range("pods", "a"), 1).await, Err(CommitError::Fatal { .. })));
+    assert!(matches!(backend.delete_range(range("pods", "a"), 1, None).await, Err(CommitError::Fatal { .. })));
     assert_eq!(recorder.closed(), [StopCause::Closed]);
     assert_eq!(recorder.changes().len(), 1);
     assert!(backend.subscribe(1, sink(&recorder)).await.is_err());

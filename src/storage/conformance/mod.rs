@@ -46,6 +46,7 @@ macro_rules! storage_conformance {
             concurrent_updates_lose_nothing,
             a_range_is_deleted_in_steps,
             ranges_do_not_reach_their_neighbours,
+            a_guarded_deletion_spares_all_when_the_guard_has_changed,
             a_closed_store_says_so,
         );
         $crate::storage_conformance!(@ $open, cache:

@@ -141,7 +141,7 @@ impl Run {
         keys.retain(|key| key.cluster == cluster);
         let mut resources = self.store.resources_of(&cluster);
         let before = self.store.revision();
-        self.store.delete_cluster(&cluster).await.unwrap();
+        self.store.delete_cluster(&cluster, None).await.unwrap();
         // In which order the resources go is the store's affair, so the states between are not known to the model.
         let mut state = self.now().clone();
         resources.retain(|resource| keys.iter().any(|key| key.resource == *resource));

@@ -20,8 +20,8 @@ use tokio::sync::{Semaphore, oneshot};
 use self::writer::{Task, Work, Writer};
 use super::feed::Feed;
 use super::{
-    Backend, BackendError, ChangeSink, CommitError, KeyRange, LoadVisitor, OpenError, Options, RangeDeleted, StopCause,
-    SubscribeError, Txn,
+    Backend, BackendError, ChangeSink, CommitError, Guard, KeyRange, LoadVisitor, OpenError, Options, RangeDeleted,
+    StopCause, SubscribeError, Txn,
 };
 
 /// The database's file within its directory.
@@ -119,8 +119,13 @@ impl Backend for Embedded {
         .boxed()
     }
 
-    fn delete_range(&self, range: KeyRange, limit: usize) -> BoxFuture<'_, Result<RangeDeleted, CommitError>> {
-        self.submit(0, move |reply| Task::DeleteRange { range, limit, reply }).boxed()
+    fn delete_range(
+        &self,
+        range: KeyRange,
+        limit: usize,
+        guard: Option<Guard>,
+    ) -> BoxFuture<'_, Result<RangeDeleted, CommitError>> {
+        self.submit(0, move |reply| Task::DeleteRange { range, limit, guard, reply }).boxed()
     }
 
     fn revision(&self) -> BoxFuture<'_, Result<u64, BackendError>> {

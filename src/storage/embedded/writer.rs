@@ -14,7 +14,7 @@ use super::layout::{INDEX, META, REVISION, ROWS, RowId, row_len, write_row};
 use crate::storage::feed::Feed;
 use crate::storage::key::Decoder;
 use crate::storage::{
-    Action, Change, ChangeBatch, CommitError, Durability, Key, KeyRange, RangeDeleted, StopCause, Txn,
+    Action, Change, ChangeBatch, CommitError, Durability, Guard, Key, KeyRange, RangeDeleted, StopCause, Txn,
 };
 
 /// The most tasks and bytes of values in a batch: enough to make flushes rare, few enough to answer soon.
@@ -35,7 +35,7 @@ pub(super) enum Task {
     /// Commit a transaction, whose keys are encoded already.
     Commit { txn: Txn, keys: Vec<Vec<u8>>, reply: Reply<u64> },
     /// Delete the first keys of a range.
-    DeleteRange { range: KeyRange, limit: usize, reply: Reply<RangeDeleted> },
+    DeleteRange { range: KeyRange, limit: usize, guard: Option<Guard>, reply: Reply<RangeDeleted> },
     /// Flush and stop.
     Close { reply: Reply<()> },
 }
@@ -216,8 +216,8 @@ impl Batch {
                 Ok(outcome) => (Answer::Commit(reply, outcome), None),
                 Err(error) => (Answer::Commit(reply, Ok(0)), Some(error)),
             },
-            Task::DeleteRange { range, limit, reply } => match self.delete_range(&range, limit, tables) {
-                Ok(done) => (Answer::DeleteRange(reply, Ok(done)), None),
+            Task::DeleteRange { range, limit, guard, reply } => match self.delete_range(&range, limit, guard, tables) {
+                Ok(done) => (Answer::DeleteRange(reply, done), None),
                 Err(error) => {
                     let nothing = RangeDeleted { revision: 0, deleted: 0, more: false };
                     (Answer::DeleteRange(reply, Ok(nothing)), Some(error))
@@ -267,8 +267,15 @@ impl Batch {
         &mut self,
         range: &KeyRange,
         limit: usize,
+        guard: Option<Guard>,
         tables: &mut Tables<'_>,
-    ) -> Result<RangeDeleted, redb::Error> {
+    ) -> Result<Result<RangeDeleted, CommitError>, redb::Error> {
+        if let Some(guard) = guard {
+            let current = tables.index.get(guard.key.encode().as_slice())?.map(|place| place.value().0);
+            if let Err(conflict) = guard.check(current) {
+                return Ok(Err(conflict));
+            }
+        }
         let mut found = Vec::new();
         let mut more = false;
         for entry in tables.index.range(range.start.as_slice()..range.end.as_slice())? {
@@ -288,7 +295,7 @@ impl Batch {
         }
         let deleted = self.changes.len() - before;
         self.advance(before);
-        Ok(RangeDeleted { revision: self.revision, deleted, more })
+        Ok(Ok(RangeDeleted { revision: self.revision, deleted, more }))
     }
 
     /// The row of the next value, in a transaction whose first change is number `first` of the batch.

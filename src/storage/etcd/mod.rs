@@ -26,13 +26,13 @@ use tokio_util::sync::CancellationToken;
 use self::client::{Again, Client, Failure};
 use self::watch::{Progress, Subscription};
 use self::wire::{
-    COMPACT, COMPARE_VERSION, CompactionRequest, CompactionResponse, Compare, DELETE_RANGE, DeleteRangeRequest,
-    DeleteRangeResponse, Header, PUT, PutRequest, PutResponse, RANGE, RangeRequest, RangeResponse, Request, RequestOp,
-    TXN, TxnRequest, TxnResponse, Wanted,
+    COMPACT, COMPARE_VERSION, CompactionRequest, CompactionResponse, Compare, DeleteRangeRequest, Header, PUT,
+    PutRequest, PutResponse, RANGE, RangeRequest, RangeResponse, Request, RequestOp, TXN, TxnRequest, TxnResponse,
+    Wanted,
 };
 use super::key::{self, Decoder};
 use super::{
-    Backend, BackendError, ChangeSink, CommitError, KeyRange, LoadVisitor, OpenError, RangeDeleted, Record,
+    Backend, BackendError, ChangeSink, CommitError, Guard, KeyRange, LoadVisitor, OpenError, RangeDeleted, Record,
     SubscribeError, Txn, Writers,
 };
 
@@ -101,7 +101,12 @@ impl Etcd {
         Err(encoded.conflict(&txn, &answer))
     }
 
-    async fn delete_first(&self, range: KeyRange, limit: usize) -> Result<RangeDeleted, CommitError> {
+    async fn delete_first(
+        &self,
+        range: KeyRange,
+        limit: usize,
+        guard: Option<Guard>,
+    ) -> Result<RangeDeleted, CommitError> {
         self.check_open()?;
         let (start, end) = (self.keys.full(&range.start), self.keys.full(&range.end));
         let limit = i64::try_from(limit).unwrap_or(i64::MAX - 1);
@@ -122,12 +127,21 @@ impl Etcd {
             return Ok(RangeDeleted { revision, deleted: 0, more });
         }
         // Up to the first key that stays: what was created in between goes too.
-        let request = DeleteRangeRequest { key: start, range_end: beyond.unwrap_or(end) };
-        let called = self.client.call(DELETE_RANGE, request, Again::Always).await;
-        let answer: DeleteRangeResponse = called.map_err(|failure| refusal(failure, 0))?;
+        let deletion = DeleteRangeRequest { key: start, range_end: beyond.unwrap_or(end) };
+        let guarding = guard.as_ref().map(|guard| (self.keys.full(&guard.key.encode()), guard.revision));
+        let called = self.client.call(TXN, txn::guarded(deletion, guarding), Again::Always).await;
+        let answer: TxnResponse = called.map_err(|failure| refusal(failure, 0))?;
         let revision = revision_of(answer.header);
         self.progress().for_each(|progress| progress.need(revision));
-        Ok(RangeDeleted { revision, deleted: answer.deleted as usize, more })
+        let response = answer.responses.first();
+        if let Some(guard) = guard.filter(|_| !answer.succeeded) {
+            self.reach(revision).await;
+            let found = response.and_then(|response| response.range.as_ref()?.kvs.first());
+            let current = found.map(|kv| kv.mod_revision as u64);
+            return Err(CommitError::Conflict { index: 0, key: guard.key, current });
+        }
+        let deleted = response.and_then(|response| response.delete_range.as_ref()).map_or(0, |done| done.deleted);
+        Ok(RangeDeleted { revision, deleted: deleted as usize, more })
     }
 
     async fn load_all(&self, mut visit: LoadVisitor) -> Result<u64, BackendError> {
@@ -228,8 +242,13 @@ impl Backend for Etcd {
         self.commit_txn(txn).boxed()
     }
 
-    fn delete_range(&self, range: KeyRange, limit: usize) -> BoxFuture<'_, Result<RangeDeleted, CommitError>> {
-        self.delete_first(range, limit).boxed()
+    fn delete_range(
+        &self,
+        range: KeyRange,
+        limit: usize,
+        guard: Option<Guard>,
+    ) -> BoxFuture<'_, Result<RangeDeleted, CommitError>> {
+        self.delete_first(range, limit, guard).boxed()
     }
 
     fn revision(&self) -> BoxFuture<'_, Result<u64, BackendError>> {

@@ -46,6 +46,18 @@ pub(super) fn encode(txn: &Txn, keys: Vec<Bytes>) -> Encoded {
     Encoded { request, checked }
 }
 
+/// A deletion that happens if a key is at a revision, or always; else the key is read.
+pub(super) fn guarded(deletion: DeleteRangeRequest, guard: Option<(Bytes, u64)>) -> TxnRequest {
+    let mut request = TxnRequest { success: vec![operation(Request::DeleteRange(deletion))], ..TxnRequest::default() };
+    if let Some((key, revision)) = guard {
+        let wanted = wanted(Expect::Revision(revision));
+        request.compare.push(Compare { target: COMPARE_MOD, key: key.clone(), wanted });
+        let range = RangeRequest { key, keys_only: true, ..RangeRequest::default() };
+        request.failure.push(operation(Request::Range(range)));
+    }
+    request
+}
+
 /// The modification revision that a condition demands; etcd says 0 of what is not there.
 fn wanted(expect: Expect) -> Option<Wanted> {
     match expect {

@@ -8,7 +8,6 @@ use prost::{Message, Oneof};
 
 pub(super) const RANGE: &str = "/etcdserverpb.KV/Range";
 pub(super) const PUT: &str = "/etcdserverpb.KV/Put";
-pub(super) const DELETE_RANGE: &str = "/etcdserverpb.KV/DeleteRange";
 pub(super) const TXN: &str = "/etcdserverpb.KV/Txn";
 pub(super) const COMPACT: &str = "/etcdserverpb.KV/Compact";
 pub(super) const WATCH: &str = "/etcdserverpb.Watch/Watch";
@@ -99,8 +98,6 @@ pub(super) struct DeleteRangeRequest {
 
 #[derive(Clone, Copy, PartialEq, Message)]
 pub(super) struct DeleteRangeResponse {
-    #[prost(message, optional, tag = "1")]
-    pub(super) header: Option<Header>,
     #[prost(int64, tag = "2")]
     pub(super) deleted: i64,
 }
@@ -162,11 +159,13 @@ pub(super) struct TxnResponse {
     pub(super) responses: Vec<ResponseOp>,
 }
 
-/// Of the answers within a transaction only those to ranges are read.
+/// Of the answers within a transaction those to puts are not read.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct ResponseOp {
     #[prost(message, optional, tag = "1")]
     pub(super) range: Option<RangeResponse>,
+    #[prost(message, optional, tag = "3")]
+    pub(super) delete_range: Option<DeleteRangeResponse>,
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]

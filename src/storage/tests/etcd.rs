@@ -135,7 +135,7 @@ async fn a_transaction_may_change_more_keys_than_etcd_takes_in_one_list() {
     assert!(records.len() == 1000 && records.iter().all(|record| record.revision == revision));
     let key = pod("a/n/0");
     let range = KeyRange::cluster(&key.resource, &key.cluster);
-    let deleted = backend.delete_range(range, 900).await.unwrap();
+    let deleted = backend.delete_range(range, 900, None).await.unwrap();
     assert_eq!((deleted.deleted, deleted.more), (900, true));
 }
 

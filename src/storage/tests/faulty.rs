@@ -10,8 +10,8 @@ use redb::backends::InMemoryBackend;
 
 use crate::storage::conformance::{Random, Recorder, load, pod, value};
 use crate::storage::{
-    Action, Backend, BackendError, ChangeSink, CommitError, Embedded, Expect, KeyRange, ListQuery, LoadVisitor, Memory,
-    Options, RangeDeleted, StopCause, Store, SubscribeError, Txn,
+    Action, Backend, BackendError, ChangeSink, CommitError, Embedded, Expect, Guard, KeyRange, ListQuery, LoadVisitor,
+    Memory, Options, RangeDeleted, StopCause, Store, SubscribeError, Txn,
 };
 
 /// How a step fails.
@@ -58,8 +58,13 @@ impl Backend for Faulty {
         self.with_fault(self.inner.commit(txn)).boxed()
     }
 
-    fn delete_range(&self, range: KeyRange, limit: usize) -> BoxFuture<'_, Result<RangeDeleted, CommitError>> {
-        self.with_fault(self.inner.delete_range(range, limit)).boxed()
+    fn delete_range(
+        &self,
+        range: KeyRange,
+        limit: usize,
+        guard: Option<Guard>,
+    ) -> BoxFuture<'_, Result<RangeDeleted, CommitError>> {
+        self.with_fault(self.inner.delete_range(range, limit, guard)).boxed()
     }
 
     fn revision(&self) -> BoxFuture<'_, Result<u64, BackendError>> {
@@ -133,7 +138,7 @@ async fn a_cache_stays_true_to_an_engine_whose_answers_get_lost() {
         if number % 50 == 0 {
             // Deletion may stop anywhere and is then begun again.
             let cluster = pod("c1/n/x").cluster;
-            while store.delete_cluster(&cluster).await.is_err() {}
+            while store.delete_cluster(&cluster, None).await.is_err() {}
             assert_eq!(store.cluster_usage(&cluster).objects, 0);
         }
         let (revision, records) = load(&*engine).await;
