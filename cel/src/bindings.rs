@@ -1,6 +1,6 @@
 //! What the variables of an evaluation stand for, and how much it may cost.
 
-use crate::fault::EvalError;
+use crate::fault::{EvalError, Work};
 use crate::limits::PER_CALL_LIMIT;
 use crate::program::Program;
 use crate::value::Value;
@@ -16,6 +16,7 @@ pub struct Bindings<'a> {
 pub struct Budget {
     remaining: u64,
     per_call: u64,
+    pub(crate) work: Work,
 }
 
 /// The fields of the variable `variables`: expressions that are evaluated when they are first used.
@@ -78,7 +79,7 @@ impl<'a> Bindings<'a> {
 impl Budget {
     /// A budget for all evaluations together; each of them may cost no more than Kubernetes allows for one.
     pub fn new(total: u64) -> Self {
-        Self { remaining: total, per_call: PER_CALL_LIMIT }
+        Self { remaining: total, per_call: PER_CALL_LIMIT, work: Work::new() }
     }
 
     /// A budget that allows each evaluation as much as `limit`.
@@ -90,6 +91,18 @@ impl Budget {
     /// What is left.
     pub fn remaining(&self) -> u64 {
         self.remaining
+    }
+
+    /// A budget of at most `limit` out of this one. What is spent of it is to be told to [`Budget::take`].
+    #[must_use]
+    pub fn part(&self, limit: u64) -> Self {
+        Self { remaining: self.remaining.min(limit), ..*self }
+    }
+
+    /// Takes away what was spent of a part of this budget, of which so much was left `before`.
+    pub fn take(&mut self, part: &Self, before: u64) {
+        self.remaining = self.remaining.saturating_sub(before.saturating_sub(part.remaining));
+        self.work = part.work;
     }
 
     pub(crate) fn per_call(&self) -> u64 {
@@ -136,7 +149,12 @@ impl<'a> Variables<'a> {
     }
 
     /// The value of a variable, if there is one of that name.
-    pub(crate) fn get(&mut self, name: &str, bindings: &Bindings<'a>) -> Result<Option<Value<'a>>, EvalError> {
+    pub(crate) fn get(
+        &mut self,
+        name: &str,
+        bindings: &Bindings<'a>,
+        work: &mut Work,
+    ) -> Result<Option<Value<'a>>, EvalError> {
         // The last one declared under a name is meant.
         let Some(index) = self.entries.iter().rposition(|entry| entry.name == name) else { return Ok(None) };
         let result = match &self.entries[index].state {
@@ -146,7 +164,7 @@ impl<'a> Variables<'a> {
                 let program = *program;
                 let cyclic = EvalError::new(format!("composited variable \"{name}\" refers to itself"));
                 self.entries[index].state = State::Known(Err(cyclic));
-                let outcome = program.run(bindings, Some(&mut *self), PER_CALL_LIMIT);
+                let outcome = program.run(bindings, Some(&mut *self), PER_CALL_LIMIT, work);
                 self.cost = self.cost.saturating_add(outcome.cost);
                 outcome.result.map_err(|error| {
                     EvalError::new(format!("composited variable \"{name}\" fails to evaluate: {error}"))

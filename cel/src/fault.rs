@@ -44,15 +44,16 @@ impl EvalError {
 ///
 /// Costs are Kubernetes' and charge some operations less than they take, such as comparing large structures or making
 /// long texts. What such an operation really takes is counted here, so that a hostile expression can neither keep a
-/// processor busy nor fill the memory.
+/// processor busy nor fill the memory, however often it is evaluated with one budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Work {
     steps: u64,
     memory: u64,
 }
 
-/// How many values may be looked at in one evaluation.
+/// How many steps all evaluations with one budget may take; a step takes up to about 100 ns.
 const MAX_STEPS: u64 = 10_000_000;
-/// How many bytes of new values may be made in one evaluation by single operations.
+/// How many bytes of new values all evaluations with one budget may make by single operations.
 const MAX_MEMORY: u64 = 64 << 20;
 
 // === impl Work ===
@@ -68,13 +69,14 @@ impl Work {
         Ok(())
     }
 
-    /// Takes the steps of looking at so many bytes.
+    /// Takes the steps of looking at so many bytes one by one.
     pub(crate) fn scan(&mut self, bytes: usize) -> Eval<()> {
-        self.spend(bytes >> 10)
+        self.spend(bytes >> 6)
     }
 
     /// Makes so many bytes.
     pub(crate) fn allocate(&mut self, bytes: usize) -> Eval<()> {
+        self.spend(bytes >> 4)?;
         self.memory = self.memory.checked_sub(bytes as u64).ok_or(EvalError::CostLimit)?;
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::bindings::{Bindings, Budget, Variables};
 use crate::cost::CostRange;
 use crate::eval::{self, Outcome};
-use crate::fault::EvalError;
+use crate::fault::{EvalError, Work};
 use crate::plan::Plan;
 use crate::source::Issues;
 use crate::typing::Type;
@@ -62,7 +62,7 @@ impl Program {
 
     /// Evaluates the expression.
     pub fn evaluate<'a>(&'a self, bindings: &Bindings<'a>, budget: &mut Budget) -> Result<Value<'a>, EvalError> {
-        settle(self.run(bindings, None, budget.per_call()), budget)
+        settle(self.run(bindings, None, budget.per_call(), &mut budget.work), budget)
     }
 
     /// Evaluates an expression that may use variables which are expressions themselves.
@@ -74,7 +74,7 @@ impl Program {
         variables: &mut Variables<'a>,
         budget: &mut Budget,
     ) -> Result<Value<'a>, EvalError> {
-        settle(self.run(bindings, Some(variables), budget.per_call()), budget)
+        settle(self.run(bindings, Some(variables), budget.per_call(), &mut budget.work), budget)
     }
 
     pub(crate) fn run<'a>(
@@ -82,8 +82,9 @@ impl Program {
         bindings: &Bindings<'a>,
         variables: Option<&mut Variables<'a>>,
         limit: u64,
+        work: &mut Work,
     ) -> Outcome<'a> {
-        eval::run(&self.plan, &self.names, bindings, variables, limit)
+        eval::run(&self.plan, &self.names, eval::Scope { bindings, variables }, limit, work)
     }
 }
 

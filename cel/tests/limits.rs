@@ -126,3 +126,23 @@ fn one_evaluation_may_not_cost_more_than_its_limit() {
     let mut budget = Budget::new(10_000).with_limit_per_call(100);
     assert_eq!(program.evaluate(&Bindings::new(), &mut budget).map(|_| ()), Err(EvalError::CostLimit));
 }
+
+/// Each of many rules could take all that one evaluation may; together they may not.
+#[test]
+fn what_costs_do_not_count_is_bounded_for_all_evaluations_with_a_budget() {
+    let map: serde_json::Map<String, serde_json::Value> = (0..1000).map(|n| (format!("k{n}"), n.into())).collect();
+    let object = serde_json::json!({"m": map});
+    let env = Env::builder().variable("self", atoll_cel::Type::Dyn).build();
+    let program = env.compile("lists.range(200).all(x, self.m == self.m)").expect("sound");
+    let bindings = Bindings::new().with("self", atoll_cel::Value::untyped(&object));
+    let mut budget = Budget::new(u64::MAX);
+    let mut evaluate = || program.evaluate(&bindings, &mut budget).map(|value| value.as_bool());
+    assert_eq!(evaluate(), Ok(Some(true)));
+    assert!((0..50).any(|_| evaluate() == Err(EvalError::CostLimit)));
+    assert_eq!(evaluate(), Err(EvalError::CostLimit));
+    let mut whole = Budget::new(100);
+    let mut part = whole.part(30);
+    assert_eq!(part.spend(40), Err(EvalError::OutOfBudget));
+    whole.take(&part, 30);
+    assert_eq!((whole.remaining(), whole.part(1000).remaining()), (70, 70));
+}

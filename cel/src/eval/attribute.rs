@@ -72,7 +72,7 @@ impl<'a> Machine<'a, '_> {
         let QualifierKey::Constant(Value::String(name)) = &first.key else { return Err(EvalError::no_overload()) };
         self.charge(IDENT_COST)?;
         let value = match &mut self.variables {
-            Some(variables) => variables.get(name, self.bindings)?,
+            Some(variables) => variables.get(name, self.bindings, self.work)?,
             None => None,
         };
         let is_last = own.attribute.qualifiers.len() == 1 && own.next.is_none();

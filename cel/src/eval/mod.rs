@@ -34,7 +34,7 @@ pub(crate) struct Machine<'a, 'm> {
     slots: Vec<Slot<'a>>,
     cost: u64,
     limit: u64,
-    work: Work,
+    work: &'m mut Work,
 }
 
 /// The result of an evaluation, and what it cost.
@@ -43,17 +43,24 @@ pub(crate) struct Outcome<'a> {
     pub(crate) cost: u64,
 }
 
+/// What an evaluation can refer to.
+pub(crate) struct Scope<'a, 'm> {
+    pub(crate) bindings: &'m Bindings<'a>,
+    pub(crate) variables: Option<&'m mut Variables<'a>>,
+}
+
 /// Evaluates a plan; `names` are those of the environment's variables.
 pub(crate) fn run<'a, 'm>(
     plan: &'a Plan,
     names: &'a [Arc<str>],
-    bindings: &'m Bindings<'a>,
-    variables: Option<&'m mut Variables<'a>>,
+    scope: Scope<'a, 'm>,
     limit: u64,
+    work: &'m mut Work,
 ) -> Outcome<'a> {
+    let Scope { bindings, variables } = scope;
     let mut slots = Vec::new();
     slots.resize_with(plan.slots, || Slot::Empty);
-    let mut machine = Machine { plan, names, bindings, variables, slots, cost: 0, limit, work: Work::new() };
+    let mut machine = Machine { plan, names, bindings, variables, slots, cost: 0, limit, work };
     let result = machine.eval(plan.root);
     Outcome { result, cost: machine.cost }
 }
@@ -145,7 +152,7 @@ impl<'a> Machine<'a, '_> {
         let cost = if wanted { cost::equals_cost(known_a, known_b) } else { cost::differs_cost(known_a, known_b) };
         self.charge(cost)?;
         let (a, b) = (a?, b?);
-        match equal(&a, &b, &mut self.work) {
+        match equal(&a, &b, self.work) {
             Ok(is_equal) => Ok(Value::Bool(is_equal == wanted)),
             // What cannot be compared differs.
             Err(error) if !wanted && !error.is_final() => Ok(Value::Bool(true)),
@@ -180,7 +187,7 @@ impl<'a> Machine<'a, '_> {
         }
         if let Some(error) = fault {
             if args.len() == call.args.len() {
-                let cost = call.charge.cost(&args, &Err(error.clone()), &mut self.work)?;
+                let cost = call.charge.cost(&args, &Err(error.clone()), self.work)?;
                 self.charge(cost)?;
             }
             return Err(error);
@@ -198,20 +205,20 @@ impl<'a> Machine<'a, '_> {
         {
             return result;
         }
-        let cost = call.charge.cost(&args, &result, &mut self.work)?;
+        let cost = call.charge.cost(&args, &result, self.work)?;
         self.charge(cost)?;
         result
     }
 
     fn apply(&mut self, call: &'a Call, args: &[Value<'a>]) -> Eval<Value<'a>> {
         if let Some(pattern) = &call.pattern {
-            return library::with_pattern(call.function.name, pattern, args, &mut self.work);
+            return library::with_pattern(call.function.name, pattern, args, self.work);
         }
         if call.function.is_uniform {
-            return (call.overloads[0].native)(&mut self.work, args);
+            return (call.overloads[0].native)(self.work, args);
         }
         match call.overloads.iter().find(|overload| overload.accepts(args)) {
-            Some(overload) => (overload.native)(&mut self.work, args),
+            Some(overload) => (overload.native)(self.work, args),
             None => Err(library::no_overload_for(call.function.name, args)),
         }
     }

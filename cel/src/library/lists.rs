@@ -290,8 +290,10 @@ fn sort<'a>(args: &[Value<'a>], work: &mut Work) -> Eval<Value<'a>> {
             return Err(EvalError::new("list elements must have the same type"));
         }
     }
+    let comparisons = keys.len().checked_ilog2().map_or(0, |log| log as usize + 1);
+    work.spend(keys.len().saturating_mul(comparisons))?;
     for key in &keys {
-        scan(key, keys.len().ilog2() as usize + 1, work)?;
+        scan(key, comparisons, work)?;
     }
     let mut pairs: Vec<(Value<'a>, Value<'a>)> = keys.into_iter().zip(values).collect();
     pairs.sort_by(|(a, _), (b, _)| compare(a, b).unwrap_or(Ordering::Equal));

@@ -132,7 +132,8 @@ fn split<'a>(args: &[Value<'a>], limit: i64, work: &mut Work) -> Eval<Value<'a>>
     } else {
         text.splitn(limit, &**separator).map(str::to_owned).collect()
     };
-    work.allocate_list(parts.len())?;
+    // Each part is a value of its own.
+    work.allocate_list(parts.len().saturating_mul(2))?;
     Ok(Value::strings(parts))
 }
 

@@ -157,6 +157,8 @@ fn maps<'a>(a: &Map<'a>, b: &Map<'a>, work: &mut Work) -> Eval<bool> {
     if a.len() != b.len() {
         return Ok(false);
     }
+    // Entries are looked up one by one.
+    work.spend(a.len().saturating_mul(4))?;
     if let Entries::Json { fields, decl: Some(decl) } = &a.0
         && let Shape::Object(object) = &decl.shape
     {

@@ -1,6 +1,6 @@
 //! Match conditions: expressions that tell whether a policy or webhook is about a write.
 
-use atoll_cel::Variables;
+use atoll_cel::{Budget, Variables};
 use serde_json::Value;
 
 use super::evaluation::{Allowance, Asks, View, evaluate};
@@ -40,7 +40,7 @@ impl Conditions {
         &'a self,
         view: &View<'a>,
         mut variables: Variables<'a>,
-        total: &mut u64,
+        total: &mut Budget,
     ) -> Holds {
         if self.is_empty() {
             return Holds::Yes;

@@ -11,7 +11,9 @@ use super::Compiled;
 use super::asking::Asking;
 
 /// What the expressions of all policies together may cost for one write.
-pub(in crate::admission) const ALL_TOGETHER: u64 = 5 * RUNTIME_BUDGET;
+pub(in crate::admission) fn all_together() -> Budget {
+    Budget::new(2 * RUNTIME_BUDGET)
+}
 
 /// A write as the expressions of one policy see it.
 pub(in crate::admission) struct View<'a> {
@@ -32,18 +34,18 @@ pub(in crate::admission) struct Exhausted;
 /// What expressions may still cost: those of one group, and those of the write altogether.
 pub(in crate::admission) struct Allowance<'t> {
     group: Budget,
-    total: &'t mut u64,
+    total: &'t mut Budget,
 }
 
 impl<'t> Allowance<'t> {
     /// The allowance of a group of expressions.
-    pub(in crate::admission) fn of_group(total: &'t mut u64) -> Self {
-        Self { group: Budget::new(RUNTIME_BUDGET.min(*total)), total }
+    pub(in crate::admission) fn of_group(total: &'t mut Budget) -> Self {
+        Self { group: total.part(RUNTIME_BUDGET), total }
     }
 
     /// The allowance of match conditions.
-    pub(super) fn of_conditions(total: &'t mut u64) -> Self {
-        Self { group: Budget::new(MATCH_CONDITIONS_BUDGET.min(*total)), total }
+    pub(super) fn of_conditions(total: &'t mut Budget) -> Self {
+        Self { group: total.part(MATCH_CONDITIONS_BUDGET), total }
     }
 }
 
@@ -88,8 +90,7 @@ pub(in crate::admission) fn evaluate<'a>(
     let before = allowance.group.remaining();
     let result = program.evaluate_with(bindings, variables, &mut allowance.group);
     let spent = allowance.group.spend(variables.take_cost());
-    let cost = before - allowance.group.remaining();
-    *allowance.total = allowance.total.saturating_sub(cost);
+    allowance.total.take(&allowance.group, before);
     match result {
         Err(EvalError::OutOfBudget) => Err(Exhausted),
         _ if spent.is_err() => Err(Exhausted),

@@ -14,7 +14,7 @@ use atoll_cel::{CompileError, DeclType, Env, Program, Type};
 
 pub(super) use self::asking::{Asking, resource_of};
 pub(super) use self::conditions::{Conditions, Holds};
-pub(super) use self::evaluation::{ALL_TOGETHER, Allowance, Asks, Exhausted, View, evaluate};
+pub(super) use self::evaluation::{Allowance, Asks, Exhausted, View, all_together, evaluate};
 pub(super) use self::sight::Sight;
 
 /// The most variables a policy may declare. Each can refer to all before it, so that their number counts twice.

@@ -1,5 +1,6 @@
 //! What one validating policy says of a write: a decision for each of its validations, and notes for the audit log.
 
+use atoll_cel::Budget;
 use atoll_cel::limits::MAX_MESSAGE_BYTES;
 
 use super::compiled::{Expressions, OnFailure, Validation};
@@ -39,7 +40,12 @@ impl Judgement {
 }
 
 /// Lets a policy judge a write.
-pub(super) fn judge(view: &View<'_>, expressions: &Expressions, on_failure: OnFailure, total: &mut u64) -> Judgement {
+pub(super) fn judge(
+    view: &View<'_>,
+    expressions: &Expressions,
+    on_failure: OnFailure,
+    total: &mut Budget,
+) -> Judgement {
     match expressions.conditions.hold(view, expressions.variables(), total) {
         Holds::Yes => {}
         Holds::No => return Judgement::default(),
@@ -57,7 +63,7 @@ fn validate(
     view: &View<'_>,
     expressions: &Expressions,
     on_failure: OnFailure,
-    total: &mut u64,
+    total: &mut Budget,
 ) -> Result<Vec<(usize, Objection)>, Exhausted> {
     let mut allowance = Allowance::of_group(total);
     let mut results = Vec::with_capacity(expressions.validations.len());
@@ -136,7 +142,7 @@ fn annotate(
     view: &View<'_>,
     expressions: &Expressions,
     on_failure: OnFailure,
-    total: &mut u64,
+    total: &mut Budget,
     judgement: &mut Judgement,
 ) -> Result<(), Exhausted> {
     if expressions.annotations.is_empty() {

@@ -107,10 +107,10 @@ impl Policies {
         bound.collect()
     }
 
-    /// Who is to be asked about a write, in order, and who should be and cannot.
-    fn steps(&self, subject: &Subject<'_>) -> Vec<Step> {
+    /// Who of these is to be asked about a write, in order, and who should be and cannot.
+    fn steps(&self, bound: Vec<Bound>, subject: &Subject<'_>) -> Vec<Step> {
         let mut steps = Vec::new();
-        for Bound { policy, bindings } in self.bound(&subject.cx.cluster) {
+        for Bound { policy, bindings } in bound {
             let complain = |binding: Option<&Arc<Binding>>, what: &str, why: String| {
                 let why = format!("failed to configure {what}: {why}");
                 Step::Complain(Misconfigured { policy: policy.clone(), binding: binding.cloned(), why })

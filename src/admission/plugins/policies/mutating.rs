@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use atoll_api::status::{Cause, Details};
 use atoll_api::{ApiError, ApiResult, Object, Reason};
+use atoll_cel::Budget;
 use futures::future::BoxFuture;
 use serde_json::Value;
 
 use super::compiled::{Mutation, MutationKind, OnFailure};
 use super::{Invocation, Misconfigured, Policies, Step};
-use crate::admission::expressions::{ALL_TOGETHER, Allowance, Asking, Asks, Holds, Sight, View, evaluate};
+use crate::admission::expressions::{Allowance, Asking, Asks, Holds, Sight, View, all_together, evaluate};
 use crate::admission::matching::{Subject, is_exempt};
 use crate::admission::{AdmissionPlugin, Attributes, Kinds, Operation};
 use crate::authz::Authorizer;
@@ -56,14 +57,19 @@ impl MutatingAdmissionPolicy {
         object: &mut Object,
         old: Option<&Object>,
     ) -> ApiResult<()> {
+        let bound = self.policies.bound(&cx.cluster);
+        if bound.is_empty() {
+            return Ok(());
+        }
         // Who is asked is decided by the object as it was before any of them.
-        let steps = self.policies.steps(&self.policies.namespaces.subject(cx, attributes, Some(&*object), old));
+        let subject = self.policies.namespaces.subject(cx, attributes, Some(&*object), old);
+        let steps = self.policies.steps(bound, &subject);
         if steps.is_empty() {
             return Ok(());
         }
         attributes.rounds.enter(NAME, object);
         let mut failures: Vec<Failure> = Vec::new();
-        let mut total = ALL_TOGETHER;
+        let mut total = all_together();
         for step in steps {
             match step {
                 Step::Complain(misconfigured) => failures.extend(complaint(misconfigured)),
@@ -86,7 +92,7 @@ impl MutatingAdmissionPolicy {
         object: &mut Object,
         old: Option<&Object>,
         invocation: &Invocation,
-        total: &mut u64,
+        total: &mut Budget,
     ) -> ApiResult<Vec<Failure>> {
         let Invocation { policy, binding, parameter, .. } = invocation;
         let failure = |why: &str| {
@@ -143,7 +149,7 @@ impl MutatingAdmissionPolicy {
 }
 
 /// What a mutation's expression makes, as JSON.
-fn make(view: &View<'_>, invocation: &Invocation, mutation: &Mutation, total: &mut u64) -> Result<Value, Fault> {
+fn make(view: &View<'_>, invocation: &Invocation, mutation: &Mutation, total: &mut Budget) -> Result<Value, Fault> {
     let bindings = view.bindings(Asks::Authorizer);
     let mut variables = invocation.policy.expressions.variables();
     let mut allowance = Allowance::of_group(total);

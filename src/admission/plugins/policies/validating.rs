@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use atoll_api::status::{Cause, Details};
 use atoll_api::{ApiError, ApiResult, Object, Reason};
+use atoll_cel::Budget;
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::compiled::{Action, Binding, OnFailure, Policy};
 use super::judgement::{Judgement, Objection, judge};
 use super::{Invocation, Misconfigured, Policies, Step, Views};
-use crate::admission::expressions::{ALL_TOGETHER, Asking, View, resource_of};
+use crate::admission::expressions::{Asking, View, all_together, resource_of};
 use crate::admission::matching::{Subject, is_exempt, request};
 use crate::admission::{AdmissionPlugin, Attributes, Kinds, Operation, note};
 use crate::authz::Authorizer;
@@ -54,14 +55,18 @@ impl ValidatingAdmissionPolicy {
         object: Option<&Object>,
         old: Option<&Object>,
     ) -> ApiResult<()> {
+        let bound = self.policies.bound(&cx.cluster);
+        if bound.is_empty() {
+            return Ok(());
+        }
         let subject = self.policies.namespaces.subject(cx, attributes, object, old);
-        let steps = self.policies.steps(&subject);
+        let steps = self.policies.steps(bound, &subject);
         if steps.is_empty() {
             return Ok(());
         }
         let namespace = subject.namespace_object().map_or(Value::Null, Object::into_value);
         let mut views = Views::default();
-        let mut total = ALL_TOGETHER;
+        let mut total = all_together();
         let mut verdict = Verdict::default();
         for step in steps {
             match step {
@@ -87,7 +92,7 @@ impl ValidatingAdmissionPolicy {
         namespace: &Value,
         invocation: &Invocation,
         views: &mut Views,
-        total: &mut u64,
+        total: &mut Budget,
     ) -> Judgement {
         let Invocation { policy, shape, parameter, .. } = invocation;
         let shown = match views.of(subject, &shape.kind.group_version()) {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use atoll_api::{ApiError, ApiResult, LogicalClusterName};
-use atoll_cel::Variables;
+use atoll_cel::{Budget, Variables};
 use tokio::time::Instant;
 
 pub use self::address::Addresses;
@@ -83,7 +83,7 @@ impl Webhooks {
 
     /// The shape in which a webhook wants to see a write; `None` if it does not want to. Its conditions may cost no more
     /// than is left of the total.
-    fn wanted(&self, subject: &Subject<'_>, hook: &Hook, total: &mut u64) -> ApiResult<Option<Shape>> {
+    fn wanted(&self, subject: &Subject<'_>, hook: &Hook, total: &mut Budget) -> ApiResult<Option<Shape>> {
         let Some(shape) = hook.criteria.wants(subject)? else { return Ok(None) };
         if hook.conditions.is_empty() {
             return Ok(Some(shape));

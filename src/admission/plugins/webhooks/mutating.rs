@@ -44,7 +44,7 @@ impl MutatingAdmissionWebhook {
         let rounds = &attributes.rounds;
         rounds.enter(NAME, object);
         let deadline = Instant::now() + ALL_TOGETHER;
-        let mut total = expressions::ALL_TOGETHER;
+        let mut total = expressions::all_together();
         let hooks = configurations.iter().flat_map(|configuration| &configuration.hooks);
         for (index, hook) in hooks.enumerate() {
             let subject = self.webhooks.namespaces.subject(cx, attributes, Some(&*object), old);
@@ -94,7 +94,7 @@ impl MutatingAdmissionWebhook {
         }
         let subject = self.webhooks.namespaces.subject(cx, attributes, None, old);
         let deadline = Instant::now() + ALL_TOGETHER;
-        let mut total = expressions::ALL_TOGETHER;
+        let mut total = expressions::all_together();
         for hook in configurations.iter().flat_map(|configuration| &configuration.hooks) {
             let Some(shape) = self.webhooks.wanted(&subject, hook, &mut total)? else { continue };
             if Instant::now() >= deadline {

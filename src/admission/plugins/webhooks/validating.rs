@@ -41,7 +41,7 @@ impl ValidatingAdmissionWebhook {
             return Ok(());
         }
         let subject = self.webhooks.namespaces.subject(cx, attributes, object, old);
-        let mut total = expressions::ALL_TOGETHER;
+        let mut total = expressions::all_together();
         let mut wanting: Vec<(&Hook, Shape)> = Vec::new();
         for hook in configurations.iter().flat_map(|configuration| &configuration.hooks) {
             if let Some(shape) = self.webhooks.wanted(&subject, hook, &mut total)? {
