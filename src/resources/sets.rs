@@ -70,16 +70,21 @@ pub const PLATFORM: &str = "platform";
 
 /// Whether a name is that of a set or of a resource.
 pub fn check(name: &str) -> Result<(), UnknownName> {
-    if BUILTINS.iter().any(|kind| is_meant(name, kind)) { Ok(()) } else { Err(UnknownName { name: name.to_owned() }) }
+    let meant = name.strip_prefix('-').unwrap_or(name);
+    if BUILTINS.iter().any(|kind| is_meant(meant, kind)) { Ok(()) } else { Err(UnknownName { name: name.to_owned() }) }
 }
 
 /// The resources that a list of names asks for: names of sets, or of resources (`secrets`, `deployments.apps`,
-/// `*.batch`), in the order of [`BUILTINS`].
+/// `*.batch`), in the order of [`BUILTINS`]. A name with a minus before it leaves out what names before it asked for.
 pub fn choose<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Vec<Arc<dyn Resource>>, UnknownName> {
     let mut chosen = BTreeSet::new();
     for name in names {
-        let found = BUILTINS.iter().enumerate().filter(|(_, kind)| is_meant(name, kind)).map(|(index, _)| index);
-        chosen.extend(found);
+        let meant = name.strip_prefix('-').unwrap_or(name);
+        let found = BUILTINS.iter().enumerate().filter(|(_, kind)| is_meant(meant, kind)).map(|(index, _)| index);
+        match meant == name {
+            true => chosen.extend(found),
+            false => found.for_each(|index| _ = chosen.remove(&index)),
+        }
         check(name)?;
     }
     Ok(chosen.into_iter().map(|index| Arc::new(Builtin::new(BUILTINS[index])) as Arc<dyn Resource>).collect())

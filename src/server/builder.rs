@@ -1,5 +1,6 @@
 //! What a server is made of, and putting it together: everything is checked here, so that afterwards only I/O can fail.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use jiff::Timestamp;
 use tokio::net::TcpListener;
 
 use super::extend::Extensions;
+use super::objects::Objects;
 use super::pki::{self, Pki};
 use super::renewal::{Given, Renewal};
 use super::shared::{self, Shared};
@@ -25,6 +27,7 @@ use crate::authz::{self, Authorizer, PrivilegedGroup};
 use crate::http::{Api, ApiService};
 use crate::metrics::Metrics;
 use crate::registry::Registry;
+use crate::registry::descriptor::Descriptor;
 use crate::registry::encode::encode;
 use crate::resources::{self, AddressRange, Surfaces};
 use crate::storage::{self, Durability, Store, Writers};
@@ -96,6 +99,12 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// Two resources of the program are served under one name.
+    #[error("two resources are served as {resource:?}; leave one of them out")]
+    Duplicate {
+        /// Its group, version and name.
+        resource: String,
+    },
     /// A name that is no set and no resource.
     #[error("--resources")]
     Resources(#[source] resources::sets::UnknownName),
@@ -162,10 +171,12 @@ impl Builder {
         self
     }
 
-    /// What the system cluster serves: names of sets and resources.
+    /// What the system cluster serves, and what tenants may choose from: names of sets (`minimal`, `control-plane`,
+    /// `workloads`, `all`) and resources (`secrets`, `deployments.apps`, `*.batch`). A name with a minus before it leaves
+    /// out what names before it asked for.
     #[must_use]
-    pub fn resources(mut self, names: Vec<String>) -> Self {
-        self.resources = names;
+    pub fn resources<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.resources = names.into_iter().map(Into::into).collect();
         self
     }
 
@@ -281,7 +292,8 @@ impl Builder {
             webhooks: self.webhooks.clone(),
             kinds: surfaces.clone(),
         };
-        let mut further = self.extensions.plugins.clone();
+        let objects = Objects::of(store.clone());
+        let mut further: Vec<_> = self.extensions.plugins.iter().map(|make| make(objects.clone())).collect();
         further.extend(resources::last_admission(&services));
         let mut plugins = admission::default_chain(&means, &further);
         plugins.retain(|plugin| !self.extensions.left_out.iter().any(|name| name == plugin.name()));
@@ -349,8 +361,28 @@ impl Builder {
     }
 
     fn check_resources(&self) -> Result<(), Error> {
+        self.check_own_resources()?;
         self.resources.iter().try_for_each(|name| resources::sets::check(name)).map_err(Error::Resources)
     }
+
+    fn check_own_resources(&self) -> Result<(), Error> {
+        let own = &self.extensions.own.resources;
+        if own.is_empty() {
+            return Ok(());
+        }
+        let builtin = resources::sets::choose(["all"]).map_err(Error::Resources)?;
+        let mut known: HashSet<String> = builtin.iter().flat_map(|one| served_names(one.descriptor())).collect();
+        match own.iter().flat_map(|one| served_names(one.descriptor())).find(|name| !known.insert(name.clone())) {
+            Some(resource) => Err(Error::Duplicate { resource }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The names under which clients find a resource, one for each version.
+fn served_names(descriptor: &Descriptor) -> Vec<String> {
+    let served = descriptor.versions.iter().filter(|version| version.served);
+    served.map(|version| format!("{}/{}", version.version, descriptor.resource.resource)).collect()
 }
 
 /// The audience of the API itself.

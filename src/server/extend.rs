@@ -5,7 +5,6 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use atoll_api::GroupResource;
 use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
@@ -15,6 +14,7 @@ use serde::de::DeserializeOwned;
 use tower::{Layer, Service, ServiceExt};
 
 use super::Builder;
+use super::objects::{Objects, resource_of};
 use super::pki::Pair;
 use crate::admission::AdmissionPlugin;
 use crate::authn::{AnonymousAccess, Authenticator};
@@ -36,7 +36,7 @@ pub(super) struct Extensions {
     /// Asked before roles and bindings.
     pub authorizers: Vec<Arc<dyn Authorizer>>,
     /// Admission plugins that run after Atoll's own.
-    pub plugins: Vec<Arc<dyn AdmissionPlugin>>,
+    pub plugins: Vec<Arc<MakePlugin>>,
     /// The names of Atoll's own admission plugins that do not run.
     pub left_out: Vec<String>,
     /// What stands in front of the API, outermost last.
@@ -48,6 +48,9 @@ pub(super) struct Extensions {
     /// The key that signs the tokens of service accounts, and those that are believed besides; PEM.
     pub token_keys: Option<(String, Vec<String>)>,
 }
+
+/// Makes an admission plugin that may read what is stored.
+type MakePlugin = dyn Fn(Objects) -> Arc<dyn AdmissionPlugin> + Send + Sync;
 
 /// Puts something in front of a service.
 type Wrap = dyn Fn(HttpService) -> HttpService + Send + Sync;
@@ -104,8 +107,17 @@ impl Builder {
 
     /// Adds an admission plugin after Atoll's own, and before quotas are charged.
     #[must_use]
-    pub fn admission(mut self, plugin: Arc<dyn AdmissionPlugin>) -> Self {
-        self.extensions.plugins.push(plugin);
+    pub fn admission(self, plugin: Arc<dyn AdmissionPlugin>) -> Self {
+        self.admission_with(move |_| plugin.clone())
+    }
+
+    /// Adds an admission plugin that reads what is stored, after those there are.
+    #[must_use]
+    pub fn admission_with(
+        mut self,
+        make: impl Fn(Objects) -> Arc<dyn AdmissionPlugin> + Send + Sync + 'static,
+    ) -> Self {
+        self.extensions.plugins.push(Arc::new(make));
         self
     }
 
@@ -137,10 +149,8 @@ impl Builder {
     /// Answers a subresource of a resource of the core group or another (`pods`, `deployments.apps`), such as `log`.
     #[must_use]
     pub fn connect(mut self, resource: &str, subresource: &str, connect: impl Connect) -> Self {
-        let (name, group) = resource.split_once('.').unwrap_or((resource, ""));
-        let resource = GroupResource::new(group, name);
         self.extensions.provided.push(Provided {
-            resource,
+            resource: resource_of(resource),
             subresource: subresource.to_owned(),
             connect: Arc::new(connect),
         });

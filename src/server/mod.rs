@@ -9,6 +9,7 @@ mod election;
 mod extend;
 pub mod kubeconfig;
 mod listen;
+mod objects;
 pub mod pki;
 mod renewal;
 pub mod shared;
@@ -27,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use atoll_controllers::Selection as Controllers;
 pub use builder::{Builder, Error};
+pub use objects::Objects;
 
 use crate::authz::stored::StoredUnderlay;
 use crate::http::{Api, ApiService};

@@ -98,7 +98,7 @@ impl ControlPlane {
     pub async fn start() -> Result<Self, Error> {
         // The webhooks that a test registers are on the machine it runs on.
         let webhooks = WebhookSettings { addresses: Addresses::Any, ..WebhookSettings::default() };
-        Self::start_with(Server::builder().resources(vec!["all".to_owned()]).webhooks(webhooks)).await
+        Self::start_with(Server::builder().resources(["all"]).webhooks(webhooks)).await
     }
 
     /// Starts a control plane made of what a builder says, such as one with admission plugins of your own.

@@ -10,6 +10,7 @@ mod clusters;
 mod controllers;
 mod custom;
 mod etcd;
+mod examples;
 mod isolation;
 mod kill;
 mod kubectl;

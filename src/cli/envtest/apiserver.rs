@@ -19,11 +19,11 @@ use crate::admission::{Addresses, WebhookSettings};
 use crate::authn::AnonymousAccess;
 use crate::authn::signed::Issuer;
 use crate::authz::AlwaysAllow;
+use crate::resources::AddressRange;
 use crate::server::pki::Pair;
 use crate::server::{Builder, Controllers, Server};
 
 const IN_MEMORY: &str = "objects are kept in memory, and the server needs no other";
-const NO_ADDRESSES: &str = "services get no addresses";
 const NO_SUCH_LOGIN: &str = "there is no such way to recognise users";
 const NO_LIMITS: &str = "there are no such limits";
 
@@ -40,6 +40,7 @@ const FLAGS: &[Flag] = &[
     heeded("service-account-issuer", "the issuer of the tokens of service accounts"),
     heeded("service-account-key-file", "keys whose signatures on such tokens are believed"),
     heeded("service-account-signing-key-file", "the key that signs them"),
+    heeded("service-cluster-ip-range", "the addresses that services have"),
     heeded("disable-admission-plugins", "admission plugins that do not run"),
     heeded("atoll-controllers", "whether garbage is collected and deleted namespaces are emptied (Atoll's own flag)"),
     passed_over("etcd-servers", IN_MEMORY),
@@ -50,8 +51,7 @@ const FLAGS: &[Flag] = &[
     passed_over("storage-backend", IN_MEMORY),
     passed_over("storage-media-type", IN_MEMORY),
     passed_over("watch-cache", "reads are always answered from memory"),
-    passed_over("service-cluster-ip-range", NO_ADDRESSES),
-    passed_over("service-node-port-range", NO_ADDRESSES),
+    passed_over("service-node-port-range", "node ports are those of Kubernetes' default range"),
     passed_over("advertise-address", "there is no service kubernetes in the cluster"),
     passed_over("endpoint-reconciler-type", "there is no service kubernetes in the cluster"),
     passed_over("allow-privileged", "privileged containers are always allowed, since none is run"),
@@ -111,7 +111,7 @@ pub(super) async fn run(arguments: &[String]) -> Result<(), Failure> {
 fn builder(given: &Given) -> Result<Builder, Failure> {
     let mut builder = Server::builder()
         .single_cluster()
-        .resources(vec!["all".to_owned()])
+        .resources(["all"])
         .listen(address(given)?)
         .grace_period(GRACE)
         // The webhooks of a suite are on the machine it runs on.
@@ -132,6 +132,10 @@ fn builder(given: &Given) -> Result<Builder, Failure> {
     }
     if given.last("anonymous-auth") == Some("false") {
         builder = builder.anonymous(AnonymousAccess::Refused);
+    }
+    // Of two ranges the first is that of version 4, which is the one that there is.
+    if let Some(range) = given.list("service-cluster-ip-range").first().and_then(|range| AddressRange::parse(range)) {
+        builder = builder.service_addresses(range);
     }
     // Of several issuers the first is that of new tokens.
     if let Some(issuer) = given.list("service-account-issuer").first() {
