@@ -1,7 +1,7 @@
 //! A control plane for tests: in the test's own process, in memory, without a port, with a fresh cluster for each test.
 //!
-//! It is the whole server, controllers included; nothing is stubbed. It starts in a few milliseconds, and one serves any
-//! number of tests at a time, since each works in a logical cluster of its own.
+//! It is the whole server, controllers included; nothing is stubbed. It starts in some tens of milliseconds, and one
+//! serves any number of tests at a time, since each works in a logical cluster of its own.
 //!
 //! ```
 //! use atoll::test::ControlPlane;

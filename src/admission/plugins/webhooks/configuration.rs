@@ -125,12 +125,20 @@ impl Place {
                 namespace: text(service, "namespace").to_owned(),
                 name: text(service, "name").to_owned(),
                 port,
-                path: if path.is_empty() { "/" } else { path }.to_owned(),
+                path: joined(path),
             };
         }
         match text(client, "url").parse::<Uri>() {
-            Ok(uri) if uri.scheme_str() == Some("https") && uri.host().is_some() => Self::Url(uri),
+            Ok(uri) if uri.scheme_str() == Some("https") && uri.host().is_some() => Self::of_url(&uri),
             Ok(uri) => Self::Unreadable(format!("{uri} is no https URL")),
+            Err(error) => Self::Unreadable(error.to_string()),
+        }
+    }
+
+    fn of_url(uri: &Uri) -> Self {
+        let authority = uri.authority().map_or("", |authority| authority.as_str());
+        match Uri::builder().scheme("https").authority(authority).path_and_query(joined(uri.path())).build() {
+            Ok(uri) => Self::Url(uri),
             Err(error) => Self::Unreadable(error.to_string()),
         }
     }
@@ -141,6 +149,34 @@ impl Place {
             Self::Url(uri) => uri.to_string(),
             Self::Service { namespace, name, port, path } => format!("https://{name}.{namespace}.svc:{port}{path}"),
             Self::Unreadable(_) => String::new(),
+        }
+    }
+}
+
+/// A path as Kubernetes' client sends it (Go's `path.Join`): no empty segments, no dots, no slash at the end. Generated
+/// configurations have such paths: controller-runtime's envtest makes `https://host//path`.
+fn joined(path: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    for segment in path.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => _ = kept.pop(),
+            other => kept.push(other),
+        }
+    }
+    format!("/{}", kept.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::joined;
+
+    #[test]
+    fn paths_are_joined_as_go_does() {
+        for (path, expected) in
+            [("", "/"), ("//polite", "/polite"), ("/a/./b/", "/a/b"), ("/../a/../b", "/b"), ("/%2e%2e/a", "/%2e%2e/a")]
+        {
+            assert_eq!(joined(path), expected, "{path:?}");
         }
     }
 }
