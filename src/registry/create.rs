@@ -109,7 +109,7 @@ impl Registry {
     /// What the server sets and drops in a new object before it is checked.
     fn ready(&self, cx: &RequestContext, target: &Target, object: &mut Object) {
         let resource = &*target.resource;
-        if target.version().has_status() {
+        if target.version().has_status() && !resource.keeps_new_status() {
             object.0.remove("status");
         }
         meta::make_new(cx, resource, object);

@@ -258,6 +258,11 @@ pub trait Resource: Send + Sync + 'static {
         false
     }
 
+    /// Whether a new object keeps the status it was sent with.
+    fn keeps_new_status(&self) -> bool {
+        false
+    }
+
     /// Whether objects of the system cluster that are marked as bootstrap policy are seen in every cluster.
     fn has_underlay(&self) -> bool {
         false

@@ -51,6 +51,14 @@ pub(super) fn set(map: &mut Map<String, Value>, field: &str, value: impl Into<Va
     }
 }
 
+/// Sets a field that is absent or has the zero value of its type.
+pub(super) fn set_empty(map: &mut Map<String, Value>, field: &str, value: impl Into<Value>) {
+    let is_zero = |value: &Value| value == "" || value == &Value::from(0);
+    if map.get(field).is_none_or(is_zero) {
+        map.insert(field.to_owned(), value.into());
+    }
+}
+
 /// The map at a field, if there is one.
 pub(super) fn child<'a>(map: &'a mut Map<String, Value>, field: &str) -> Option<&'a mut Map<String, Value>> {
     map.get_mut(field).and_then(Value::as_object_mut)

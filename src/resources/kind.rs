@@ -104,6 +104,8 @@ pub struct Manners {
     pub orphans_by_default: bool,
     /// Objects may be part of the bootstrap policy.
     pub underlay: bool,
+    /// A new object keeps the status it was sent with.
+    pub keeps_new_status: bool,
 }
 
 /// One version of a kind.
@@ -183,6 +185,7 @@ const MANNERS: Manners = Manners {
     returns_deleted: false,
     orphans_by_default: false,
     underlay: false,
+    keeps_new_status: false,
 };
 
 // === impl Kind ===
@@ -257,6 +260,9 @@ impl Version {
 impl Manners {
     /// The manners of most kinds.
     pub const USUAL: Self = MANNERS;
+    /// Deleting answers with the object.
+    /// New objects keep their status: nodes tell of themselves.
+    pub const KEEPS_NEW_STATUS: Self = Self { keeps_new_status: true, ..MANNERS };
     /// Deleting answers with the object.
     pub const RETURNS_DELETED: Self = Self { returns_deleted: true, ..MANNERS };
     /// A PUT creates what does not exist.
@@ -442,6 +448,10 @@ impl Resource for Builtin {
 
     fn returns_deleted_object(&self) -> bool {
         self.kind.manners.returns_deleted
+    }
+
+    fn keeps_new_status(&self) -> bool {
+        self.kind.manners.keeps_new_status
     }
 
     fn has_underlay(&self) -> bool {

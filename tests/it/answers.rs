@@ -167,3 +167,30 @@ async fn a_namespace_with_a_generated_name_carries_it_as_a_label() {
     let made = client.post("/api/v1/namespaces", body).await.expect(201);
     assert_eq!(made["metadata"]["labels"]["kubernetes.io/metadata.name"], made["metadata"]["name"]);
 }
+
+#[tokio::test]
+async fn nodes_tell_of_themselves_and_pods_that_wait_say_so_from_the_start() {
+    let (_atoll, client) = team().await;
+    let node = json!({
+        "apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"},
+        "status": {"capacity": {"cpu": "4"}, "addresses": [{"type": "InternalIP", "address": "10.0.0.1"}]},
+    });
+    let node = client.post("/api/v1/nodes", node).await.expect(201);
+    assert_eq!((&node["status"]["allocatable"]["cpu"], &node["status"]["capacity"]["cpu"]), (&"4".into(), &"4".into()));
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"},
+        "spec": {
+            "schedulingGates": [{"name": "a.b/c"}], "resources": {"limits": {"cpu": "2"}},
+            "containers": [{"name": "c", "image": "i", "resources": {
+                "requests": {"memory": "1Gi"}, "limits": {"hugepages-2Mi": "2Mi", "memory": "1Gi"}}}],
+        },
+        "status": {"phase": "Running"},
+    });
+    let pod = client.post("/api/v1/namespaces/default/pods", pod).await.expect(201);
+    assert_eq!(text(&pod, "/status/conditions/0/reason"), "SchedulingGated");
+    assert_eq!(pod["status"]["phase"], "Pending");
+    let wanted = json!({
+        "limits": {"cpu": "2", "hugepages-2Mi": "2Mi"}, "requests": {"cpu": "2", "hugepages-2Mi": "2Mi", "memory": "1Gi"},
+    });
+    assert_eq!(pod["spec"]["resources"], wanted);
+}

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::registry::resource::GenerationPolicy;
 use crate::resources::checks::workloads::{counts, pods_warnings};
 use crate::resources::checks::{IMMUTABLE, immutable, invalid, not_negative, one_of, path, required};
-use crate::resources::defaults::{child, made, set};
+use crate::resources::defaults::{child, made, set, set_empty};
 use crate::resources::kind::{AGE, Kind, Manners, SubresourceSpec, Version, by_path, column, wide};
 use crate::resources::podspec::{Template, validate_template};
 use crate::resources::printing::{age, between, containers, selector};
@@ -50,7 +50,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     },
     type_defaults: &[
         ("batch.v1.Job", job_defaults),
-        ("batch.v1.PodFailurePolicyOnPodConditionsPattern", |pattern| set(pattern, "status", "True")),
+        ("batch.v1.PodFailurePolicyOnPodConditionsPattern", |pattern| set_empty(pattern, "status", "True")),
     ],
     metadata_checks: 3,
     ..Kind::NAMESPACED

@@ -12,7 +12,7 @@ use crate::resources::checks::amounts::amount_of;
 use crate::resources::checks::network::{Cidr, cidr_warnings, legacy_cidr};
 use crate::resources::checks::{forbidden, invalid, invalid_each, path, required_one_of};
 use crate::resources::defaults::set;
-use crate::resources::kind::{AGE, Kind, SubresourceSpec, Version, column, wide};
+use crate::resources::kind::{AGE, Kind, Manners, SubresourceSpec, Version, column, wide};
 use crate::resources::podspec::EFFECTS;
 use crate::resources::printing::{NONE, UNKNOWN, age, text_or};
 use crate::resources::read::{condition, entries, field, flag, list, strings, text};
@@ -43,6 +43,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
         selectable_fields: &["spec.unschedulable"],
         ..Version::BARE
     }],
+    manners: Manners::KEEPS_NEW_STATUS,
     validate_create,
     validate_update: Some(validate_update),
     validate_status_update: |node, old, errors| validate_update(node, old, errors),

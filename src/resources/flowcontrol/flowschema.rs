@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::checks;
 use crate::registry::resource::GenerationPolicy;
-use crate::resources::defaults::set;
+use crate::resources::defaults::set_empty;
 use crate::resources::kind::{AGE, Kind, SubresourceSpec, Version, column};
 use crate::resources::printing::{NONE, age, text_or};
 use crate::resources::read::{condition, field, int, text};
@@ -32,7 +32,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     validate_status_update: |object, _, errors| checks::conditions(object, errors),
     status_keeps: &["metadata", "spec"],
     cells,
-    type_defaults: &[("flowcontrol.v1.FlowSchemaSpec", |spec| set(spec, "matchingPrecedence", 1000))],
+    type_defaults: &[("flowcontrol.v1.FlowSchemaSpec", |spec| set_empty(spec, "matchingPrecedence", 1000))],
     ..Kind::CLUSTER
 };
 

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::image::pull_policy;
+use super::requirements::sum_of;
 use crate::resources::defaults::{TypeDefaults, child, each, made, set};
 use crate::resources::read::{entry, flag, int, text};
 
@@ -95,6 +96,7 @@ pub(in crate::resources) fn pod_only_defaults(spec: &mut Map<String, Value>) {
             }
         }
     }
+    pod_resource_defaults(spec);
     set(spec, "enableServiceLinks", true);
     // What was accepted before it was checked is read as the shortest time there is (core/v1/conversion.go, 1.36).
     if int(entry(spec, "terminationGracePeriodSeconds")) < 0 {
@@ -107,5 +109,26 @@ pub(in crate::resources) fn pod_only_defaults(spec: &mut Map<String, Value>) {
                 set(port, "hostPort", number);
             }
         }
+    }
+}
+
+/// What a pod asks for as a whole where it says so (KEP-2837): as much as its containers, or else as much as it may have.
+fn pod_resource_defaults(spec: &mut Map<String, Value>) {
+    let supported = |name: &str| matches!(name, "cpu" | "memory") || name.starts_with("hugepages-");
+    let containers = json!({"containers": entry(spec, "containers"), "initContainers": entry(spec, "initContainers")});
+    let Some(resources) = child(spec, "resources") else { return };
+    let is_empty = |part: &Value| part.as_object().is_none_or(Map::is_empty);
+    if is_empty(entry(resources, "limits")) && is_empty(entry(resources, "requests")) {
+        return;
+    }
+    for (name, sum) in sum_of(&containers, "limits").into_iter().filter(|(name, _)| name.starts_with("hugepages-")) {
+        set(made(resources, "limits"), &name, sum.to_string());
+    }
+    for (name, sum) in sum_of(&containers, "requests").into_iter().filter(|(name, _)| supported(name)) {
+        set(made(resources, "requests"), &name, sum.to_string());
+    }
+    let limits = entry(resources, "limits").as_object().cloned();
+    for (name, limit) in limits.into_iter().flatten().filter(|(name, _)| supported(name)) {
+        set(made(resources, "requests"), &name, limit);
     }
 }

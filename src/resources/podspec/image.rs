@@ -5,6 +5,9 @@ pub(super) fn pull_policy(image: &str) -> &'static str {
     if is_latest(image) { "Always" } else { "IfNotPresent" }
 }
 
+/// The most characters a name may have (distribution/reference).
+const MAX_NAME: usize = 255;
+
 /// Whether an image's tag is `latest`, or the name has neither tag nor digest. Malformed names have no tag at all.
 fn is_latest(image: &str) -> bool {
     let (name, digest) = match image.split_once('@') {
@@ -16,6 +19,7 @@ fn is_latest(image: &str) -> bool {
         _ => (name, None),
     };
     is_name(name)
+        && name.len() <= MAX_NAME
         && match (tag, digest) {
             (Some(tag), _) => tag == "latest",
             (None, digest) => digest.is_none(),

@@ -177,7 +177,7 @@ pub(super) fn pod_requirements(errors: &mut FieldErrors, spec: &Value, path: &Fi
     }
     validate(errors, requirements, &path, pod_resource_name);
     validate_claims(errors, &requirements["claims"], &scope.claims, &path.child("claims"));
-    let asked = sum_of_requests(spec);
+    let asked = sum_of(spec, "requests");
     for (name, sum) in &asked {
         let of_pod = &requirements["requests"][name.as_str()];
         if is_set(of_pod) && greater(sum, &quantity(of_pod)) {
@@ -205,11 +205,11 @@ fn pod_resource_name(errors: &mut FieldErrors, path: &FieldPath, name: &str) {
     }
 }
 
-/// What the containers of a pod request together: those that run at a time, or the greatest of those that run first.
-fn sum_of_requests(spec: &Value) -> BTreeMap<String, Quantity> {
+/// What the containers of a pod need together, of their `requests` or `limits`: those that run at a time, or the greatest of those that run first.
+pub(super) fn sum_of(spec: &Value, part: &str) -> BTreeMap<String, Quantity> {
     let mut sums: BTreeMap<String, Quantity> = BTreeMap::new();
     let requests = |container: &Value| -> Vec<(String, Quantity)> {
-        entries(&container["resources"]["requests"]).map(|(name, value)| (name.to_owned(), quantity(value))).collect()
+        entries(&container["resources"][part]).map(|(name, value)| (name.to_owned(), quantity(value))).collect()
     };
     let restarts = |container: &&Value| container["restartPolicy"] == "Always";
     let init = list(&spec["initContainers"]);

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::registry::resource::GenerationPolicy;
-use crate::resources::checks::{forbidden, immutable, one_of, path};
+use crate::resources::checks::{forbidden, immutable, path, required_one_of};
 use crate::resources::defaults::set;
 use crate::resources::kind::{AGE, Kind, Version, column};
 use crate::resources::printing::age;
@@ -64,7 +64,7 @@ fn validate_create(class: &Object, errors: &mut FieldErrors) {
         forbidden(errors, &path("value"), detail);
     }
     let policy = text(field(class, "preemptionPolicy"));
-    one_of(errors, &path("preemptionPolicy"), policy, &["PreemptLowerPriority", "Never"]);
+    required_one_of(errors, &path("preemptionPolicy"), policy, &["PreemptLowerPriority", "Never"]);
 }
 
 fn not_of_the_system(name: &str, value: i64, is_default: bool) -> Option<String> {

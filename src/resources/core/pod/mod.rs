@@ -5,13 +5,15 @@ mod quality;
 mod table;
 mod update;
 
+use atoll_api::time::format_time;
 use atoll_api::validation::dns1123_label;
 use atoll_api::{FieldErrors, Object};
 use serde_json::{Map, Value, json};
 
 use super::node::PROXY_VERBS;
 use crate::registry::descriptor::Verb;
-use crate::registry::resource::{GenerationPolicy, Grace};
+use crate::registry::resource::{GenerationPolicy, Grace, Part};
+use crate::request::RequestContext;
 use crate::resources::checks::{forbidden, invalid, path};
 use crate::resources::defaults::set;
 use crate::resources::kind::{AGE, Kind, Manners, SubresourceSpec, Version, by_path, column, wide};
@@ -66,6 +68,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     generation: GenerationPolicy::SpecChanges,
     manners: Manners::RETURNS_DELETED,
     prepare_create,
+    stamp,
     prepare_status_update,
     validate_create,
     validate_update: Some(update::validate_update),
@@ -114,6 +117,19 @@ fn status_defaults(status: &mut Map<String, Value>) {
 fn prepare_create(pod: &mut Object) {
     let class = quality::class(field(pod, "spec"));
     pod.0.insert("status".into(), json!({"phase": "Pending", "qosClass": class}));
+}
+
+/// A pod that waits for others to let it be scheduled says so from the start.
+fn stamp(cx: &RequestContext, pod: &mut Object, old: Option<&Object>, _: Part) {
+    if old.is_some() || list(&field(pod, "spec")["schedulingGates"]).is_empty() {
+        return;
+    }
+    let gated = json!([{
+        "type": "PodScheduled", "status": "False", "reason": "SchedulingGated",
+        "message": "Scheduling is blocked due to non-empty scheduling gates",
+        "lastProbeTime": null, "lastTransitionTime": format_time(cx.now),
+    }]);
+    pod.map_mut("status").insert("conditions".into(), gated);
 }
 
 /// A status does not touch owners, and keeps what it does not name of generations.
