@@ -36,6 +36,7 @@ const INDEX: &[&str] = &[
     "/livez/log",
     "/livez/ping",
     "/metrics",
+    "/openapi/v2",
     "/openapi/v3",
     "/openapi/v3/",
     "/openid/v1/jwks",

@@ -12,6 +12,7 @@ mod fresh;
 mod health;
 mod issuer;
 mod openapi;
+mod openapi_v2;
 mod provided;
 mod subresource;
 mod verbs;
@@ -36,6 +37,7 @@ use crate::resources::Surfaces;
 use crate::tenancy::Clusters;
 
 pub use answer::Identity;
+pub use openapi_v2::Documents;
 pub use provided::{Connect, Connection, Provided};
 
 /// The most bytes a request's body may have, as in kube-apiserver.
@@ -57,6 +59,8 @@ pub struct Api {
     pub tokens: Arc<SignedTokens>,
     /// The subresources that an embedder provides.
     pub provided: Vec<Provided>,
+    /// The documents of OpenAPI 2 that were last asked for.
+    pub documents: Documents,
     /// What is counted.
     pub metrics: Arc<Metrics>,
 }

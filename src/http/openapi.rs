@@ -1,7 +1,7 @@
 //! OpenAPI 3: what each group and version of a cluster looks like, for clients that explain, validate and complete.
 //!
 //! Documents are assembled when asked for and kept nowhere; their hashes come from what they are made of, so that the root
-//! needs none of them. OpenAPI 2 is not served; clients that know version 3 do not ask for it.
+//! needs none of them. Those of OpenAPI 2 are made of the same parts (`openapi_v2.rs`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::chain::Asked;
-use super::{Api, answer};
+use super::{Api, answer, openapi_v2};
 use crate::registry::descriptor::{ResourceVersionInfo, Verb};
 use crate::registry::resource::{Origin, Resource};
 use crate::resources::catalog::{Descriptions, openapi_name, publish, type_of_kind};
@@ -21,6 +21,9 @@ use crate::schema::openapi::{CustomKind, Document, definitions};
 /// Answers `/openapi/v3` and what is below; `None` for other paths.
 pub(super) fn answer(api: &Api, asked: &Asked) -> ApiResult<Option<Response<Body>>> {
     let path = asked.info.path.trim_matches('/');
+    if path == "openapi/v2" {
+        return whole(api, asked).map(Some);
+    }
     let Some(rest) = path.strip_prefix("openapi/v3") else { return Ok(None) };
     let served = api.surfaces.served(&asked.cx.scope);
     if rest.is_empty() {
@@ -45,6 +48,26 @@ pub(super) fn answer(api: &Api, asked: &Asked) -> ApiResult<Option<Response<Body
         response.headers_mut().insert(header::CACHE_CONTROL, forever);
     }
     Ok(Some(response))
+}
+
+/// The whole API in one document.
+fn whole(api: &Api, asked: &Asked) -> ApiResult<Response<Body>> {
+    let served = api.surfaces.served(&asked.cx.scope);
+    let versions = versions(&served);
+    let mut hasher = Sha256::new();
+    for version in &versions {
+        hasher.update(version.to_string());
+        hasher.update(hash(api, asked, &served, version));
+    }
+    let hash: String = hasher.finalize().iter().map(|byte| format!("{byte:02X}")).collect();
+    openapi_v2::answer(asked, &api.documents, &hash, || {
+        let descriptions = Descriptions::unpack();
+        let (mut schemas, mut paths) = (BTreeMap::new(), Map::new());
+        for version in &versions {
+            add_version(api, asked, &served, (version, Document::V2), &descriptions, (&mut schemas, &mut paths));
+        }
+        (paths, schemas.into_iter().collect())
+    })
 }
 
 type Served = [std::sync::Arc<dyn Resource>];
@@ -97,18 +120,33 @@ fn document(api: &Api, asked: &Asked, served: &Served, version: &GroupVersion) -
     let descriptions = Descriptions::unpack();
     let mut schemas = BTreeMap::new();
     let mut paths = Map::new();
-    for resource in served {
-        let Some(info) = resource.descriptor().served(version) else { continue };
-        add_paths(&**resource, info, &mut paths);
-        match resource.origin() {
-            Origin::Builtin => add_builtin(&**resource, info, &descriptions, &mut schemas),
-            Origin::Custom => add_custom(raw_definition(api, asked, &**resource), info, &descriptions, &mut schemas),
-        }
-    }
+    add_version(api, asked, served, (version, Document::V3), &descriptions, (&mut schemas, &mut paths));
     json!({
         "openapi": "3.0.0", "info": {"title": "Kubernetes", "version": "v1.36.0"}, "paths": paths,
         "components": {"schemas": schemas},
     })
+}
+
+/// Adds the schemas and paths of a version.
+fn add_version(
+    api: &Api,
+    asked: &Asked,
+    served: &Served,
+    (version, document): (&GroupVersion, Document),
+    descriptions: &Descriptions,
+    (schemas, paths): (&mut BTreeMap<String, Value>, &mut Map<String, Value>),
+) {
+    for resource in served {
+        let Some(info) = resource.descriptor().served(version) else { continue };
+        add_paths(&**resource, info, paths);
+        match resource.origin() {
+            Origin::Builtin => add_builtin(&**resource, info, descriptions, schemas),
+            Origin::Custom => {
+                let definition = raw_definition(api, asked, &**resource);
+                add_custom(definition, info, document, descriptions, schemas);
+            }
+        }
+    }
 }
 
 fn add_builtin(
@@ -140,6 +178,7 @@ fn add_builtin(
 fn add_custom(
     definition: Option<Object>,
     info: &ResourceVersionInfo,
+    document: Document,
     descriptions: &Descriptions,
     schemas: &mut BTreeMap<String, Value>,
 ) {
@@ -157,7 +196,7 @@ fn add_custom(
         schema: version.map(|version| &version["schema"]["openAPIV3Schema"]),
         selectable_fields: &[],
     };
-    schemas.extend(definitions(&kind, Document::V3));
+    schemas.extend(definitions(&kind, document));
     publish("meta.v1.ObjectMeta", descriptions, schemas);
     publish("meta.v1.ListMeta", descriptions, schemas);
 }

@@ -24,7 +24,7 @@ use crate::authn::{self, SignedTokens, TokenFile};
 use crate::authz::rbac::Rbac;
 use crate::authz::stored::{StoredPolicy, StoredUnderlay};
 use crate::authz::{self, Authorizer, PrivilegedGroup};
-use crate::http::{Api, ApiService};
+use crate::http::{Api, ApiService, Documents};
 use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::registry::descriptor::Descriptor;
@@ -304,7 +304,10 @@ impl Builder {
         let resources::Services { authenticator, underlay, tokens, .. } = services;
         let metrics = Metrics::new();
         let provided = self.extensions.provided.clone();
-        Ok((Api { registry, surfaces, clusters, authenticator, authorizer, tokens, provided, metrics }, underlay))
+        let documents = Documents::default();
+        let api =
+            Api { registry, surfaces, clusters, authenticator, authorizer, tokens, provided, documents, metrics };
+        Ok((api, underlay))
     }
 
     /// Tokens of the clusters that there are, signed with the server's key.

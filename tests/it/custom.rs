@@ -114,3 +114,18 @@ async fn no_object_outlives_its_definition() {
     atoll.post(&format!("{a}{DEFINITIONS}"), definition(versions)).await;
     assert_eq!(atoll.names(&path).await, Vec::<String>::new());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_document_of_a_cluster_tells_of_its_own_kinds_and_no_others() {
+    let atoll = Atoll::start().await;
+    let (a, b) = (atoll.cluster("a").await, atoll.cluster("b").await);
+    let versions = json!([version("v1", json!({"x": {"type": "integer"}}))]);
+    atoll.post(&format!("{a}{DEFINITIONS}"), definition(versions)).await;
+    for (cluster, knows) in [(a, true), (b, false)] {
+        let document = atoll.get(&format!("{cluster}/openapi/v2")).await.expect("a document");
+        assert_eq!(document["definitions"]["com.example.v1.Thing"].is_object(), knows, "{cluster}");
+        assert!(document["definitions"]["io.k8s.api.core.v1.Secret"].is_object(), "{cluster}");
+        assert_eq!(document["paths"]["/apis/example.com/v1/things"].is_object(), knows, "{cluster}");
+    }
+    atoll.stop().await;
+}

@@ -5,12 +5,14 @@
 
 mod decode;
 mod encode;
+mod openapi;
 mod tables;
 mod wire;
 
 use atoll_api::field::go_quote;
 use serde_json::{Map, Value};
 
+pub use openapi::encode_openapi_v2;
 use tables::{Message, tables};
 use wire::{Reader, Writer};
 

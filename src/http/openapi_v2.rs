@@ -1,0 +1,226 @@
+//! OpenAPI 2: the whole API of a cluster in one document, which older clients, and those that read no other, ask for.
+//!
+//! It says the same as the documents of version 3, of which it is made, as far as it can be said.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use atoll_api::ApiResult;
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use serde_json::{Map, Value, json};
+
+use super::answer;
+use super::chain::Asked;
+use crate::codec::negotiate::parse_accept;
+use crate::codec::protobuf::encode_openapi_v2;
+use crate::schema::openapi::{Document, reference};
+
+const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+/// What the same was called when it was new; clients still ask for it.
+const OLD_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+const V3_PREFIX: &str = "#/components/schemas/";
+/// How many documents are kept. Clusters with the same kinds share one.
+const KEPT: usize = 4;
+
+/// A form a document is asked for in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    Json,
+    Protobuf,
+}
+
+/// The documents last asked for, by what they are made of.
+#[derive(Default)]
+pub struct Documents(Mutex<VecDeque<(String, Form, Bytes)>>);
+
+impl Documents {
+    fn find(&self, hash: &str, form: Form) -> Option<Bytes> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().find(|(known, as_form, _)| known == hash && *as_form == form).map(|(_, _, bytes)| bytes.clone())
+    }
+
+    fn keep(&self, hash: &str, form: Form, bytes: &Bytes) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= KEPT {
+            kept.pop_front();
+        }
+        kept.push_back((hash.to_owned(), form, bytes.clone()));
+    }
+}
+
+/// The form the client accepts, if there is one.
+fn form(asked: &Asked) -> Option<(Form, &'static str)> {
+    let accept = answer::accept(&asked.headers);
+    if accept.is_empty() {
+        return Some((Form::Json, "application/json"));
+    }
+    parse_accept(accept).iter().find_map(|clause| match () {
+        () if clause.fits("application/json") => Some((Form::Json, "application/json")),
+        () if clause.fits(PROTOBUF) => Some((Form::Protobuf, PROTOBUF)),
+        () if clause.fits(OLD_PROTOBUF) => Some((Form::Protobuf, PROTOBUF)),
+        () => None,
+    })
+}
+
+/// Answers with the document that `parts` (paths and schemas in version 3) make, which are the same as long as `hash` is.
+pub(super) fn answer(
+    asked: &Asked,
+    documents: &Documents,
+    hash: &str,
+    parts: impl FnOnce() -> (Map<String, Value>, Map<String, Value>),
+) -> ApiResult<Response<Body>> {
+    let Some((form, media_type)) = form(asked) else { return Ok(answer::empty(StatusCode::NOT_ACCEPTABLE)) };
+    let tag = format!("\"{hash}\"");
+    let unchanged = asked.headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
+    let mut response = if unchanged {
+        answer::empty(StatusCode::NOT_MODIFIED)
+    } else {
+        let bytes = documents.find(hash, form).unwrap_or_else(|| {
+            let (paths, schemas) = parts();
+            let document = document(paths, schemas);
+            let bytes: Bytes = match form {
+                Form::Json => document.to_string().into(),
+                Form::Protobuf => encode_openapi_v2(&document).into(),
+            };
+            documents.keep(hash, form, &bytes);
+            bytes
+        });
+        answer::bytes(StatusCode::OK, media_type, bytes)
+    };
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
+    Ok(response)
+}
+
+fn document(paths: Map<String, Value>, schemas: Map<String, Value>) -> Value {
+    let definitions: Map<String, Value> = schemas.into_iter().map(|(name, schema)| (name, to_v2(schema))).collect();
+    let paths: Map<String, Value> = paths
+        .into_iter()
+        .map(|(path, item)| {
+            let item = path_item(&path, item);
+            (path, item)
+        })
+        .collect();
+    json!({
+        "swagger": "2.0", "info": {"title": "Kubernetes", "version": "v1.36.0"}, "paths": paths, "definitions": definitions,
+        "securityDefinitions": {"BearerToken": {
+            "type": "apiKey", "name": "authorization", "in": "header", "description": "Bearer Token authentication",
+        }},
+        "security": [{"BearerToken": []}],
+    })
+}
+
+/// A schema of version 3 in version 2: references stand by themselves, there is one type, and nothing is null. Schemas are
+/// read from JSON, whose nesting is bounded.
+fn to_v2(schema: Value) -> Value {
+    let mut fields = match schema {
+        Value::Object(fields) => fields,
+        other => return other,
+    };
+    if let Some(target) = only_reference(&fields) {
+        fields.remove("allOf");
+        fields.insert("$ref".into(), target.into());
+    }
+    for word in ["default", "nullable", "anyOf", "not"] {
+        fields.remove(word);
+    }
+    if fields.remove("oneOf").is_some() {
+        fields.insert("type".into(), "string".into());
+    }
+    for word in ["items", "additionalProperties"] {
+        if let Some(inner) = fields.remove(word) {
+            fields.insert(word.to_owned(), to_v2(inner));
+        }
+    }
+    if let Some(Value::Object(properties)) = fields.remove("properties") {
+        let properties: Map<String, Value> = properties.into_iter().map(|(name, inner)| (name, to_v2(inner))).collect();
+        fields.insert("properties".into(), properties.into());
+    }
+    fields.into()
+}
+
+/// The definition that a schema is nothing but a reference to.
+fn only_reference(fields: &Map<String, Value>) -> Option<String> {
+    let target = match (fields.get("$ref"), fields.get("allOf").and_then(Value::as_array)) {
+        (Some(target), _) => target,
+        (None, Some(parts)) if parts.len() == 1 => &parts[0]["$ref"],
+        _ => return None,
+    };
+    let name = target.as_str()?;
+    Some(name.strip_prefix(V3_PREFIX).map_or_else(|| name.to_owned(), |name| reference(Document::V2, name)))
+}
+
+fn path_item(path: &str, item: Value) -> Value {
+    let Value::Object(methods) = item else { return item };
+    let mut item: Map<String, Value> =
+        methods.into_iter().map(|(method, operation)| (method, to_v2_operation(operation))).collect();
+    let names = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let parameters: Vec<Value> = names
+        .map(|name| json!({"name": name, "in": "path", "required": true, "type": "string", "uniqueItems": true}))
+        .collect();
+    if !parameters.is_empty() {
+        item.insert("parameters".into(), parameters.into());
+    }
+    item.into()
+}
+
+fn to_v2_operation(operation: Value) -> Value {
+    let Value::Object(mut operation) = operation else { return operation };
+    let mut parameters = Vec::new();
+    if let Some(Value::Object(body)) = operation.remove("requestBody") {
+        let content = body.get("content").and_then(Value::as_object);
+        let consumes: Vec<Value> = content.into_iter().flatten().map(|(media, _)| media.as_str().into()).collect();
+        operation.insert("consumes".into(), consumes.into());
+        let whole = json!({"type": "object"});
+        parameters.push(json!({"name": "body", "in": "body", "required": true, "schema": whole}));
+    }
+    if let Some(Value::Array(queries)) = operation.remove("parameters") {
+        let plain =
+            |query: &Value| json!({"name": query["name"], "in": query["in"], "type": "string", "uniqueItems": true});
+        parameters.extend(queries.iter().map(plain));
+    }
+    if !parameters.is_empty() {
+        operation.insert("parameters".into(), parameters.into());
+    }
+    let produces = json!(["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"]);
+    operation.insert("produces".into(), produces);
+    operation.insert("schemes".into(), json!(["https"]));
+    operation.insert(
+        "responses".into(),
+        json!({"200": {"description": "OK", "schema": {"type": "object"}}, "401": {"description": "Unauthorized"}}),
+    );
+    operation.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(v3: Value, v2: Value) {
+        assert_eq!(to_v2(v3), v2);
+    }
+
+    #[test]
+    fn references_stand_by_themselves_in_version_2() {
+        let wrapped = json!({"allOf": [{"$ref": "#/components/schemas/a.B"}], "default": {}, "description": "d"});
+        check(wrapped.clone(), json!({"$ref": "#/definitions/a.B", "description": "d"}));
+        check(
+            json!({"type": "object", "properties": {"b": {"type": "array", "items": wrapped, "nullable": true}}}),
+            json!({"type": "object", "properties": {
+                "b": {"type": "array", "items": {"$ref": "#/definitions/a.B", "description": "d"}}}}),
+        );
+    }
+
+    #[test]
+    fn there_is_one_type_in_version_2() {
+        check(
+            json!({"format": "int-or-string", "oneOf": [{"type": "integer"}, {"type": "string"}]}),
+            json!({"format": "int-or-string", "type": "string"}),
+        );
+    }
+}
