@@ -22,7 +22,7 @@ use atoll_api::{ApiError, ApiResult, GroupVersionKind, GroupVersionResource, Obj
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
-pub use self::plugins::webhooks::{Addresses, ServiceAddress, Services, WebhookSettings};
+pub use self::plugins::webhooks::{Addresses, ServiceAddress, Services, WebhookClient, WebhookSettings};
 pub use self::rounds::Rounds;
 pub use self::shapes::{Kinds, Served, Shape, Shapes};
 use crate::authz::Authorizer;

@@ -124,10 +124,10 @@ impl Running {
             let wake = self.end.min(self.next_check).min(if self.bookmarks { self.next_bookmark } else { self.end });
             match tokio::time::timeout_at(wake, self.watch.next()).await {
                 Ok(step) => {
-                    self.put(step, &mut out);
+                    self.put(step, &mut out).await;
                     while out.len() < BATCH_BYTES && !self.over {
                         match self.watch.try_next() {
-                            Some(step) => self.put(step, &mut out),
+                            Some(step) => self.put(step, &mut out).await,
                             None => break,
                         }
                     }
@@ -138,10 +138,13 @@ impl Running {
         (!out.is_empty()).then(|| out.freeze())
     }
 
-    fn put(&mut self, step: WatchStep, out: &mut BytesMut) {
+    async fn put(&mut self, step: WatchStep, out: &mut BytesMut) {
         let frame = match step {
             WatchStep::Object { happened, entry, revision, event } => {
-                self.frames.event(happened, &entry, revision, event.as_deref())
+                match self.api.registry.ready_to_read(self.frames.target(), std::slice::from_ref(&entry)).await {
+                    Ok(()) => self.frames.event(happened, &entry, revision, event.as_deref()),
+                    Err(error) => Err(error),
+                }
             }
             WatchStep::InitialEnd(revision) => self.frames.bookmark(revision, answer::Bookmark::InitialEnd),
             WatchStep::Closed(None) => {

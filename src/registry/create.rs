@@ -157,8 +157,10 @@ impl Registry {
         if self.store.get(&key).is_some() || self.underlay_entry(cx, target, &name).is_some() {
             return Err(ApiError::already_exists(&target.shown(), name.name));
         }
+        self.ready_to_store(target, object).await?;
         if options.dry_run {
             let mut shown = target.to_stored(object)?.into_owned();
+            self.ready_to_show(target, &shown).await?;
             target.bring_up_to_date(&mut shown)?;
             return Ok(Written { json: super::get::json(&shown)?, created: true });
         }
@@ -173,7 +175,7 @@ impl Registry {
         ops.extend(self.claim_ops(cx, target, None, Some(object))?);
         match self.commit(cx, target, ops).await? {
             Some(revision) => {
-                let json = self.shown_after(target, &key, revision, object)?;
+                let json = self.shown_after(target, &key, revision, object).await?;
                 self.followed(cx, target, &name).await;
                 Ok(Written { json, created: true })
             }

@@ -62,6 +62,7 @@ impl Registry {
                 });
             };
             check_preconditions(target, name.name, &entry, options)?;
+            self.ready_to_read(target, std::slice::from_ref(&entry)).await?;
             let old = target.at_storage().read(&entry)?;
             let attributes =
                 target.attributes(Operation::Delete, "", &old, admission::Options::Delete(options.clone()));
@@ -120,6 +121,7 @@ impl Registry {
             Some(object) => {
                 let mut object = *object;
                 object.set_meta("resourceVersion", &revision.to_string());
+                self.ready_to_show(target, &object).await?;
                 target.bring_up_to_date(&mut object)?;
                 Deleted::Pending { object: get::json(&object)? }
             }

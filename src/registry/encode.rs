@@ -73,7 +73,7 @@ pub fn decode(entry: &Entry) -> ApiResult<Object> {
 
 impl Target {
     /// How the stored bytes of this resource's storage version end.
-    fn stored_suffix(&self) -> String {
+    pub(super) fn stored_suffix(&self) -> String {
         let descriptor = self.resource.descriptor();
         let version = &descriptor.storage_version().version;
         format!(",\"apiVersion\":\"{version}\",\"kind\":\"{}\"}}", descriptor.kind)

@@ -57,10 +57,17 @@ impl Registry {
     }
 
     /// The object just stored, as the client gets it.
-    pub(super) fn shown_after(&self, target: &Target, key: &Key, revision: u64, object: &Object) -> ApiResult<Bytes> {
+    pub(super) async fn shown_after(
+        &self,
+        target: &Target,
+        key: &Key,
+        revision: u64,
+        object: &Object,
+    ) -> ApiResult<Bytes> {
         let written = self.store.get(key).filter(|entry| entry.revision == revision);
         match written {
             Some(entry) => {
+                self.ready_to_read(target, std::slice::from_ref(&entry)).await?;
                 let mut out = Vec::with_capacity(entry.bytes.len() + 64);
                 target.writer(TypeMeta::Shown).write(&entry, &mut out)?;
                 Ok(Bytes::from(out))
@@ -69,6 +76,7 @@ impl Registry {
             None => {
                 let mut shown = target.to_stored(object)?.into_owned();
                 shown.set_meta("resourceVersion", &revision.to_string());
+                self.ready_to_show(target, &shown).await?;
                 target.bring_up_to_date(&mut shown)?;
                 json(&shown)
             }

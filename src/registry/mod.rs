@@ -10,6 +10,7 @@ pub mod claim;
 mod commit;
 pub mod computed;
 pub mod connect;
+pub mod conversion;
 mod create;
 mod decode;
 mod delete;

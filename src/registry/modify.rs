@@ -83,6 +83,7 @@ impl Registry {
             let Some(entry) = self.store.get(&key) else {
                 return self.create_instead(cx, target, name, &change, options, &mut make).await;
             };
+            self.ready_to_read(target, std::slice::from_ref(&entry)).await?;
             let live = target.read(&entry)?;
             let (new, precondition) = make(Some(&live))?;
             let precondition = change.precondition.clone().or(precondition);
@@ -218,6 +219,7 @@ impl Registry {
         options: &WriteOptions,
     ) -> ApiResult<Option<Written>> {
         let done = |json| Ok(Some(Written { json, created: false }));
+        self.ready_to_store(target, new).await?;
         let stored = target.to_stored(new)?;
         let bytes = encode::encode(&stored)?;
         let gone = is_finally_deleted(target, new, old);
@@ -232,6 +234,7 @@ impl Registry {
             }
             let mut shown = stored.into_owned();
             shown.set_meta("resourceVersion", &entry.revision.to_string());
+            self.ready_to_show(target, &shown).await?;
             target.bring_up_to_date(&mut shown)?;
             return done(get::json(&shown)?);
         }
@@ -244,7 +247,7 @@ impl Registry {
         let mut ops = vec![op];
         ops.extend(self.claim_ops(cx, target, Some(old), Some(new))?);
         match self.commit(cx, target, ops).await? {
-            Some(revision) => done(self.shown_after(target, key, revision, new)?),
+            Some(revision) => done(self.shown_after(target, key, revision, new).await?),
             None => Ok(None),
         }
     }

@@ -8,6 +8,7 @@ use atoll_api::{ApiResult, FieldErrors, GroupResource, GroupVersion, LogicalClus
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::conversion::Converter;
 use super::descriptor::Descriptor;
 use crate::request::RequestContext;
 use crate::storage::Entry;
@@ -77,6 +78,17 @@ pub trait Resource: Send + Sync + 'static {
     fn convert(&self, object: &mut Object, to: &GroupVersion) -> ApiResult<()> {
         object.0.insert("apiVersion".into(), to.to_string().into());
         Ok(())
+    }
+
+    /// Who must be asked before objects of the kind can be converted, if somebody must.
+    fn converter(&self) -> Option<&dyn Converter> {
+        None
+    }
+
+    /// Turns an object of one version into another as far as the record of who owns its fields needs it, without asking
+    /// anybody.
+    fn convert_for_owners(&self, object: &mut Object, to: &GroupVersion) -> ApiResult<()> {
+        self.convert(object, to)
     }
 
     /// Whether an object written at `revision` was pruned and defaulted by today's schema, so that its stored bytes can

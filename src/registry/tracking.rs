@@ -33,7 +33,7 @@ impl Versions for Served<'_> {
     fn convert(&self, object: &Value, api_version: &str) -> Result<Value, String> {
         let version = GroupVersion::parse(api_version).ok_or_else(|| format!("{api_version:?} is no version"))?;
         let mut object = Object::from_value(object.clone()).map_err(|_| "not an object".to_owned())?;
-        self.0.resource.convert(&mut object, &version).map_err(|error| error.to_string())?;
+        self.0.resource.convert_for_owners(&mut object, &version).map_err(|error| error.to_string())?;
         Ok(object.into_value())
     }
 }

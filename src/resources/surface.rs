@@ -10,10 +10,10 @@ use atoll_api::{
 };
 use dashmap::DashMap;
 
-use super::custom::{Custom, Everywhere, Schemas};
+use super::custom::{Conversions, Custom, Everywhere, Schemas};
 use super::view::View;
 use super::{Builtin, PLATFORM, sets};
-use crate::admission::{Kinds, Served};
+use crate::admission::{Kinds, Served, WebhookSettings};
 use crate::registry::computed::Computed;
 use crate::registry::connect::Connector;
 use crate::registry::resource::Resource;
@@ -111,6 +111,13 @@ impl Surfaces {
         let handlers = handlers.into_iter().map(|h| ((h.resource, h.subresource), h.computed)).collect();
         let connectors = HashMap::new();
         Self { store, clusters, all, shares: DashMap::new(), schemas: Schemas::default(), handlers, connectors, own }
+    }
+
+    /// Asks the webhooks of definitions under these settings.
+    #[must_use]
+    pub fn with_webhooks(mut self, settings: WebhookSettings) -> Self {
+        self.schemas = Schemas::default().with_conversions(Conversions::new(settings));
+        self
     }
 
     /// Adds those who find where connections lead.

@@ -284,7 +284,8 @@ impl Builder {
         let handlers = resources::handlers(&services);
         let own = self.extensions.own.clone();
         let surfaces = Surfaces::new(store.clone(), clusters.clone(), handlers, own);
-        let surfaces = Arc::new(surfaces.with_connectors(resources::connectors()));
+        let surfaces = surfaces.with_connectors(resources::connectors()).with_webhooks(self.webhooks.clone());
+        let surfaces = Arc::new(surfaces);
         let means = admission::Means {
             store: store.clone(),
             authorizer: authorizer.clone(),
@@ -305,8 +306,7 @@ impl Builder {
         let metrics = Metrics::new();
         let provided = self.extensions.provided.clone();
         let documents = Documents::default();
-        let api =
-            Api { registry, surfaces, clusters, authenticator, authorizer, tokens, provided, documents, metrics };
+        let api = Api { registry, surfaces, clusters, authenticator, authorizer, tokens, provided, documents, metrics };
         Ok((api, underlay))
     }
 

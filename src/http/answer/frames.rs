@@ -60,6 +60,11 @@ impl Frames {
         })
     }
 
+    /// What is watched.
+    pub(in super::super) fn target(&self) -> &Target {
+        &self.target
+    }
+
     /// The media type of the stream.
     pub(in super::super) fn media_type(&self) -> &'static str {
         self.encoding.stream_content_type()

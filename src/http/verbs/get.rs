@@ -16,6 +16,10 @@ pub(super) async fn answer(api: &Arc<Api>, asked: &Asked, target: &Target) -> Ap
     answer::agree(asked, target, answer::Holds::Object)?;
     let options = GetOptions::from_query(&Query::parse(&asked.query));
     api.registry.check_version(&options.resource_version).await?;
+    if target.resource.converter().is_some() {
+        let entry = api.registry.find(&asked.cx, target, &asked.object_name(target))?;
+        api.registry.ready_to_read(target, &[entry]).await?;
+    }
     let json = api.registry.get(&asked.cx, target, &asked.object_name(target))?;
     answer::object(asked, target, StatusCode::OK, json)
 }

@@ -19,6 +19,7 @@ pub(super) async fn answer(api: &Arc<Api>, asked: &Asked, target: &Target) -> Ap
     let options = ListOptions::from_query(&Query::parse(&asked.query))?;
     let request = request(asked, target, &options)?;
     let page = api.registry.list(&asked.cx, target, &request).await?;
+    api.registry.ready_to_read(target, &page.entries).await?;
     answer::list(asked, target, &page)
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::schemas::Schemas;
+use super::webhook::Webhook;
 use super::{Conversion, Custom, VersionParts, print};
 use crate::registry::descriptor::{
     ALL_VERBS, Descriptor, ResourceVersionInfo, ScalePaths, Scope, Subresource, compare_versions,
@@ -19,7 +20,14 @@ use crate::storage::Entry;
 
 /// The kind, if it is served.
 pub(super) fn compile(entry: &Entry, schemas: &Schemas) -> Option<Custom> {
-    compile_definition(&serde_json::from_slice(&entry.bytes).ok()?, entry.revision, schemas)
+    let definition: Object = serde_json::from_slice(&entry.bytes).ok()?;
+    let mut custom = compile_definition(&definition, entry.revision, schemas)?;
+    let spec = field(&definition, "spec");
+    if spec["conversion"]["strategy"] == "Webhook" {
+        let webhook = Webhook::read(&schemas.conversions, entry.cluster(), spec, custom.meaning);
+        custom.conversion = Conversion::Webhook(Box::new(webhook));
+    }
+    Some(custom)
 }
 
 /// Fills in what the server fills in when a definition is stored: names that are left out, and that it is established.
@@ -75,10 +83,7 @@ pub(super) fn compile_definition(definition: &Object, revision: u64, schemas: &S
         definition: Definition { resource: surface::definitions(), name: definition.name().into(), revision },
         meaning: meaning_of(definition),
         is_terminating: is_terminating(definition),
-        conversion: match text(&spec["conversion"]["strategy"]) {
-            "Webhook" => Conversion::Webhook,
-            _ => Conversion::Rename,
-        },
+        conversion: Conversion::Rename,
     })
 }
 

@@ -8,22 +8,27 @@ mod compile;
 mod everywhere;
 mod print;
 mod schemas;
+mod webhook;
 
 use std::sync::Arc;
 
-use atoll_api::{ApiError, ApiResult, FieldError, FieldErrors, FieldPath, GroupVersion, Object};
+use atoll_api::{ApiResult, FieldError, FieldErrors, FieldPath, GroupVersion, Object};
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::registry::conversion::Converter;
 use crate::registry::descriptor::{Descriptor, ScalePaths};
 use crate::registry::resource::{Definition, GenerationPolicy, Origin, Part, Resource};
 use crate::schema::json_path::JsonPath;
 use crate::schema::prune::{Extent, prune};
 use crate::storage::Entry;
 use schemas::VersionSchema;
+use webhook::Webhook;
 
 pub use everywhere::Everywhere;
 pub use schemas::Schemas;
+pub use webhook::Conversions;
 
 /// A custom kind.
 pub struct Custom {
@@ -37,12 +42,11 @@ pub struct Custom {
 }
 
 /// How objects are converted between versions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Conversion {
     /// Versions differ in their schemas only.
     Rename,
-    /// By a webhook, which this server does not call.
-    Webhook,
+    /// By a webhook.
+    Webhook(Box<Webhook>),
 }
 
 /// What a version of a custom kind needs besides its descriptor.
@@ -89,6 +93,17 @@ impl Custom {
     }
 }
 
+impl Converter for Custom {
+    fn prepare<'a>(&'a self, objects: Vec<Object>, to: &'a GroupVersion) -> BoxFuture<'a, ApiResult<()>> {
+        Box::pin(async move {
+            match &self.conversion {
+                Conversion::Webhook(webhook) => webhook.prepare(objects, to).await,
+                Conversion::Rename => Ok(()),
+            }
+        })
+    }
+}
+
 impl Resource for Custom {
     fn descriptor(&self) -> &Descriptor {
         &self.descriptor
@@ -104,12 +119,13 @@ impl Resource for Custom {
         if object.group_version().as_ref() == Some(to) {
             return Ok(());
         }
-        if self.conversion == Conversion::Webhook {
-            let (from, kind) = (object.api_version(), &self.descriptor.kind);
-            return Err(ApiError::internal(format!(
-                "conversion webhook for {from}, Kind={kind} failed: webhooks for conversion are not called; use the version objects are stored in"
-            )));
+        if let Conversion::Webhook(webhook) = &self.conversion {
+            *object = webhook.converted(object, to)?;
         }
+        self.convert_for_owners(object, to)
+    }
+
+    fn convert_for_owners(&self, object: &mut Object, to: &GroupVersion) -> ApiResult<()> {
         object.0.insert("apiVersion".into(), to.to_string().into());
         let mut value = Value::Object(std::mem::take(&mut object.0));
         prune(&self.parts(Some(to)).schema.whole, &mut value, Extent::Object);
@@ -117,6 +133,10 @@ impl Resource for Custom {
             object.0 = map;
         }
         Ok(())
+    }
+
+    fn converter(&self) -> Option<&dyn Converter> {
+        matches!(self.conversion, Conversion::Webhook(_)).then_some(self)
     }
 
     fn is_current(&self, revision: u64) -> bool {

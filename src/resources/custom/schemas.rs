@@ -6,13 +6,18 @@ use dashmap::DashMap;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::webhook::Conversions;
 use crate::resources::catalog;
 use crate::schema::cel::Rules;
 use crate::schema::{Link, Schema, SchemaType, structural};
 
 /// Compiled schemas by the hash of their text.
 #[derive(Default)]
-pub struct Schemas(DashMap<[u8; 32], Weak<VersionSchema>>);
+pub struct Schemas {
+    known: DashMap<[u8; 32], Weak<VersionSchema>>,
+    /// Who asks the webhooks of definitions.
+    pub(super) conversions: Arc<Conversions>,
+}
 
 /// The schema of a version of a custom kind.
 pub(super) struct VersionSchema {
@@ -27,10 +32,17 @@ pub(super) struct VersionSchema {
 // === impl Schemas ===
 
 impl Schemas {
+    /// The same, with webhooks asked in another way.
+    #[must_use]
+    pub fn with_conversions(mut self, conversions: Conversions) -> Self {
+        self.conversions = Arc::new(conversions);
+        self
+    }
+
     /// The schema for an `openAPIV3Schema`; `None` if it cannot be used, which validation keeps from being stored.
     pub(super) fn compile(&self, raw: &Value) -> Option<Arc<VersionSchema>> {
         let hash: [u8; 32] = Sha256::digest(raw.to_string()).into();
-        if let Some(known) = self.0.get(&hash).and_then(|weak| weak.upgrade()) {
+        if let Some(known) = self.known.get(&hash).and_then(|weak| weak.upgrade()) {
             return Some(known);
         }
         let checked = match structural::compile(raw) {
@@ -43,8 +55,8 @@ impl Schemas {
         let whole = Arc::new(with_object_fields(Schema::clone(&checked)));
         let rules = Rules::compile(&checked);
         let compiled = Arc::new(VersionSchema { checked, whole, rules });
-        self.0.retain(|_, weak| weak.strong_count() > 0);
-        self.0.insert(hash, Arc::downgrade(&compiled));
+        self.known.retain(|_, weak| weak.strong_count() > 0);
+        self.known.insert(hash, Arc::downgrade(&compiled));
         Some(compiled)
     }
 }

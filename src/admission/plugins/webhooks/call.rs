@@ -87,11 +87,22 @@ impl Caller {
         review: &Value,
         deadline: Instant,
     ) -> Result<Value, String> {
-        let timeout = hook.timeout.min(deadline.saturating_duration_since(Instant::now()));
+        self.post(cluster, (&hook.place, &hook.trust), review, (hook.timeout, deadline)).await
+    }
+
+    /// Posts a review to a place, in no more time than it may take and no later than the deadline.
+    pub(super) async fn post(
+        &self,
+        cluster: &LogicalClusterName,
+        (place, trust): (&Place, &Result<Arc<rustls::ClientConfig>, String>),
+        review: &Value,
+        (usual, deadline): (Duration, Instant),
+    ) -> Result<Value, String> {
+        let timeout = usual.min(deadline.saturating_duration_since(Instant::now()));
         let exchange = async {
             let _turn = self.turns.wait(cluster, "").await;
-            let destination = self.destination(cluster, &hook.place)?;
-            let tls = hook.trust.clone()?;
+            let destination = self.destination(cluster, place)?;
+            let tls = trust.clone()?;
             let seconds = timeout.as_secs() + u64::from(timeout.subsec_nanos() > 0);
             let request = request(&destination, review, seconds)?;
             let stream = connect(&destination, tls).await?;
@@ -99,9 +110,9 @@ impl Caller {
         };
         let answer = match tokio::time::timeout(timeout, exchange).await {
             Ok(answer) => answer,
-            Err(_) => Err(format!("context deadline exceeded: no answer within {}", shown(hook.timeout))),
+            Err(_) => Err(format!("context deadline exceeded: no answer within {}", shown(usual))),
         };
-        answer.map_err(|why| format!("Post \"{}?timeout={}\": {why}", hook.place.shown(), shown(hook.timeout)))
+        answer.map_err(|why| format!("Post \"{}?timeout={}\": {why}", place.shown(), shown(usual)))
     }
 
     fn destination(&self, cluster: &LogicalClusterName, place: &Place) -> Result<Destination, String> {

@@ -105,7 +105,8 @@ impl Hook {
     }
 }
 
-fn trusted(client: &Value, trust: &Trust) -> Result<Arc<rustls::ClientConfig>, String> {
+/// Whose certificates a `clientConfig` trusts.
+pub(super) fn trusted(client: &Value, trust: &Trust) -> Result<Arc<rustls::ClientConfig>, String> {
     match text(client, "caBundle") {
         "" => trust.of_system(),
         bundle => {
@@ -116,7 +117,7 @@ fn trusted(client: &Value, trust: &Trust) -> Result<Arc<rustls::ClientConfig>, S
 }
 
 impl Place {
-    fn read(client: &Value) -> Self {
+    pub(super) fn read(client: &Value) -> Self {
         if has(client, "service") {
             let service = &client["service"];
             let port = service["port"].as_u64().and_then(|port| u16::try_from(port).ok()).unwrap_or(443);

@@ -2,6 +2,7 @@
 
 mod address;
 mod call;
+mod client;
 mod configuration;
 mod mutating;
 mod review;
@@ -20,6 +21,7 @@ use tokio::time::Instant;
 pub use self::address::Addresses;
 pub(in crate::admission) use self::call::Caller;
 pub use self::call::{ServiceAddress, Services, WebhookSettings};
+pub use self::client::WebhookClient;
 use self::configuration::{Configuration, Hook, Unreachable};
 pub use self::mutating::MutatingAdmissionWebhook;
 use self::review::{Answer, Review, Role, refusal};
