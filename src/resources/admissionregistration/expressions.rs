@@ -47,6 +47,13 @@ impl Words {
     ) {
         check(errors, &mut self.of_rules, expression, (purpose, wanted), path);
     }
+
+    /// Checks the expression of an annotation, which is compiled without the blanks around it and shown with them.
+    pub(super) fn check_annotation(&mut self, errors: &mut FieldErrors, expression: &str, path: &FieldPath) {
+        if let Err(fault) = self.of_rules.compile(Purpose::Decision, Yield::TextOrNull, expression.trim()) {
+            errors.push(FieldError::invalid(path, &expression.into(), fault.to_string()));
+        }
+    }
 }
 
 /// Checks a match condition.
@@ -63,5 +70,51 @@ fn check(
 ) {
     if let Err(fault) = words.compile(purpose, wanted, expression) {
         errors.push(FieldError::invalid(path, &expression.into(), fault.to_string()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::resources::checks::path;
+
+    fn told(errors: &FieldErrors) -> Vec<String> {
+        let first_line = |text: String| text.lines().next().unwrap_or_default().to_owned();
+        errors.iter().map(|error| format!("{}: {}", error.path, first_line(error.body()))).collect()
+    }
+
+    #[test]
+    fn variables_can_be_referred_to_by_what_follows_them() {
+        let mut words = Words::of(&json!({"paramKind": {"kind": "K"}, "variables": [{"name": "v"}]}));
+        let mut errors = FieldErrors::new();
+        let decides = (Purpose::Decision, Yield::Truth);
+        words.check(&mut errors, "variables.v == 1", decides, &path("early"));
+        words.declare(&mut errors, "v", "params.x", &path("v"));
+        words.declare(&mut errors, "faulty", "nothing", &path("faulty"));
+        words.check(&mut errors, "variables.v == 1 && variables.faulty", decides, &path("late"));
+        condition(&mut errors, &mut words.of_conditions(), "params.x == 1", &path("condition"));
+        condition(&mut errors, &mut words.of_conditions(), "variables.v == 1", &path("condition"));
+        let undeclared = |place: &str, name: &str, shown: &str| {
+            format!(
+                "{place}: Invalid value: {shown:?}: compilation failed: ERROR: <input>:1:1: undeclared reference to \
+                 '{name}' (in container '')"
+            )
+        };
+        let early =
+            "early: Invalid value: \"variables.v == 1\": compilation failed: ERROR: <input>:1:10: undefined field 'v'";
+        let faulty = undeclared("faulty", "nothing", "nothing");
+        assert_eq!(told(&errors), [early, &faulty, &undeclared("condition", "variables", "variables.v == 1")]);
+    }
+
+    #[test]
+    fn annotations_are_shown_with_the_blanks_around_them() {
+        let mut words = Words::of(&json!({}));
+        let mut errors = FieldErrors::new();
+        words.check_annotation(&mut errors, " 'a' ", &path("fine"));
+        words.check_annotation(&mut errors, " 1 ", &path("number"));
+        let expected = "number: Invalid value: \" 1 \": must evaluate to one of [string null_type] but got int";
+        assert_eq!(told(&errors), [expected]);
     }
 }

@@ -201,8 +201,7 @@ fn check_annotation(errors: &mut FieldErrors, policy: &str, annotation: &Value, 
         let detail = format!("must not exceed {MAX_ANNOTATION} bytes in length");
         required(errors, &path.child("valueExpression"), detail);
     } else {
-        let wanted = (Purpose::Decision, Yield::TextOrNull);
-        words.check(errors, expression, wanted, &path.child("valueExpression"));
+        words.check_annotation(errors, text(&annotation["valueExpression"]), &path.child("valueExpression"));
     }
 }
 
@@ -253,7 +252,7 @@ fn check_mutation(errors: &mut FieldErrors, mutation: &Value, words: &mut Words,
     } else if is_blank(&mutation[wanted]["expression"]) {
         required(errors, &path.child(wanted).child("expression"), "");
     } else {
-        let expression = text(&mutation[wanted]["expression"]);
+        let expression = text(&mutation[wanted]["expression"]).trim();
         words.check(errors, expression, (Purpose::Change, made), &path.child(wanted).child("expression"));
     }
     if is_set(&mutation[other]) {
