@@ -10,6 +10,8 @@ mod crds;
 mod everything;
 #[path = "../../examples/inline_admission.rs"]
 mod inline_admission;
+#[path = "../../examples/limits.rs"]
+mod limits;
 #[path = "../../examples/middleware.rs"]
 mod middleware;
 #[path = "../../examples/own_auth.rs"]
