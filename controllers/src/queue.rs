@@ -171,6 +171,7 @@ impl<K: Key> Queue<K> {
         if added_again {
             state.add(key);
         }
+        state.give_memory_back();
         drop(state);
         self.changed.notify_one();
     }
@@ -230,6 +231,22 @@ impl<K: Key> State<K> {
             let key = entry.remove();
             self.due.remove(&key);
             self.add(key);
+        }
+    }
+
+    /// After much work, what held its keys is of no use any more.
+    fn give_memory_back(&mut self) {
+        const SMALL: usize = 256;
+        if self.ready.is_empty() && self.ready.capacity().max(self.lanes.capacity()) > SMALL {
+            self.ready.shrink_to_fit();
+            self.lanes.shrink_to_fit();
+            self.turns.shrink_to_fit();
+        }
+        if self.due.capacity() > SMALL.max(self.due.len() * 8) {
+            self.due.shrink_to_fit();
+        }
+        if self.failures.capacity() > SMALL.max(self.failures.len() * 8) {
+            self.failures.shrink_to_fit();
         }
     }
 
@@ -331,6 +348,27 @@ mod tests {
         assert_eq!(queue.take().await, Item("a", 1));
         assert!(before.elapsed() < Duration::from_secs(1));
         assert!(queue.lock().later.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_queue_that_was_long_holds_no_memory_when_it_is_empty() {
+        let queue = queue();
+        for n in 0..10_000 {
+            queue.add(Item(["a", "b", "c"][n as usize % 3], n));
+        }
+        assert!(queue.lock().ready.capacity() >= 10_000);
+        for failing in [true, false] {
+            for _ in 0..10_000 {
+                let key = queue.take().await;
+                queue.finish(key, Some(if failing { Err(Failure::NotServed) } else { Ok(Next::Done) }));
+            }
+        }
+        let state = queue.lock();
+        for capacity in
+            [state.ready.capacity(), state.turns.capacity(), state.due.capacity(), state.failures.capacity()]
+        {
+            assert!(capacity <= 1000, "{capacity}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -10,8 +10,8 @@ use parking_lot::Mutex;
 use super::{ChangeBatch, ChangeSink, StopCause, SubscribeError};
 
 /// How many changes and bytes are remembered; a cache subscribes right after it loaded, so little is needed.
-const MAX_CHANGES: usize = 10_000;
-const MAX_BYTES: usize = 16 << 20;
+const MAX_CHANGES: usize = 1_000;
+const MAX_BYTES: usize = 1 << 20;
 
 /// The outgoing side of an engine that lives in this process.
 pub(super) struct Feed {

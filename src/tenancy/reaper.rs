@@ -68,6 +68,10 @@ impl Reaper {
             {
                 under_way.push(self.reap(cluster));
             }
+            if doomed.known.is_empty() {
+                // Nothing of a mass deletion is kept.
+                doomed = Doomed::default();
+            }
             tokio::select! {
                 Some((cluster, done)) = under_way.next(), if !under_way.is_empty() => {
                     doomed.known.remove(&cluster);

@@ -10,6 +10,10 @@ use atoll_api::LogicalClusterName;
 
 use super::event::Event;
 
+/// Of how many of the newest events encodings are kept, for those who watch in the same way. Who falls behind these encodes
+/// for itself.
+const ENCODED: usize = 512;
+
 /// Recent events, numbered by sequence numbers without gaps.
 pub(super) struct Ring {
     slots: VecDeque<Slot>,
@@ -77,6 +81,9 @@ impl Ring {
         };
         self.bytes += event.cost();
         self.slots.push_back(Slot { event, at, before });
+        if let Some(stale) = self.slots.len().checked_sub(ENCODED + 1).and_then(|index| self.slots.get(index)) {
+            stale.event.let_go_of_encodings();
+        }
         seq
     }
 

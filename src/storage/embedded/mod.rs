@@ -27,8 +27,9 @@ use super::{
 /// The database's file within its directory.
 const FILE: &str = "atoll.redb";
 
-/// redb's cache: enough for the inner pages of the tables.
-const CACHE_BYTES: usize = 64 << 20;
+/// redb's cache: enough for the inner pages of the tables and for a batch. What is not in it is in the operating system's
+/// cache, and every value is in the cache above.
+const CACHE_BYTES: usize = 4 << 20;
 
 /// How many KiB of transactions may wait for the writer.
 const QUEUE_KIB: usize = 64 << 10;
