@@ -192,6 +192,12 @@ impl std::fmt::Debug for Pair {
     }
 }
 
+/// Seeds the source of random numbers, which takes a while the first time; what needs them later need not wait.
+pub(super) fn seed() {
+    // If it fails, so does whatever needs them, and tells.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().secure_random.fill(&mut [0; 1]);
+}
+
 // === impl Pki ===
 
 impl Pki {
@@ -238,6 +244,7 @@ impl Pki {
         .to_yaml();
         files.write_if_changed("admin.kubeconfig", &admin_kubeconfig)?;
         files.write_if_changed("ca.crt", &ca.certificate)?;
+        files.settle()?;
         let ends = [&serving, &admin].into_iter().filter_map(|pair| not_after(&pair.certificate)).min();
         let renew_at = ends.unwrap_or_default() - RENEW_DAYS * 86_400;
         let renew_at = Timestamp::from_second(renew_at).unwrap_or(now);

@@ -2,15 +2,27 @@
 //!
 //! Knows nothing of keys or certificates.
 
-use std::fs;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use super::Error;
 
 /// The files under the data directory; without one, nothing is ever there and writes go nowhere.
 pub(super) struct Files<'a> {
     root: Option<&'a Path>,
+    /// What was written and is not in its place yet, in order.
+    waiting: RefCell<Vec<Waiting>>,
+}
+
+/// A file that is written beside the one it is to replace.
+struct Waiting {
+    path: PathBuf,
+    temporary: PathBuf,
+    file: File,
 }
 
 impl<'a> Files<'a> {
@@ -19,7 +31,7 @@ impl<'a> Files<'a> {
             let pki = root.join("pki");
             make_private_dir(&pki).map_err(|cause| Error::File { action: "make directory", path: pki, cause })?;
         }
-        Ok(Self { root })
+        Ok(Self { root, waiting: RefCell::default() })
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
@@ -37,13 +49,39 @@ impl<'a> Files<'a> {
         }
     }
 
-    /// Writes beside the file and renames, so that a crash leaves the old file or the new one, readable by us alone.
+    /// Writes beside the file, readable by us alone; [`Self::settle`] puts it in its place.
     pub(super) fn write(&self, name: &str, text: &str) -> Result<(), Error> {
         if self.root.is_none() {
             return Ok(());
         }
         let path = self.path(name);
-        replace(&path, text).map_err(|cause| Error::File { action: "write", path, cause })
+        let waiting = Waiting::write(&path, text).map_err(|cause| Error::File { action: "write", path, cause })?;
+        self.waiting.borrow_mut().push(waiting);
+        Ok(())
+    }
+
+    /// Puts all that was written in its place, in the order in which it was, once it survives a power loss: a crash leaves
+    /// each old file or the new one.
+    pub(super) fn settle(&self) -> Result<(), Error> {
+        let waiting = self.waiting.borrow();
+        // Side by side, since most of what a disk does for one it does for all.
+        let synced: Vec<io::Result<()>> = thread::scope(|scope| {
+            let syncing: Vec<_> = waiting.iter().map(|file| scope.spawn(|| file.file.sync_all())).collect();
+            let died = || io::Error::other("the thread that flushes it died");
+            syncing.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(died()))).collect()
+        });
+        let fail = |path: &Path, cause| Error::File { action: "write", path: path.to_owned(), cause };
+        for (file, synced) in waiting.iter().zip(synced) {
+            synced.and_then(|()| fs::rename(&file.temporary, &file.path)).map_err(|cause| fail(&file.path, cause))?;
+        }
+        let directories: BTreeSet<&Path> = waiting.iter().filter_map(|file| file.path.parent()).collect();
+        for directory in directories {
+            let synced = File::open(directory).and_then(|directory| directory.sync_all());
+            synced.map_err(|cause| fail(directory, cause))?;
+        }
+        drop(waiting);
+        self.waiting.borrow_mut().clear();
+        Ok(())
     }
 
     pub(super) fn write_if_changed(&self, name: &str, text: &str) -> Result<(), Error> {
@@ -51,24 +89,33 @@ impl<'a> Files<'a> {
     }
 }
 
-fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let parent = path.parent().unwrap_or(Path::new("."));
-    let temporary = parent.join(format!(".{name}.{}.tmp", std::process::id()));
-    match fs::remove_file(&temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        // What a crash left behind is not written through: its mode may be wrong.
-        _ => {}
+// === impl Waiting ===
+
+impl Waiting {
+    fn write(path: &Path, text: &str) -> io::Result<Self> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let parent = path.parent().unwrap_or(Path::new("."));
+        let temporary = parent.join(format!(".{name}.{}.tmp", std::process::id()));
+        match fs::remove_file(&temporary) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            // What a crash left behind is not written through: its mode may be wrong.
+            _ => {}
+        }
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&temporary)?;
+        file.write_all(text.as_bytes())?;
+        Ok(Self { path: path.to_owned(), temporary, file })
     }
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&temporary)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    fs::File::open(parent)?.sync_all()
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        // Where it was put in its place it is not there any more.
+        let _ = fs::remove_file(&self.temporary);
+    }
 }
 
 fn make_private_dir(path: &Path) -> io::Result<()> {
