@@ -25,9 +25,14 @@ impl Floors {
         state.raised.push_back((now, cluster.clone(), revision));
     }
 
+    /// Whether nothing is hidden.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.read().raised.is_empty()
+    }
+
     /// Forgets floors that history, which is let go at this age, no longer reaches.
     pub(super) fn sweep(&self, age: Duration, now: Instant) {
-        if self.0.read().raised.is_empty() {
+        if self.is_empty() {
             return;
         }
         let mut state = self.0.write();

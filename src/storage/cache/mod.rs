@@ -403,6 +403,11 @@ impl Store {
         }
     }
 
+    /// Whether there is history that may become too old.
+    fn remembers(&self) -> bool {
+        !self.floors.is_empty() || self.resources.read().by_id.iter().any(|found| found.state.read().ring.len() > 0)
+    }
+
     /// Lets go of history that is too old, also where nothing happens any more.
     fn sweep(&self, now: Instant) {
         self.floors.sweep(self.options.history_age, now);
@@ -465,7 +470,15 @@ async fn attend(store: Weak<Store>, bell: Arc<Bell>, age: Duration) {
         tokio::select! {
             () = bell.rung() => bell.wake_crowds(),
             _ = ticks.tick() => match store.upgrade() {
-                Some(store) => store.sweep(Instant::now()),
+                Some(store) if store.remembers() => {
+                    // On a thread of its own, which ends soon after: that is when the allocator gives back to the system
+                    // what was let go, even if nothing happens any more.
+                    let swept = tokio::task::spawn_blocking(move || store.sweep(Instant::now())).await;
+                    if swept.is_err() {
+                        tracing::error!("old history could not be swept");
+                    }
+                }
+                Some(_) => {}
                 None => return,
             },
         }
