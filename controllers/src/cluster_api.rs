@@ -12,6 +12,8 @@ use kube::core::{Status, WatchEvent};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::{Config, User};
+
 /// The annotation by which objects of wildcard lists and watches tell which logical cluster they belong to.
 pub(crate) const CLUSTER_ANNOTATION: &str = "kcp.io/cluster";
 
@@ -20,10 +22,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How many objects are asked for at a time.
 const PAGE: usize = 500;
 
-/// The whole server: every logical cluster by name, and all of them at once.
+/// The whole server as a controller sees it: every logical cluster by name, and all of them at once.
 #[derive(Clone)]
 pub(crate) struct Server {
-    client: Client,
+    /// Works as the controller.
+    own: Client,
+    /// Works as the one who follows everything for all controllers (for the server itself, as the server).
+    manager: Client,
 }
 
 /// One API surface: a logical cluster, all logical clusters (for reads), or a physical cluster.
@@ -123,19 +128,25 @@ pub(crate) type Answer<T> = Result<T, Failure>;
 // === impl Server ===
 
 impl Server {
-    /// The server behind this client, which takes paths as in URLs.
-    pub(crate) fn new(client: Client) -> Self {
-        Self { client }
+    /// The server for a controller that works as this user.
+    pub(crate) fn new(config: &Config, user: User) -> Self {
+        let manager = if user == User::Server { user } else { User::Manager };
+        Self { own: (config.clients)(user), manager: (config.clients)(manager) }
     }
 
     /// One logical cluster.
     pub(crate) fn cluster(&self, name: &str) -> Endpoint {
-        Endpoint { client: self.client.clone(), prefix: format!("/clusters/{}", segment(name)) }
+        Endpoint { client: self.own.clone(), prefix: prefix(name) }
+    }
+
+    /// One logical cluster, for reads of what the controller itself has no right to read.
+    pub(crate) fn cluster_as_manager(&self, name: &str) -> Endpoint {
+        Endpoint { client: self.manager.clone(), prefix: prefix(name) }
     }
 
     /// All logical clusters, for lists and watches.
     pub(crate) fn all_clusters(&self) -> Endpoint {
-        Endpoint { client: self.client.clone(), prefix: "/clusters/*".to_owned() }
+        Endpoint { client: self.manager.clone(), prefix: "/clusters/*".to_owned() }
     }
 }
 
@@ -460,6 +471,10 @@ pub(crate) fn optional<T>(answer: Answer<T>) -> Answer<Option<T>> {
 /// The logical cluster an object of a wildcard read belongs to; empty if it does not say.
 pub(crate) fn cluster_of(object: &Object) -> &str {
     object.annotation(CLUSTER_ANNOTATION).unwrap_or_default()
+}
+
+fn prefix(cluster: &str) -> String {
+    format!("/clusters/{}", segment(cluster))
 }
 
 /// A name as a segment of a path.

@@ -16,6 +16,7 @@ mod source;
 mod sync;
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Client;
@@ -31,9 +32,9 @@ const RESTART_PAUSE: Duration = Duration::from_secs(1);
 /// What the controllers are given.
 #[derive(Clone)]
 pub struct Config {
-    /// A client of the whole server: its requests have paths as in URLs, `/clusters/<name>/api/v1/…`. Its user must be
-    /// allowed everything in every logical cluster, and to list and watch over all of them.
-    pub client: Client,
+    /// Makes a client of the whole server that works as a user: its requests have paths as in URLs,
+    /// `/clusters/<name>/api/v1/…`.
+    pub clients: Arc<dyn Fn(User) -> Client + Send + Sync>,
     /// The server's CA certificate in PEM, published in every namespace as `kube-root-ca.crt`; none to publish nothing.
     pub root_ca: Option<String>,
     /// How physical clusters are worked with.
@@ -53,41 +54,62 @@ pub enum Selection {
     ApiServer,
 }
 
+/// Whom controllers work as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum User {
+    /// `system:kube-controller-manager`, who follows everything in every cluster, and changes little.
+    Manager,
+    /// A service account of the namespace `kube-system`, with the rights that the bootstrap policy gives the
+    /// controller of that name in every cluster.
+    ServiceAccount(&'static str),
+    /// The server itself, who may do everything.
+    Server,
+}
+
 /// Runs all controllers until told to stop, and returns when all have stopped. One that panics is started again.
 pub async fn run(config: Config, stop: CancellationToken) {
     let mut running = JoinSet::new();
-    let server = Server::new(config.client.clone());
     let mut start = |name, controller: Controller| {
-        let (server, config, stop) = (server.clone(), config.clone(), stop.clone());
-        running.spawn(keep_running(name, server, config, stop, controller));
+        running.spawn(keep_running(name, config.clone(), stop.clone(), controller));
     };
-    start("custom resource definitions", |server, _, stop| Box::pin(crds::run(server, stop)));
+    // In Kubernetes this is the API server's own work.
+    start("custom resource definitions", |config, stop| Box::pin(crds::run(Server::new(&config, User::Server), stop)));
     if config.selection == Selection::ApiServer {
         while running.join_next().await.is_some() {}
         return;
     }
-    start("namespaces", |server, _, stop| Box::pin(namespaces::run(server, stop)));
-    start("garbage collector", |server, _, stop| Box::pin(garbage_collector::run(server, stop)));
-    start("service accounts", |server, config, stop| Box::pin(service_accounts::run(server, config.root_ca, stop)));
-    start("cluster roles", |server, _, stop| Box::pin(cluster_roles::run(server, stop)));
-    start("sync", |server, config, stop| Box::pin(sync::run(server, config.sync, stop)));
+    start("namespaces", |config, stop| {
+        let server = Server::new(&config, User::ServiceAccount("namespace-controller"));
+        Box::pin(namespaces::run(server, stop))
+    });
+    start("garbage collector", |config, stop| {
+        let server = Server::new(&config, User::ServiceAccount("generic-garbage-collector"));
+        Box::pin(garbage_collector::run(server, stop))
+    });
+    start("service accounts", |config, stop| {
+        let accounts = Server::new(&config, User::ServiceAccount("service-account-controller"));
+        let certificates = Server::new(&config, User::ServiceAccount("root-ca-cert-publisher"));
+        Box::pin(service_accounts::run(accounts, certificates, config.root_ca, stop))
+    });
+    start("cluster roles", |config, stop| {
+        let server = Server::new(&config, User::ServiceAccount("clusterrole-aggregation-controller"));
+        Box::pin(cluster_roles::run(server, stop))
+    });
+    start("sync", |config, stop| {
+        let server = Server::new(&config, User::Server);
+        Box::pin(sync::run(server, config.sync, stop))
+    });
     while running.join_next().await.is_some() {}
 }
 
-type Controller = fn(Server, Config, CancellationToken) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send + 'static>>;
+type Controller = fn(Config, CancellationToken) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send + 'static>>;
 
 /// Runs a controller in a task of its own, again and again until told to stop.
-async fn keep_running(
-    name: &'static str,
-    server: Server,
-    config: Config,
-    stop: CancellationToken,
-    controller: Controller,
-) {
+async fn keep_running(name: &'static str, config: Config, stop: CancellationToken, controller: Controller) {
     while !stop.is_cancelled() {
         // Dropping the set ends the controller, if this task itself is ended.
         let mut task = JoinSet::new();
-        task.spawn(controller(server.clone(), config.clone(), stop.clone()));
+        task.spawn(controller(config.clone(), stop.clone()));
         match task.join_next().await {
             Some(Err(error)) if error.is_panic() => tracing::error!(name, "a controller panicked; starting it again"),
             _ if stop.is_cancelled() => return,
@@ -96,6 +118,28 @@ async fn keep_running(
         tokio::select! {
             () = stop.cancelled() => {}
             () = tokio::time::sleep(RESTART_PAUSE) => {}
+        }
+    }
+}
+
+// === impl User ===
+
+impl User {
+    /// The user's name.
+    pub fn name(self) -> String {
+        match self {
+            Self::Manager => "system:kube-controller-manager".to_owned(),
+            Self::ServiceAccount(name) => format!("system:serviceaccount:kube-system:{name}"),
+            Self::Server => "system:apiserver".to_owned(),
+        }
+    }
+
+    /// The groups the user is in, besides that of all who are known.
+    pub fn groups(self) -> &'static [&'static str] {
+        match self {
+            Self::Manager => &[],
+            Self::ServiceAccount(_) => &["system:serviceaccounts", "system:serviceaccounts:kube-system"],
+            Self::Server => &["system:masters"],
         }
     }
 }

@@ -4,7 +4,6 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
-use atoll_api::user::SYSTEM_MASTERS;
 use atoll_api::{ApiError, ApiResult, ClusterScope, GroupResource, LogicalClusterName};
 use axum::body::Body;
 use futures::FutureExt;
@@ -18,6 +17,7 @@ use super::{Api, answer, body, discovery, fresh, health, issuer, openapi, verbs}
 use crate::authz::Attributes;
 use crate::authz::forbidden::forbidden;
 use crate::request::{self, ClusterPath, RequestContext, RequestInfo};
+use crate::tenancy::{TENANCY_GROUP, WORKSPACES};
 
 /// A request on its way: what it is about and who asks.
 pub(super) struct Asked {
@@ -184,7 +184,7 @@ fn check_cluster(api: &Api, cx: &RequestContext, info: &RequestInfo) -> ApiResul
     if api.clusters.find(&cx.cluster).is_some() {
         return Ok(());
     }
-    if cx.user.is_in(SYSTEM_MASTERS) {
+    if may_see_all(api, cx) {
         return Err(ApiError::not_found(&GroupResource::new("core.kcp.io", "logicalclusters"), cx.cluster.as_str()));
     }
     Err(ApiError::forbidden(
@@ -192,6 +192,13 @@ fn check_cluster(api: &Api, cx: &RequestContext, info: &RequestInfo) -> ApiResul
         "",
         &format!("User {:?} has no rights in this logical cluster", cx.user.name),
     ))
+}
+
+/// Whether somebody may know which clusters there are, and which not.
+fn may_see_all(api: &Api, cx: &RequestContext) -> bool {
+    let root = LogicalClusterName::root();
+    let workspaces = Attributes::resource(&root, &cx.user, "list", TENANCY_GROUP, WORKSPACES);
+    api.authorizer.authorize(&workspaces).is_allowed()
 }
 
 async fn dispatch(api: &Arc<Api>, asked: &Asked, body: Body) -> ApiResult<Response<Body>> {

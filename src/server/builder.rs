@@ -30,7 +30,7 @@ use crate::registry::Registry;
 use crate::registry::descriptor::Descriptor;
 use crate::registry::encode::encode;
 use crate::resources::{self, AddressRange, Surfaces};
-use crate::storage::{self, Durability, Store, Writers};
+use crate::storage::{self, Backend, Durability, Store, Writers};
 use crate::tenancy::{self, Clusters};
 use atoll_controllers::{Selection as Controllers, SyncSettings};
 
@@ -235,23 +235,27 @@ impl Builder {
         let listener = self.bind().await?;
         let address = listener.as_ref().and_then(|l| l.local_addr().ok());
         let storing = storage::Options { durability: self.durability };
+        let seeding = tokio::task::spawn_blocking(pki::seed);
         // Whoever has the store has the data directory too: a second server must not rewrite the first one's kubeconfig.
         let backend = match &self.extensions.engine {
             Some(engine) => engine.clone(),
             None => storage::open(&self.storage, storing).await.map_err(Error::Storage)?,
         };
-        let mut store = Store::open(backend.clone()).await.map_err(Error::Load)?;
+        let store = Store::open(backend.clone()).await.map_err(Error::Load)?;
+        // Whether it went well is found when keys are made.
+        let _ = seeding.await;
         let mut options = self.pki_options(address);
         if store.writers() == Writers::Others {
             options.shared = Some(Shared::ensure(&store, &options).await.map_err(Error::Shared)?);
         }
-        let pki = Arc::new(Pki::ensure(&options, Timestamp::now()).map_err(Error::Pki)?);
-        let tls = Renewal::new(options, &pki, self.given.clone()).map_err(Error::Pki)?;
-        if bootstrap::ensure(&store).await.map_err(Error::Bootstrap)? == bootstrap::Found::Empty {
-            // History begins after what every store has, so that no client believes to have seen how it came to be.
-            drop(store);
-            store = Store::open(backend).await.map_err(Error::Load)?;
-        }
+        let given = self.given.clone();
+        let keys = tokio::task::spawn_blocking(move || {
+            let pki = Pki::ensure(&options, Timestamp::now())?;
+            Renewal::new(options, &pki, given).map(|tls| (Arc::new(pki), tls))
+        });
+        let (keys, store) = tokio::join!(keys, with_what_all_have(store, backend));
+        let keys = keys.unwrap_or_else(|died| std::panic::resume_unwind(died.into_panic()));
+        let ((pki, tls), store) = (keys.map_err(Error::Pki)?, store?);
         store.stand_for_clusters(tenancy::workspaces());
         let (api, underlay) = self.assemble(store, &pki)?;
         let api = Arc::new(api);
@@ -386,6 +390,16 @@ impl Builder {
 fn served_names(descriptor: &Descriptor) -> Vec<String> {
     let served = descriptor.versions.iter().filter(|version| version.served);
     served.map(|version| format!("{}/{}", version.version, descriptor.resource.resource)).collect()
+}
+
+/// A store with what every store has.
+async fn with_what_all_have(store: Arc<Store>, backend: Arc<dyn Backend>) -> Result<Arc<Store>, Error> {
+    if bootstrap::ensure(&store).await.map_err(Error::Bootstrap)? == bootstrap::Found::Used {
+        return Ok(store);
+    }
+    // History begins after what every store has, so that no client believes to have seen how it came to be.
+    drop(store);
+    Store::open(backend).await.map_err(Error::Load)
 }
 
 /// The audience of the API itself.

@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use atoll_api::user::{ALL_AUTHENTICATED, SYSTEM_MASTERS};
+use atoll_api::user::ALL_AUTHENTICATED;
 use atoll_api::{LogicalClusterName, UserInfo};
 use futures::FutureExt;
 use tokio::net::TcpListener;
@@ -32,9 +32,6 @@ pub use objects::Objects;
 
 use crate::authz::stored::StoredUnderlay;
 use crate::http::{Api, ApiService};
-
-/// The user under which the controllers work, who may do everything in every logical cluster.
-const CONTROLLERS: &str = "system:kube-controller-manager";
 
 /// How long a server that stops takes at most to let another one run the controllers at once.
 const RELEASE_PATIENCE: Duration = Duration::from_secs(2);
@@ -104,12 +101,12 @@ impl Server {
         }
         tasks.push(tokio::spawn(self.tls.run(stop.clone())));
         tasks.push(tokio::spawn(self.underlay.run(stop.clone())));
-        let store = self.api.registry.store().clone();
+        let (api, store) = (self.api.clone(), self.api.registry.store().clone());
         let config = atoll_controllers::Config {
-            client: client::of_server(
-                ApiService::new(self.api.clone()),
-                UserInfo::named(CONTROLLERS, [SYSTEM_MASTERS, ALL_AUTHENTICATED]),
-            ),
+            clients: Arc::new(move |user| {
+                let groups = user.groups().iter().copied().chain([ALL_AUTHENTICATED]);
+                client::of_server(ApiService::new(api.clone()), UserInfo::named(user.name(), groups))
+            }),
             root_ca: Some(self.pki.ca.certificate.clone()),
             sync: self.controllers.sync,
             selection: self.controllers.selection,

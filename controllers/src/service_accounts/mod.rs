@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster_api::{Answer, Endpoint, Failure, Resource, Selection, Server, Shape, cluster_of, optional};
+use crate::cluster_api::{Answer, Failure, Resource, Selection, Server, Shape, cluster_of, optional};
 use crate::namespaces::NAMESPACES;
 use crate::queue::{self, Next, Queue};
 use crate::source::{Seen, Source};
@@ -27,7 +27,8 @@ pub(crate) const DEFAULT_ACCOUNT: &str = "default";
 pub(crate) const ROOT_CA: &str = "kube-root-ca.crt";
 
 const MANAGER: &str = "service-account-controller";
-const AT_A_TIME: usize = 8;
+/// Enough to share the store's flushes when many clusters come at once.
+const AT_A_TIME: usize = 32;
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Kubernetes' own words, which tools look for.
 const ROOT_CA_DESCRIPTION: &str = "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions of Kubernetes clusters.";
@@ -45,8 +46,9 @@ impl queue::Key for Key {
     }
 }
 
-/// Runs the controller until told to stop.
-pub(crate) async fn run(server: Server, root_ca: Option<String>, stop: CancellationToken) {
+/// Runs the controllers until told to stop: `server` is for the one of accounts, `publisher` for that of certificates;
+/// tokens are the manager's.
+pub(crate) async fn run(server: Server, publisher: Server, root_ca: Option<String>, stop: CancellationToken) {
     let queue = Queue::new(LONGEST_PAUSE);
     let token_queue = Queue::new(LONGEST_PAUSE);
     let again = Notify::new();
@@ -58,7 +60,7 @@ pub(crate) async fn run(server: Server, root_ca: Option<String>, stop: Cancellat
         }
     };
     let secrets = tokens::follow(&server, &token_queue, &stop);
-    let work = queue.work(AT_A_TIME, &stop, |key| furnish(&server, root_ca.as_deref(), key));
+    let work = queue.work(AT_A_TIME, &stop, |key| furnish(&server, &publisher, root_ca.as_deref(), key));
     let token_work = token_queue.work(AT_A_TIME, &stop, |key| tokens::look_after(&server, root_ca.as_deref(), key));
     futures::join!(namespaces, accounts, certificates, secrets, work, token_work);
 }
@@ -134,23 +136,24 @@ fn source(server: &Server, resource: Resource<'_>, selection: Selection) -> Sour
 }
 
 /// Gives a namespace what every namespace has.
-async fn furnish(server: &Server, root_ca: Option<&str>, key: Key) -> Answer<Next> {
-    let cluster = server.cluster(&key.cluster);
+async fn furnish(accounts: &Server, publisher: &Server, root_ca: Option<&str>, key: Key) -> Answer<Next> {
     let account = json!({
         "apiVersion": "v1", "kind": "ServiceAccount",
         "metadata": {"name": DEFAULT_ACCOUNT, "namespace": key.namespace},
     });
-    ensure(&cluster, SERVICE_ACCOUNTS, &key, account, Keep::AsItIs).await?;
-    if let Some(root_ca) = root_ca {
+    let account = ensure(accounts, SERVICE_ACCOUNTS, &key, account, Keep::AsItIs);
+    let certificate = async {
+        let Some(root_ca) = root_ca else { return Ok(()) };
         let map = json!({
             "apiVersion": "v1", "kind": "ConfigMap",
             "metadata": {"name": ROOT_CA, "namespace": key.namespace,
                          "annotations": {"kubernetes.io/description": ROOT_CA_DESCRIPTION}},
             "data": {"ca.crt": root_ca},
         });
-        ensure(&cluster, CONFIG_MAPS, &key, map, Keep::Data).await?;
-    }
-    Ok(Next::Done)
+        ensure(publisher, CONFIG_MAPS, &key, map, Keep::Data).await
+    };
+    let (account, certificate) = futures::join!(account, certificate);
+    account.and(certificate).map(|()| Next::Done)
 }
 
 /// What of an object is put right if it is there already.
@@ -164,11 +167,12 @@ enum Keep {
 
 /// Creates an object unless it is there. A cluster that does not serve the resource, or a namespace that is going,
 /// needs none.
-async fn ensure(cluster: &Endpoint, resource: Resource<'_>, key: &Key, object: Value, keep: Keep) -> Answer<()> {
+async fn ensure(server: &Server, resource: Resource<'_>, key: &Key, object: Value, keep: Keep) -> Answer<()> {
+    let cluster = server.cluster(&key.cluster);
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
     let path = resource.object(&key.namespace, name);
     let shape = if keep == Keep::Data { Shape::Full } else { Shape::Metadata };
-    let written = match optional(cluster.get(&path, shape).await) {
+    let written = match optional(server.cluster_as_manager(&key.cluster).get(&path, shape).await) {
         Ok(Some(mut found)) if keep == Keep::Data && found.get("data") != object.get("data") => {
             found.0.insert("data".into(), object["data"].clone());
             cluster.replace(&path, &Value::Object(found.0), MANAGER).await

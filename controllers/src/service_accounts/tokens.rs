@@ -85,7 +85,7 @@ pub(super) async fn follow(server: &Server, queue: &Queue<Key>, stop: &Cancellat
 
 /// Fills or deletes a secret, or looks at all secrets of an account.
 pub(super) async fn look_after(server: &Server, root_ca: Option<&str>, key: Key) -> Answer<Next> {
-    let cluster = server.cluster(&key.cluster);
+    let cluster = server.cluster_as_manager(&key.cluster);
     let done = match &key.subject {
         Subject::Account(account) => of_account(&cluster, &key.namespace, account).await,
         Subject::Secret(name) => one(&cluster, root_ca, &key.namespace, name).await,
