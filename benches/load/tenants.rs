@@ -54,12 +54,17 @@ pub(super) async fn measure(args: &Args, root: &Client, server: &Server, report:
 
     fill(root, count, args.content).await?;
     let filled = server.resident_mib()?;
+    let cpu = server.cpu_seconds()?;
     let deleted = delete(root, count).await?;
     report.add_phase(&format!("deletion of {count} logical clusters, 64 clients"), &deleted, None);
     let gone = until(root, WORKSPACES, |workspaces| workspaces == 0).await?;
     report.add(
         &format!("{count} logical clusters deleted, each with {} more objects", args.content),
-        format!("{:.1} s", (deleted.took + gone).as_secs_f64()),
+        format!(
+            "{:.1} s, {:.2} CPU s per 1,000",
+            (deleted.took + gone).as_secs_f64(),
+            (server.cpu_seconds()? - cpu) * 1e3 / count as f64
+        ),
     );
     tokio::time::sleep(args.settle()).await;
     let after = server.resident_mib()?;
