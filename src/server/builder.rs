@@ -234,7 +234,7 @@ impl Builder {
         self.check_resources()?;
         let listener = self.bind().await?;
         let address = listener.as_ref().and_then(|l| l.local_addr().ok());
-        let storing = storage::Options { durability: self.durability };
+        let storing = storage::Options { durability: self.durability, ..storage::Options::default() };
         let seeding = tokio::task::spawn_blocking(pki::seed);
         // Whoever has the store has the data directory too: a second server must not rewrite the first one's kubeconfig.
         let backend = match &self.extensions.engine {

@@ -331,10 +331,12 @@ pub enum StopCause {
 }
 
 /// How an engine is opened.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// When commits are acknowledged.
     pub durability: Durability,
+    /// About how many bytes of changes the embedded engine gathers in its log before it brings them into its tables.
+    pub log_bytes: usize,
 }
 
 /// When an engine acknowledges commits.
@@ -427,6 +429,14 @@ pub async fn open(url: &str, options: Options) -> Result<Arc<dyn Backend>, OpenE
     match embedded {
         Ok(opened) => Ok(opened?),
         Err(source) => Err(OpenError::Engine { source: Box::new(source) }),
+    }
+}
+
+// === impl Options ===
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { durability: Durability::default(), log_bytes: 16 << 20 }
     }
 }
 

@@ -3,7 +3,10 @@
 //! - `rows`: (revision, index within its transaction) → length of the key (4 bytes, big endian), key, value. New rows
 //!   go to the end of the table, so that creating many values touches few pages.
 //! - `index`: key → (revision, index). One entry for each row.
-//! - `meta`: `format` → version of this layout; `revision` → the current revision.
+//! - `meta`: `format` → version of this layout; `revision` → the revision up to which everything is here; `log` → the log's
+//!   secret.
+//!
+//! Format 1 had no log, and so no secret; it is brought up to date when it is opened.
 
 use bytes::Bytes;
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, TableError};
@@ -20,50 +23,59 @@ pub(super) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("me
 
 pub(super) const REVISION: &str = "revision";
 const FORMAT: &str = "format";
+const LOG: &str = "log";
 
 /// The version of this layout. A change of the layout takes the next number and knows how to read the one before.
-const FORMAT_VERSION: u64 = 1;
+const FORMAT_VERSION: u64 = 2;
 
 /// The revision of an empty store.
 const FIRST_REVISION: u64 = 1;
 
-/// Makes the tables in a new file, checks the format of an old one, and gives the current revision.
-pub(super) fn prepare(database: &Database) -> Result<u64, OpenError> {
+/// What the tables say of themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Meta {
+    format: u64,
+    /// Everything up to this revision is in the tables.
+    pub(super) revision: u64,
+    /// The log's secret.
+    pub(super) secret: u64,
+}
+
+/// Makes the tables in a new file, checks the format of an old one, and gives what they say of themselves.
+pub(super) fn prepare(database: &Database) -> Result<Meta, OpenError> {
     let fail = |error: redb::Error| OpenError::Engine { source: Box::new(error) };
     match read_meta(database).map_err(fail)? {
-        Some((FORMAT_VERSION, revision)) => Ok(revision),
-        Some((found, _)) => Err(OpenError::Format { found, expected: FORMAT_VERSION }),
-        None => make_tables(database).map(|()| FIRST_REVISION).map_err(fail),
+        Some(meta) if meta.format == FORMAT_VERSION => Ok(meta),
+        Some(Meta { format: 1, revision, .. }) => make_tables(database, revision).map_err(fail),
+        Some(Meta { format: found, .. }) => Err(OpenError::Format { found, expected: FORMAT_VERSION }),
+        None => make_tables(database, FIRST_REVISION).map_err(fail),
     }
 }
 
-/// The format's version and the revision, or `None` in a new file.
-fn read_meta(database: &Database) -> Result<Option<(u64, u64)>, redb::Error> {
+/// What the tables say of themselves, or `None` in a new file.
+fn read_meta(database: &Database) -> Result<Option<Meta>, redb::Error> {
     let meta = match database.begin_read()?.open_table(META) {
         Err(TableError::TableDoesNotExist(_)) => return Ok(None),
         table => table?,
     };
-    let format = meta.get(FORMAT)?.map_or(0, |format| format.value());
-    let revision = meta.get(REVISION)?.map_or(0, |revision| revision.value());
-    Ok(Some((format, revision)))
+    let number = |name: &str| Ok::<u64, redb::Error>(meta.get(name)?.map_or(0, |number| number.value()));
+    Ok(Some(Meta { format: number(FORMAT)?, revision: number(REVISION)?, secret: number(LOG)? }))
 }
 
-fn make_tables(database: &Database) -> Result<(), redb::Error> {
+/// Makes what is not there, and says that all is in this format.
+fn make_tables(database: &Database, revision: u64) -> Result<Meta, redb::Error> {
+    let made = Meta { format: FORMAT_VERSION, revision, secret: uuid::Uuid::new_v4().as_u64_pair().0 };
     let mut txn = database.begin_write()?;
     txn.set_quick_repair(true);
     txn.open_table(ROWS)?;
     txn.open_table(INDEX)?;
     let mut meta = txn.open_table(META)?;
-    meta.insert(FORMAT, FORMAT_VERSION)?;
-    meta.insert(REVISION, FIRST_REVISION)?;
+    for (name, number) in [(FORMAT, made.format), (REVISION, made.revision), (LOG, made.secret)] {
+        meta.insert(name, number)?;
+    }
     drop(meta);
-    Ok(txn.commit()?)
-}
-
-/// The current revision.
-pub(super) fn revision(database: &Database) -> Result<u64, BackendError> {
-    let meta = read_meta(database).map_err(unavailable)?;
-    meta.map(|(_, revision)| revision).ok_or_else(|| damaged("it has no revision"))
+    txn.commit()?;
+    Ok(made)
 }
 
 /// Visits every value, in the order of revisions, from one snapshot.

@@ -1,22 +1,31 @@
-//! The embedded engine: one file on the local disk, written by one thread, many transactions to a flush.
+//! The embedded engine: tables on the local disk with a log in front of them, many transactions to a flush.
 //!
-//! The file is a redb database in a directory of its own (`atoll.redb`). It is opened by one process at a time; a second one is
-//! told so. Reads in steady state do not come here: the cache above holds every value, so redb's own cache is kept small.
+//! The tables are a redb database (`atoll.redb`), the log is two files (`atoll.log.0`, `atoll.log.1`), all in a directory of
+//! their own, which is copied and restored as a whole. It is opened by one process at a time; a second one is told so.
+//! A write is acknowledged when it is in the log; the tables follow, and what is only in the log when a process ends is brought
+//! into them when the store is opened again. Reads in steady state do not come here: the cache above holds every value, so
+//! redb's own cache is kept small.
 //!
 //! What happens when the disk fails: the batch being written is not acknowledged, and nothing is from then on.
 
 mod layout;
+mod log;
+mod pending;
 mod writer;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak, mpsc};
 use std::thread::JoinHandle;
 
 use futures::future::{self, BoxFuture, FutureExt};
 use parking_lot::Mutex;
+use redb::backends::FileBackend;
 use redb::{Database, DatabaseError, StorageBackend};
 use tokio::sync::{Semaphore, oneshot};
 
+use self::log::{ReadError, Segment};
+use self::pending::Pending;
 use self::writer::{Task, Work, Writer};
 use super::feed::Feed;
 use super::{
@@ -26,6 +35,8 @@ use super::{
 
 /// The database's file within its directory.
 const FILE: &str = "atoll.redb";
+/// The log's files.
+const LOG_FILES: [&str; 2] = ["atoll.log.0", "atoll.log.1"];
 
 /// redb's cache: enough for the inner pages of the tables and for a batch. What is not in it is in the operating system's
 /// cache, and every value is in the cache above.
@@ -38,6 +49,8 @@ const QUEUE_KIB: usize = 64 << 10;
 pub struct Embedded {
     database: Arc<Database>,
     feed: Arc<Feed>,
+    /// The last revision that is durable.
+    revision: Arc<AtomicU64>,
     queue: mpsc::Sender<Work>,
     room: Arc<Semaphore>,
     writer: Mutex<Option<JoinHandle<()>>>,
@@ -56,27 +69,38 @@ impl Embedded {
             DatabaseError::Storage(redb::StorageError::Io(source)) => OpenError::Io { path: file.clone(), source },
             other => OpenError::Engine { source: Box::new(other) },
         })?;
-        // The file's name must survive a power loss as its content does.
+        let [first, second] = LOG_FILES.map(|name| open_log(&directory.join(name)));
+        let log = [first?, second?];
+        // The files' names must survive a power loss as their contents do.
         let synced = std::fs::File::open(directory).and_then(|directory| directory.sync_all());
         synced.map_err(|source| OpenError::Io { path: directory.to_owned(), source })?;
-        Self::start(database, options)
+        Self::start(database, log, options)
     }
 
-    /// Opens the store on a storage of bytes other than a file: a faulty one in tests. Blocks.
-    pub fn open_on(storage: impl StorageBackend, options: Options) -> Result<Arc<Self>, OpenError> {
-        let created = redb::Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(storage);
-        Self::start(created.map_err(|error| OpenError::Engine { source: Box::new(error) })?, options)
+    /// Opens the store on storages of bytes other than files: faulty ones in tests. Blocks.
+    pub fn open_on(
+        tables: impl StorageBackend,
+        log: [Box<dyn StorageBackend>; 2],
+        options: Options,
+    ) -> Result<Arc<Self>, OpenError> {
+        let created = redb::Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(tables);
+        Self::start(created.map_err(engine_failed)?, log, options)
     }
 
-    fn start(database: Database, options: Options) -> Result<Arc<Self>, OpenError> {
-        let revision = layout::prepare(&database)?;
+    fn start(database: Database, log: [Box<dyn StorageBackend>; 2], options: Options) -> Result<Arc<Self>, OpenError> {
+        let meta = layout::prepare(&database)?;
+        let [first, second] = log.map(|disk| Segment::open(disk, meta.secret).map_err(engine_failed));
+        let segments = [first?, second?];
+        let revision = recover(&database, &segments, meta.revision)?;
         let (database, feed) = (Arc::new(database), Arc::new(Feed::new(revision)));
+        let revision = Arc::new(AtomicU64::new(revision));
         let (queue, work) = mpsc::channel();
-        let writer = Writer::new(database.clone(), feed.clone(), revision, options.durability);
+        let writer = Writer::new(database.clone(), segments, feed.clone(), revision.clone(), options);
+        let writer = writer.map_err(engine_failed)?;
         let thread = std::thread::Builder::new().name("atoll-store".to_owned()).spawn(move || writer.run(&work));
-        let thread = thread.map_err(|source| OpenError::Engine { source: Box::new(source) })?;
+        let writer = Mutex::new(Some(thread.map_err(engine_failed)?));
         let room = Arc::new(Semaphore::new(QUEUE_KIB));
-        Ok(Arc::new(Self { database, feed, queue, room, writer: Mutex::new(Some(thread)) }))
+        Ok(Arc::new(Self { database, feed, revision, queue, room, writer }))
     }
 
     async fn submit<T>(
@@ -100,11 +124,19 @@ impl Embedded {
 
 impl Backend for Embedded {
     fn load(&self, visit: LoadVisitor) -> BoxFuture<'_, Result<u64, BackendError>> {
-        let database = self.database.clone();
-        let loaded = tokio::task::spawn_blocking(move || layout::load(&database, visit));
-        loaded
-            .map(|done| done.unwrap_or_else(|died| Err(BackendError::Unavailable { reason: died.to_string().into() })))
-            .boxed()
+        async move {
+            let settled: Result<(), CommitError> = self.submit(0, |reply| Task::Settle { reply }).await;
+            // A store that was closed has everything in its tables.
+            if let Err(error) = settled
+                && self.feed.stopped() != Some(StopCause::Closed)
+            {
+                return Err(BackendError::Unavailable { reason: error.to_string().into() });
+            }
+            let database = self.database.clone();
+            let loaded = tokio::task::spawn_blocking(move || layout::load(&database, visit)).await;
+            loaded.unwrap_or_else(|died| Err(BackendError::Unavailable { reason: died.to_string().into() }))
+        }
+        .boxed()
     }
 
     fn subscribe(&self, after: u64, sink: Weak<dyn ChangeSink>) -> BoxFuture<'_, Result<(), SubscribeError>> {
@@ -130,7 +162,7 @@ impl Backend for Embedded {
     }
 
     fn revision(&self) -> BoxFuture<'_, Result<u64, BackendError>> {
-        future::ready(layout::revision(&self.database)).boxed()
+        future::ready(Ok(self.revision.load(Ordering::Acquire))).boxed()
     }
 
     fn compact(&self, revision: u64) -> BoxFuture<'_, Result<(), BackendError>> {
@@ -167,6 +199,55 @@ impl Drop for Embedded {
             let _ = writer.join();
         }
     }
+}
+
+/// Brings what is only in the log into the tables, and gives the revision that is reached thereby.
+fn recover(database: &Database, segments: &[Segment], revision: u64) -> Result<u64, OpenError> {
+    let mut frames = Vec::new();
+    let mut ends = Vec::new();
+    for segment in segments {
+        let (found, end) = segment.read(revision).map_err(engine_failed)?;
+        frames.extend(found);
+        ends.push(end);
+    }
+    frames.sort_by_key(|frame| frame.base);
+    let mut pending = Pending::default();
+    let mut reached = revision;
+    // What the tables have is left over.
+    for frame in frames.into_iter().filter(|frame| frame.last > revision) {
+        if frame.base != reached {
+            let what = format!("what leads from revision {reached} to {} is missing", frame.base);
+            return Err(engine_failed(ReadError::Damaged(what)));
+        }
+        reached = frame.last;
+        pending.take(frame.changes);
+    }
+    for (segment, end) in segments.iter().zip(ends) {
+        segment.check_rest(end, reached).map_err(engine_failed)?;
+    }
+    if !pending.is_empty() {
+        tracing::info!(from = revision, to = reached, "bringing what is only in the log into the tables");
+        pending.write(database).map_err(engine_failed)?;
+    }
+    Ok(reached)
+}
+
+fn open_log(path: &Path) -> Result<Box<dyn StorageBackend>, OpenError> {
+    let io_failed = |source| OpenError::Io { path: path.to_owned(), source };
+    let mut how = std::fs::OpenOptions::new();
+    how.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut how, 0o600);
+    let file = how.open(path).map_err(io_failed)?;
+    match FileBackend::new(file) {
+        Ok(file) => Ok(Box::new(file)),
+        Err(DatabaseError::DatabaseAlreadyOpen) => Err(OpenError::InUse { path: path.to_owned() }),
+        Err(error) => Err(engine_failed(error)),
+    }
+}
+
+fn engine_failed(error: impl std::error::Error + Send + Sync + 'static) -> OpenError {
+    OpenError::Engine { source: Box::new(error) }
 }
 
 /// Makes a directory that only this user may enter, unless it is there.

@@ -1,20 +1,25 @@
-//! The writer: drains the queue into batches, and makes each batch durable with one flush.
+//! The writer: drains the queue into batches, and makes each batch durable with one flush of the log.
 //!
-//! For every batch the order is: write, flush, hand the changes to the sinks, answer. Whoever waits for an answer
-//! therefore finds their write in the cache; and nobody sees what is not durable.
+//! For every batch the order is: check, write to the log, flush, hand the changes to the sinks, answer. Whoever waits for an answer
+//! therefore finds their write in the cache; and nobody sees what is not durable. What is in the log another thread moves
+//! into the tables, much of it at a time.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use redb::{Database, ReadableTable, Table};
+use redb::{Database, ReadOnlyTable, ReadableDatabase};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::layout::{INDEX, META, REVISION, ROWS, RowId, row_len, write_row};
+use super::layout::{INDEX, RowId};
+use super::log::{Frame, Segment};
+use super::pending::{Pending, first_keys};
 use crate::storage::feed::Feed;
 use crate::storage::key::Decoder;
 use crate::storage::{
-    Action, Change, ChangeBatch, CommitError, Durability, Guard, Key, KeyRange, RangeDeleted, StopCause, Txn,
+    Action, Change, ChangeBatch, CommitError, Durability, Guard, Key, KeyRange, Options, RangeDeleted, StopCause, Txn,
 };
 
 /// The most tasks and bytes of values in a batch: enough to make flushes rare, few enough to answer soon.
@@ -23,6 +28,12 @@ const MAX_BATCH_BYTES: usize = 8 << 20;
 
 /// How long a lax writer leaves what it has written without a flush.
 const LAX_FLUSH: Duration = Duration::from_millis(200);
+/// How long what is written stays in the log alone when little is written.
+const MOVE_AFTER: Duration = Duration::from_secs(2);
+/// How often it is looked whether the tables are written.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// A log that has grown to so many times what is moved at once waits for the tables.
+const MAX_LOG: u64 = 8;
 
 /// A task in the queue, and the room it takes there.
 pub(super) struct Work {
@@ -36,7 +47,9 @@ pub(super) enum Task {
     Commit { txn: Txn, keys: Vec<Vec<u8>>, reply: Reply<u64> },
     /// Delete the first keys of a range.
     DeleteRange { range: KeyRange, limit: usize, guard: Option<Guard>, reply: Reply<RangeDeleted> },
-    /// Flush and stop.
+    /// Bring everything into the tables.
+    Settle { reply: Reply<()> },
+    /// The same, then stop.
     Close { reply: Reply<()> },
 }
 
@@ -44,32 +57,61 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, CommitError>>;
 
 /// The one thread that writes.
 pub(super) struct Writer {
-    database: Arc<Database>,
     feed: Arc<Feed>,
-    revision: u64,
+    /// The last revision that is durable, for all to see.
+    revision: Arc<AtomicU64>,
     durability: Durability,
+    log_bytes: usize,
+    segments: [Segment; 2],
+    /// Which of the segments is written to.
+    active: usize,
+    view: View,
+    mover: Mover,
     /// Since when something is written that was not flushed.
     unflushed: Option<Instant>,
+    /// Since when something is in the log that nobody moves yet.
+    unmoved: Option<Instant>,
+}
+
+/// The store as the writer sees it: the tables, and what is not in them yet.
+struct View {
+    database: Arc<Database>,
+    index: ReadOnlyTable<&'static [u8], RowId>,
+    /// What is being moved into the tables.
+    moving: Option<Arc<Pending>>,
+    /// What has come since.
+    recent: Pending,
+}
+
+/// The thread that moves what is in the log into the tables.
+struct Mover {
+    jobs: mpsc::Sender<Arc<Pending>>,
+    done: Receiver<Result<(), redb::Error>>,
+    thread: JoinHandle<()>,
 }
 
 /// An answer that is given once the batch is durable.
 enum Answer {
     Commit(Reply<u64>, Result<u64, CommitError>),
     DeleteRange(Reply<RangeDeleted>, Result<RangeDeleted, CommitError>),
-    Close(Reply<()>),
-}
-
-/// The tables while a batch is written.
-struct Tables<'txn> {
-    rows: Table<'txn, RowId, &'static [u8]>,
-    index: Table<'txn, &'static [u8], RowId>,
 }
 
 /// What a batch has done so far.
 struct Batch {
     revision: u64,
     changes: Vec<Change>,
+    frame: Frame,
     answers: Vec<Answer>,
+    /// Who waits until all is in the tables.
+    settled: Vec<Reply<()>>,
+}
+
+/// What comes after a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum After {
+    More,
+    Settle,
+    Close,
 }
 
 /// Tells the sinks when the writer ends, in whatever way.
@@ -78,8 +120,30 @@ struct Epitaph(Arc<Feed>);
 // === impl Writer ===
 
 impl Writer {
-    pub(super) fn new(database: Arc<Database>, feed: Arc<Feed>, revision: u64, durability: Durability) -> Self {
-        Self { database, feed, revision, durability, unflushed: None }
+    /// A writer on tables that have everything up to a revision, with a log that may be overwritten.
+    pub(super) fn new(
+        database: Arc<Database>,
+        segments: [Segment; 2],
+        feed: Arc<Feed>,
+        revision: Arc<AtomicU64>,
+        options: Options,
+    ) -> Result<Self, redb::Error> {
+        let view = View::new(database.clone())?;
+        let mover = Mover::start(database)?;
+        let mut writer = Self {
+            feed,
+            revision,
+            durability: options.durability,
+            log_bytes: options.log_bytes,
+            segments,
+            active: 0,
+            view,
+            mover,
+            unflushed: None,
+            unmoved: None,
+        };
+        writer.segments[0].begin(new_tag());
+        Ok(writer)
     }
 
     /// Works until the queue is closed or the disk fails.
@@ -93,6 +157,8 @@ impl Writer {
                 StopCause::Failed(error.to_string().into())
             }
         };
+        // Before anybody is told: who opens the store again right then must find nobody writing.
+        self.mover.stop();
         self.feed.stop(cause.clone());
         for work in queue.try_iter() {
             work.task.refuse(&cause);
@@ -101,31 +167,50 @@ impl Writer {
 
     fn work(&mut self, queue: &Receiver<Work>) -> Result<(), redb::Error> {
         while let Some(work) = self.receive(queue)? {
-            let (tasks, closing) = drain(work, queue);
-            let batch = self.write(tasks)?;
+            let (tasks, after) = drain(work, queue);
+            let mut batch = self.write(tasks)?;
+            let settled = std::mem::take(&mut batch.settled);
             self.finish(batch);
-            if closing {
-                break;
+            match after {
+                After::More => self.move_if_due()?,
+                After::Settle | After::Close => self.settle_for(settled)?,
+            }
+            if after == After::Close {
+                return Ok(());
             }
         }
-        self.flush()
+        self.settle()
     }
 
-    /// Waits for work, and flushes what was left unflushed long enough.
+    /// Waits for work, and meanwhile does what is due.
     fn receive(&mut self, queue: &Receiver<Work>) -> Result<Option<Work>, redb::Error> {
-        while let Some(since) = self.unflushed {
-            match queue.recv_timeout(LAX_FLUSH.saturating_sub(since.elapsed())) {
+        while let Some(patience) = self.patience() {
+            match queue.recv_timeout(patience) {
                 Ok(work) => return Ok(Some(work)),
                 Err(RecvTimeoutError::Disconnected) => return Ok(None),
-                Err(RecvTimeoutError::Timeout) => self.flush()?,
+                Err(RecvTimeoutError::Timeout) => {}
             }
+            if self.unflushed.is_some_and(|since| since.elapsed() >= LAX_FLUSH) {
+                self.flush()?;
+            }
+            self.move_if_due()?;
         }
         Ok(queue.recv().ok())
     }
 
+    /// How long until something is due; `None` if nothing is.
+    fn patience(&self) -> Option<Duration> {
+        let flush = self.unflushed.map(|since| LAX_FLUSH.saturating_sub(since.elapsed()));
+        let look = self.view.moving.is_some().then_some(LOOK_EVERY);
+        let hand_over =
+            self.unmoved.map(|since| MOVE_AFTER.saturating_sub(since.elapsed()).max(Duration::from_millis(1)));
+        [flush, look, hand_over].into_iter().flatten().min()
+    }
+
     /// Writes a batch and makes it durable.
     fn write(&mut self, tasks: Vec<Task>) -> Result<Batch, redb::Error> {
-        let mut batch = Batch { revision: self.revision, changes: Vec::new(), answers: Vec::new() };
+        let revision = self.revision.load(Ordering::Acquire);
+        let mut batch = Batch::new(revision);
         let mut tasks = tasks.into_iter();
         let written = self.write_tasks(&mut tasks, &mut batch);
         if let Err(error) = &written {
@@ -135,48 +220,31 @@ impl Writer {
             // Nobody in the batch learns of success, not even those whose transaction only checked something.
             tasks.for_each(|task| task.refuse(&cause));
             batch.answers.drain(..).for_each(|answer| answer.refuse(&cause));
+            batch.settled.drain(..).for_each(|reply| Task::Settle { reply }.refuse(&cause));
         }
         written.map(|()| batch)
     }
 
     fn write_tasks(&mut self, tasks: &mut impl Iterator<Item = Task>, batch: &mut Batch) -> Result<(), redb::Error> {
-        let mut txn = self.database.begin_write()?;
-        let flush = self.flushes_now();
-        if flush {
-            // Opening after a crash then takes milliseconds instead of reading everything.
-            txn.set_quick_repair(true);
-        } else {
-            txn.set_durability(redb::Durability::None)?;
-        }
-        let mut tables = Tables { rows: txn.open_table(ROWS)?, index: txn.open_table(INDEX)? };
+        self.collect_moved()?;
+        let before = batch.revision;
         for task in tasks {
-            batch.perform(task, &mut tables)?;
+            batch.perform(task, &mut self.view)?;
         }
-        drop(tables);
         if batch.changes.is_empty() {
-            return Ok(txn.abort()?);
+            return Ok(());
         }
-        txn.open_table(META)?.insert(REVISION, batch.revision)?;
-        txn.commit()?;
-        if flush {
-            self.unflushed = None;
-        } else {
-            self.unflushed.get_or_insert_with(Instant::now);
-        }
-        Ok(())
-    }
-
-    /// Whether the next commit is flushed at once, and all before it with it.
-    fn flushes_now(&self) -> bool {
-        match self.durability {
-            Durability::Full => true,
-            Durability::Relaxed => self.unflushed.is_some_and(|since| since.elapsed() >= LAX_FLUSH),
-        }
+        self.make_room()?;
+        let frame = std::mem::replace(&mut batch.frame, Frame::new());
+        self.segments[self.active].append(frame, (before, batch.revision))?;
+        self.unmoved.get_or_insert_with(Instant::now);
+        self.unflushed.get_or_insert_with(Instant::now);
+        if self.durability == Durability::Full { self.flush() } else { Ok(()) }
     }
 
     /// Hands over what is durable now, then answers.
     fn finish(&mut self, batch: Batch) {
-        self.revision = batch.revision;
+        self.revision.store(batch.revision, Ordering::Release);
         if !batch.changes.is_empty() {
             self.feed.publish(ChangeBatch { revision: batch.revision, changes: batch.changes });
         }
@@ -185,78 +253,214 @@ impl Writer {
 
     fn flush(&mut self) -> Result<(), redb::Error> {
         if self.unflushed.take().is_some() {
-            let mut txn = self.database.begin_write()?;
-            txn.set_quick_repair(true);
-            txn.commit()?;
+            self.segments[self.active].flush()?;
         }
         Ok(())
     }
+
+    /// Waits until the log may grow further: it does not outgrow the tables' pace without bounds.
+    fn make_room(&mut self) -> Result<(), redb::Error> {
+        let most = MAX_LOG * self.log_bytes as u64;
+        if self.view.moving.is_some() && self.segments[self.active].written() > most {
+            self.wait_for_mover()?;
+        }
+        Ok(())
+    }
+
+    /// Has the log moved into the tables if it is long or old enough, and nothing is being moved.
+    fn move_if_due(&mut self) -> Result<(), redb::Error> {
+        self.collect_moved()?;
+        let long = self.view.recent.bytes() >= self.log_bytes;
+        let old = self.unmoved.is_some_and(|since| since.elapsed() >= MOVE_AFTER);
+        if self.view.moving.is_none() && (long || old) { self.hand_over() } else { Ok(()) }
+    }
+
+    /// Gives what is in the log to the mover, and goes on in the other segment, which is free.
+    fn hand_over(&mut self) -> Result<(), redb::Error> {
+        self.unmoved = None;
+        if self.view.recent.is_empty() {
+            return Ok(());
+        }
+        // A frame of the next segment says that everything before it is there.
+        self.flush()?;
+        let pending = Arc::new(std::mem::take(&mut self.view.recent));
+        self.view.moving = Some(pending.clone());
+        self.mover.jobs.send(pending).map_err(|_| mover_died())?;
+        self.active = 1 - self.active;
+        self.segments[self.active].begin(new_tag());
+        Ok(())
+    }
+
+    /// Brings everything into the tables.
+    fn settle(&mut self) -> Result<(), redb::Error> {
+        self.wait_for_mover()?;
+        self.hand_over()?;
+        self.wait_for_mover()
+    }
+
+    /// Brings everything into the tables, and tells those who wait for it.
+    fn settle_for(&mut self, waiting: Vec<Reply<()>>) -> Result<(), redb::Error> {
+        let settled = self.settle();
+        for reply in waiting {
+            match &settled {
+                // Whoever does not wait any more need not know.
+                Ok(()) => drop(reply.send(Ok(()))),
+                Err(error) => Task::Settle { reply }.refuse(&StopCause::Failed(error.to_string().into())),
+            }
+        }
+        settled
+    }
+
+    fn wait_for_mover(&mut self) -> Result<(), redb::Error> {
+        if self.view.moving.is_some() {
+            self.mover.done.recv().map_err(|_| mover_died())??;
+            self.view.moved()?;
+        }
+        Ok(())
+    }
+
+    /// Notes that the tables are written, if they are.
+    fn collect_moved(&mut self) -> Result<(), redb::Error> {
+        if self.view.moving.is_none() {
+            return Ok(());
+        }
+        match self.mover.done.try_recv() {
+            Ok(done) => {
+                done?;
+                self.view.moved()
+            }
+            Err(mpsc::TryRecvError::Empty) => Ok(()),
+            Err(mpsc::TryRecvError::Disconnected) => Err(mover_died()),
+        }
+    }
 }
 
-/// The work at hand and what else waits, as far as it fits into a batch, and whether it is the last.
-fn drain(first: Work, queue: &mpsc::Receiver<Work>) -> (Vec<Task>, bool) {
+/// The work at hand and what else waits, as far as it fits into a batch, and what comes after it.
+fn drain(first: Work, queue: &mpsc::Receiver<Work>) -> (Vec<Task>, After) {
     let mut bytes = first.task.size();
-    let mut closing = matches!(first.task, Task::Close { .. });
+    let mut after = first.task.after();
     let mut tasks = vec![first.task];
-    while !closing && tasks.len() < MAX_BATCH && bytes < MAX_BATCH_BYTES {
+    while after == After::More && tasks.len() < MAX_BATCH && bytes < MAX_BATCH_BYTES {
         let Ok(work) = queue.try_recv() else { break };
         bytes += work.task.size();
-        closing = matches!(work.task, Task::Close { .. });
+        after = work.task.after();
         tasks.push(work.task);
     }
-    (tasks, closing)
+    (tasks, after)
+}
+
+/// A number that no leftover in the log has.
+fn new_tag() -> u64 {
+    uuid::Uuid::new_v4().as_u64_pair().0
+}
+
+fn mover_died() -> redb::Error {
+    redb::Error::Io(std::io::Error::other("the thread that writes the tables died"))
+}
+
+// === impl Mover ===
+
+impl Mover {
+    fn start(database: Arc<Database>) -> Result<Self, redb::Error> {
+        let (jobs, work) = mpsc::channel::<Arc<Pending>>();
+        let (report, done) = mpsc::channel();
+        let thread = std::thread::Builder::new().name("atoll-tables".to_owned()).spawn(move || {
+            for pending in work {
+                let written = pending.write(&database);
+                // Who asked holds another reference; this one must not outlive the report.
+                drop(pending);
+                if report.send(written).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Self { jobs, done, thread: thread.map_err(redb::Error::Io)? })
+    }
+
+    /// Ends the thread, after what it is about.
+    fn stop(self) {
+        drop(self.jobs);
+        // One that panicked has nothing more to say.
+        drop(self.thread.join());
+    }
+}
+
+// === impl View ===
+
+impl View {
+    fn new(database: Arc<Database>) -> Result<Self, redb::Error> {
+        let index = database.begin_read()?.open_table(INDEX)?;
+        Ok(Self { database, index, moving: None, recent: Pending::default() })
+    }
+
+    /// What was being moved is in the tables now.
+    fn moved(&mut self) -> Result<(), redb::Error> {
+        self.index = self.database.begin_read()?.open_table(INDEX)?;
+        self.moving = None;
+        Ok(())
+    }
+
+    /// The revision that put a key, if it is there.
+    fn revision_of(&self, key: &[u8]) -> Result<Option<u64>, redb::Error> {
+        let known = self.recent.place(key).or_else(|| self.moving.as_ref()?.place(key));
+        let place = match known {
+            Some(place) => place,
+            None => self.index.get(key)?.map(|place| place.value()),
+        };
+        Ok(place.map(|(revision, _)| revision))
+    }
+
+    fn first_keys(&self, range: &KeyRange, count: usize) -> Result<Vec<Vec<u8>>, redb::Error> {
+        let layers: Vec<&Pending> = std::iter::once(&self.recent).chain(self.moving.as_deref()).collect();
+        first_keys(&self.index, &layers, range, count)
+    }
 }
 
 // === impl Batch ===
 
 impl Batch {
-    fn perform(&mut self, task: Task, tables: &mut Tables<'_>) -> Result<(), redb::Error> {
+    fn new(revision: u64) -> Self {
+        Self { revision, changes: Vec::new(), frame: Frame::new(), answers: Vec::new(), settled: Vec::new() }
+    }
+
+    fn perform(&mut self, task: Task, view: &mut View) -> Result<(), redb::Error> {
         let (answer, error) = match task {
-            Task::Commit { txn, keys, reply } => match self.commit(txn, &keys, tables) {
+            Task::Commit { txn, keys, reply } => match self.commit(txn, &keys, view) {
                 Ok(outcome) => (Answer::Commit(reply, outcome), None),
                 Err(error) => (Answer::Commit(reply, Ok(0)), Some(error)),
             },
-            Task::DeleteRange { range, limit, guard, reply } => match self.delete_range(&range, limit, guard, tables) {
+            Task::DeleteRange { range, limit, guard, reply } => match self.delete_range(&range, limit, guard, view) {
                 Ok(done) => (Answer::DeleteRange(reply, done), None),
                 Err(error) => {
                     let nothing = RangeDeleted { revision: 0, deleted: 0, more: false };
                     (Answer::DeleteRange(reply, Ok(nothing)), Some(error))
                 }
             },
-            Task::Close { reply } => (Answer::Close(reply), None),
+            Task::Settle { reply } | Task::Close { reply } => {
+                self.settled.push(reply);
+                return Ok(());
+            }
         };
         // Kept also when it failed: then it is refused with all others of the batch.
         self.answers.push(answer);
         error.map_or(Ok(()), Err)
     }
 
-    fn commit(
-        &mut self,
-        txn: Txn,
-        keys: &[Vec<u8>],
-        tables: &mut Tables<'_>,
-    ) -> Result<Result<u64, CommitError>, redb::Error> {
-        let mut places = Vec::with_capacity(keys.len());
+    fn commit(&mut self, txn: Txn, keys: &[Vec<u8>], view: &mut View) -> Result<Result<u64, CommitError>, redb::Error> {
+        let mut present = Vec::with_capacity(keys.len());
         for (index, (op, key)) in txn.ops.iter().zip(keys).enumerate() {
-            let place = tables.index.get(key.as_slice())?.map(|place| place.value());
-            let current = place.map(|(revision, _)| revision);
+            let current = view.revision_of(key)?;
             if !op.expect.holds(current) {
                 return Ok(Err(CommitError::Conflict { index, key: op.key.clone(), current }));
             }
-            places.push(place);
+            present.push(current.is_some());
         }
         let before = self.changes.len();
-        for ((op, key), place) in txn.ops.into_iter().zip(keys).zip(places) {
-            match (op.action, place) {
-                (Action::Put(value), place) => {
-                    tables.put(key, &value, self.next_row(before), place)?;
-                    self.record(op.key, Some(value));
-                }
-                (Action::Delete, Some(place)) => {
-                    tables.delete(key, place)?;
-                    self.record(op.key, None);
-                }
-                (Action::Delete, None) | (Action::Check, _) => {}
+        for ((op, key), present) in txn.ops.into_iter().zip(keys).zip(present) {
+            match op.action {
+                Action::Put(value) => self.record(before, op.key, key, Some(value), view),
+                Action::Delete if present => self.record(before, op.key, key, None, view),
+                Action::Delete | Action::Check => {}
             }
         }
         self.advance(before);
@@ -268,44 +472,34 @@ impl Batch {
         range: &KeyRange,
         limit: usize,
         guard: Option<Guard>,
-        tables: &mut Tables<'_>,
+        view: &mut View,
     ) -> Result<Result<RangeDeleted, CommitError>, redb::Error> {
-        if let Some(guard) = guard {
-            let current = tables.index.get(guard.key.encode().as_slice())?.map(|place| place.value().0);
-            if let Err(conflict) = guard.check(current) {
-                return Ok(Err(conflict));
-            }
+        if let Some(guard) = guard
+            && let Err(conflict) = guard.check(view.revision_of(&guard.key.encode())?)
+        {
+            return Ok(Err(conflict));
         }
-        let mut found = Vec::new();
-        let mut more = false;
-        for entry in tables.index.range(range.start.as_slice()..range.end.as_slice())? {
-            let (key, place) = entry?;
-            if found.len() == limit {
-                more = true;
-                break;
-            }
-            found.push((key.value().to_vec(), place.value()));
-        }
+        let mut found = view.first_keys(range, limit.saturating_add(1))?;
+        let more = found.len() > limit;
+        found.truncate(limit);
         let before = self.changes.len();
         let mut decoder = Decoder::default();
-        for (encoded, place) in found {
-            tables.delete(&encoded, place)?;
+        for encoded in found {
             let key = decoder.decode(&encoded).map_err(|error| redb::Error::Corrupted(error.to_string()))?;
-            self.record(key, None);
+            self.record(before, key, &encoded, None, view);
         }
         let deleted = self.changes.len() - before;
         self.advance(before);
         Ok(Ok(RangeDeleted { revision: self.revision, deleted, more }))
     }
 
-    /// The row of the next value, in a transaction whose first change is number `first` of the batch.
-    fn next_row(&self, first: usize) -> RowId {
+    /// Notes a change, in a transaction whose first change is number `first` of the batch.
+    fn record(&mut self, first: usize, key: Key, encoded: &[u8], value: Option<bytes::Bytes>, view: &mut View) {
         let index = u32::try_from(self.changes.len() - first).expect("transactions are limited to far fewer");
-        (self.revision + 1, index)
-    }
-
-    fn record(&mut self, key: Key, value: Option<bytes::Bytes>) {
-        self.changes.push(Change { revision: self.revision + 1, key, value });
+        let id = (self.revision + 1, index);
+        self.frame.push(id, encoded, value.as_deref());
+        view.recent.put(encoded, id, value.clone());
+        self.changes.push(Change { revision: id.0, key, value });
     }
 
     /// Takes the next revision if there are changes after the first `before`.
@@ -316,34 +510,21 @@ impl Batch {
     }
 }
 
-// === impl Tables ===
-
-impl Tables<'_> {
-    fn put(&mut self, key: &[u8], value: &[u8], row: RowId, replaced: Option<RowId>) -> Result<(), redb::Error> {
-        let mut place = self.rows.insert_reserve(row, row_len(key, value))?;
-        write_row(place.as_mut(), key, value);
-        drop(place);
-        self.index.insert(key, row)?;
-        if let Some(replaced) = replaced {
-            self.rows.remove(replaced)?;
-        }
-        Ok(())
-    }
-
-    fn delete(&mut self, key: &[u8], place: RowId) -> Result<(), redb::Error> {
-        self.index.remove(key)?;
-        self.rows.remove(place)?;
-        Ok(())
-    }
-}
-
 // === impl Task ===
 
 impl Task {
     fn size(&self) -> usize {
         match self {
             Self::Commit { txn, .. } => txn.ops.iter().map(|op| op.action.size()).sum(),
-            Self::DeleteRange { .. } | Self::Close { .. } => 0,
+            Self::DeleteRange { .. } | Self::Settle { .. } | Self::Close { .. } => 0,
+        }
+    }
+
+    fn after(&self) -> After {
+        match self {
+            Self::Commit { .. } | Self::DeleteRange { .. } => After::More,
+            Self::Settle { .. } => After::Settle,
+            Self::Close { .. } => After::Close,
         }
     }
 
@@ -353,7 +534,7 @@ impl Task {
         match self {
             Self::Commit { reply, .. } => drop(reply.send(Err(error))),
             Self::DeleteRange { reply, .. } => drop(reply.send(Err(error))),
-            Self::Close { reply } => drop(reply.send(Err(error))),
+            Self::Settle { reply } | Self::Close { reply } => drop(reply.send(Err(error))),
         }
     }
 }
@@ -366,7 +547,6 @@ impl Answer {
         match self {
             Self::Commit(reply, outcome) => drop(reply.send(outcome)),
             Self::DeleteRange(reply, outcome) => drop(reply.send(outcome)),
-            Self::Close(reply) => drop(reply.send(Ok(()))),
         }
     }
 
@@ -375,7 +555,6 @@ impl Answer {
         match self {
             Self::Commit(reply, _) => drop(reply.send(Err(error))),
             Self::DeleteRange(reply, _) => drop(reply.send(Err(error))),
-            Self::Close(reply) => drop(reply.send(Err(error))),
         }
     }
 }

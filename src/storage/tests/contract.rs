@@ -15,9 +15,12 @@ mod embedded {
     use crate::storage::conformance::{self, Subject};
     use crate::storage::{Embedded, Options};
 
-    /// Durable as far as the engine is concerned, on a disk that needs no time.
+    /// Durable as far as the engine is concerned, on a disk that needs no time; with so small a log that what is read is
+    /// now in the log, now in the tables.
     async fn open() -> Subject {
-        let backend = Embedded::open_on(redb::backends::InMemoryBackend::new(), Options::default()).unwrap();
+        let disk = || Box::new(redb::backends::InMemoryBackend::new());
+        let options = Options { log_bytes: 2000, ..Options::default() };
+        let backend = Embedded::open_on(*disk(), [disk(), disk()], options).unwrap();
         Subject { backend, keep: Box::new(()) }
     }
 
@@ -30,7 +33,9 @@ mod embedded_relaxed {
 
     async fn open() -> Subject {
         let directory = tempfile::tempdir().unwrap();
-        let backend = Embedded::open(directory.path(), Options { durability: Durability::Relaxed }).unwrap();
+        let backend =
+            Embedded::open(directory.path(), Options { durability: Durability::Relaxed, ..Options::default() })
+                .unwrap();
         Subject { backend, keep: Box::new(directory) }
     }
 

@@ -80,14 +80,18 @@ impl Backend for Faulty {
     }
 }
 
-/// A disk in memory whose writes and flushes fail from step n on.
+/// A disk in memory whose writes and flushes fail from step n on, counted over all disks of a machine.
 #[derive(Debug)]
 struct FailingDisk {
     inner: InMemoryBackend,
-    steps_left: AtomicU64,
+    steps_left: Arc<AtomicU64>,
 }
 
 impl FailingDisk {
+    fn new(steps_left: &Arc<AtomicU64>) -> Self {
+        Self { inner: InMemoryBackend::new(), steps_left: steps_left.clone() }
+    }
+
     fn step(&self) -> std::io::Result<()> {
         let left = self.steps_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
         left.map(drop).map_err(|_| std::io::Error::other("the disk is broken"))
@@ -155,10 +159,14 @@ async fn a_cache_stays_true_to_an_engine_whose_answers_get_lost() {
 async fn after_a_disk_error_nothing_is_acknowledged() {
     let mut failed_while_running = 0;
     for steps in (0..400).step_by(9) {
-        let disk = FailingDisk { inner: InMemoryBackend::new(), steps_left: AtomicU64::new(steps) };
-        // The disk may fail before the store is even open.
-        let Ok(engine) = Embedded::open_on(disk, Options::default()) else { continue };
-        let store = Store::open(engine.clone()).await.unwrap();
+        let left = Arc::new(AtomicU64::new(steps));
+        let disk = || FailingDisk::new(&left);
+        // Now and then so small a log that the tables are written all the time.
+        let options = Options { log_bytes: if steps % 2 == 0 { 1000 } else { 16 << 20 }, ..Options::default() };
+        // The disk may fail before the store is even open, and before it is read.
+        let opened = Embedded::open_on(disk(), [Box::new(disk()), Box::new(disk())], options);
+        let Ok(engine) = opened else { continue };
+        let Ok(store) = Store::open(engine.clone()).await else { continue };
         let recorder = Arc::new(Recorder::default());
         let sink: Weak<Recorder> = Arc::downgrade(&recorder);
         engine.subscribe(store.revision(), sink).await.unwrap();

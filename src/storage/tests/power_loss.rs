@@ -19,10 +19,25 @@ const WRITERS: u64 = 4;
 /// How many keys each transaction writes: all or none of them must be found.
 const KEYS: u64 = 3;
 
-/// A disk that can lose power, and its platters, which outlive it.
+/// A machine that can lose power, with a disk for the tables and one for each file of the log.
 #[derive(Debug, Clone)]
+struct Machine {
+    state: Arc<Mutex<MachineState>>,
+}
+
+#[derive(Debug)]
+struct MachineState {
+    disks: [DiskState; 3],
+    steps_left: u64,
+    random: Random,
+    dead: bool,
+}
+
+/// One of a machine's disks.
+#[derive(Debug)]
 struct Disk {
-    state: Arc<Mutex<DiskState>>,
+    machine: Machine,
+    number: usize,
 }
 
 #[derive(Debug)]
@@ -33,10 +48,10 @@ struct DiskState {
     cached: Vec<u8>,
     /// Writes since the last flush.
     unflushed: Vec<(usize, Vec<u8>)>,
-    steps_left: u64,
-    random: Random,
-    dead: bool,
 }
+
+/// What survives on all disks.
+type Platters = [Vec<u8>; 3];
 
 impl std::fmt::Debug for Random {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -44,16 +59,21 @@ impl std::fmt::Debug for Random {
     }
 }
 
-impl Disk {
-    fn new(platters: Vec<u8>, steps_left: u64, seed: u64) -> Self {
-        let cached = platters.clone();
-        let random = Random::new(seed);
-        let state = DiskState { platters, cached, unflushed: Vec::new(), steps_left, random, dead: false };
-        Self { state: Arc::new(Mutex::new(state)) }
+impl Machine {
+    fn new(platters: Platters, steps_left: u64, seed: u64) -> Self {
+        let disk = |platters: Vec<u8>| DiskState { cached: platters.clone(), platters, unflushed: Vec::new() };
+        let (disks, random) = (platters.map(disk), Random::new(seed));
+        Self { state: Arc::new(Mutex::new(MachineState { disks, steps_left, random, dead: false })) }
+    }
+
+    fn open(&self, log_bytes: usize) -> Result<Arc<Embedded>, crate::storage::OpenError> {
+        let disk = |number| Disk { machine: self.clone(), number };
+        let options = Options { log_bytes, ..Options::default() };
+        Embedded::open_on(disk(0), [Box::new(disk(1)), Box::new(disk(2))], options)
     }
 
     /// Does something, unless the power is gone or goes now.
-    fn step<T>(&self, work: impl FnOnce(&mut DiskState) -> T) -> std::io::Result<T> {
+    fn step<T>(&self, number: usize, work: impl FnOnce(&mut DiskState) -> T) -> std::io::Result<T> {
         let mut state = self.state.lock();
         if !state.dead && state.steps_left == 0 {
             state.lose_power();
@@ -62,29 +82,37 @@ impl Disk {
             return Err(std::io::Error::other("no power"));
         }
         state.steps_left -= 1;
-        Ok(work(&mut state))
+        Ok(work(&mut state.disks[number]))
     }
 
     /// What is on the platters after the power was lost, now if it was not before.
-    fn platters(&self) -> Vec<u8> {
+    fn platters(&self) -> Platters {
         let mut state = self.state.lock();
         if !state.dead {
             state.lose_power();
         }
-        state.platters.clone()
+        state.disks.each_ref().map(|disk| disk.platters.clone())
+    }
+}
+
+impl MachineState {
+    fn lose_power(&mut self) {
+        self.dead = true;
+        for disk in &mut self.disks {
+            disk.lose_power(&mut self.random);
+        }
     }
 }
 
 impl DiskState {
-    fn lose_power(&mut self) {
-        self.dead = true;
-        if self.random.below(2) == 0 {
+    fn lose_power(&mut self, random: &mut Random) {
+        if random.below(2) == 0 {
             self.platters.resize(self.cached.len(), 0);
         }
         for (offset, data) in std::mem::take(&mut self.unflushed) {
             for (number, sector) in data.chunks(SECTOR).enumerate() {
                 let at = offset + number * SECTOR;
-                if at + sector.len() <= self.platters.len() && self.random.below(2) == 0 {
+                if at + sector.len() <= self.platters.len() && random.below(2) == 0 {
                     self.platters[at..at + sector.len()].copy_from_slice(sector);
                 }
             }
@@ -94,24 +122,24 @@ impl DiskState {
 
 impl StorageBackend for Disk {
     fn len(&self) -> std::io::Result<u64> {
-        self.step(|state| state.cached.len() as u64)
+        self.machine.step(self.number, |state| state.cached.len() as u64)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
         let offset = offset as usize;
-        self.step(|state| out.copy_from_slice(&state.cached[offset..offset + out.len()]))
+        self.machine.step(self.number, |state| out.copy_from_slice(&state.cached[offset..offset + out.len()]))
     }
 
     fn set_len(&self, len: u64) -> std::io::Result<()> {
         let len = len as usize;
-        self.step(|state| {
+        self.machine.step(self.number, |state| {
             state.cached.resize(len, 0);
             state.unflushed.retain(|(offset, data)| offset + data.len() <= len);
         })
     }
 
     fn sync_data(&self) -> std::io::Result<()> {
-        self.step(|state| {
+        self.machine.step(self.number, |state| {
             state.platters.resize(state.cached.len(), 0);
             for (offset, data) in std::mem::take(&mut state.unflushed) {
                 state.platters[offset..offset + data.len()].copy_from_slice(&data);
@@ -120,7 +148,7 @@ impl StorageBackend for Disk {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> std::io::Result<()> {
-        self.step(|state| {
+        self.machine.step(self.number, |state| {
             let offset = offset as usize;
             state.cached[offset..offset + data.len()].copy_from_slice(data);
             state.unflushed.push((offset, data.to_vec()));
@@ -189,18 +217,20 @@ async fn check(engine: &Embedded, acknowledged: &Acknowledged) -> Acknowledged {
 async fn power_losses_lose_nothing_acknowledged_and_halve_nothing() {
     let mut random = Random::new(11);
     let next = Arc::new(AtomicU64::new(1));
-    let mut platters = Vec::new();
+    let mut platters = Platters::default();
     let mut acknowledged = Acknowledged::new();
     let (mut reopened, mut commits) = (0, 0);
     for loss in 0..LOSSES {
-        let disk = Disk::new(platters, random.below(600), loss);
+        let machine = Machine::new(platters, random.below(600), loss);
+        // In turns: tables that are written all the time, now and then, and only after a restart.
+        let log_bytes = [1, 100_000, 16 << 20][loss as usize % 3];
         // The power may fail while the store is being opened, after which the next one must still open.
-        if let Ok(engine) = Embedded::open_on(disk.clone(), Options::default()) {
+        if let Ok(engine) = machine.open(log_bytes) {
             write_until_dark(&engine, &mut acknowledged, &next).await;
         }
-        platters = disk.platters();
-        let calm = Disk::new(platters.clone(), u64::MAX, loss);
-        let engine = Embedded::open_on(calm, Options::default()).unwrap();
+        platters = machine.platters();
+        let calm = Machine::new(platters.clone(), u64::MAX, loss);
+        let engine = calm.open(log_bytes).unwrap();
         let before = acknowledged.values().map(|(_, revision)| *revision).max().unwrap_or(1);
         acknowledged = check(&engine, &acknowledged).await;
         assert!(engine.revision().await.unwrap() >= before, "revisions never go back");
