@@ -132,7 +132,8 @@ impl Run {
             (Err(CommitError::Conflict { index, current, .. }), Some(expect)) => assert_eq!((index, current), expect),
             (outcome, expect) => panic!("{outcome:?} instead of {expect:?}"),
         }
-        assert_eq!(Some(self.store.revision()), self.states.keys().next_back().copied());
+        // An engine with notes of its own may be a little further.
+        assert!(Some(self.store.revision()) >= self.states.keys().next_back().copied());
     }
 
     async fn delete_cluster(&mut self) {
@@ -149,7 +150,8 @@ impl Run {
             state.retain(|_, (key, _, _)| key.cluster != cluster || key.resource != *resource);
             self.states.insert(before + 1 + number as u64, state.clone());
         }
-        assert_eq!(Some(self.store.revision()), self.states.keys().next_back().copied());
+        // An engine with notes of its own may be a little further.
+        assert!(Some(self.store.revision()) >= self.states.keys().next_back().copied());
     }
 
     fn check_list(&mut self) {

@@ -20,6 +20,8 @@ use crate::storage::{Change, ChangeBatch, ChangeSink, StopCause, SubscribeError,
 
 /// How long what is waited for may come by itself before etcd is asked.
 const GRACE: Duration = Duration::from_millis(10);
+/// The same where asking means to write.
+const GRACE_OF_FENCES: Duration = Duration::from_millis(100);
 /// When etcd is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(250);
 const REOPEN_AFTER: Duration = Duration::from_millis(100);
@@ -161,7 +163,8 @@ impl Subscription {
             () = stop.cancelled() => return End::Stopped,
         };
         let mut look = tokio::time::interval(LOOK_EVERY);
-        let mut patience = GRACE;
+        let grace = if open.ordered_progress { GRACE } else { GRACE_OF_FENCES };
+        let mut patience = grace;
         loop {
             let progress = self.progress.clone();
             let asking = async {
@@ -175,7 +178,7 @@ impl Subscription {
                     let before = self.progress.delivered();
                     let end = self.take(&mut open, message);
                     if self.progress.delivered() > before {
-                        patience = GRACE;
+                        patience = grace;
                     }
                     end
                 }
