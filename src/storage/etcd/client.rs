@@ -25,7 +25,7 @@ use crate::storage::OpenError;
 /// How long a call may take, with all that is tried again. Longer than the election of a leader.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long one member may take to answer a read before another is asked.
-const READ_PATIENCE: Duration = Duration::from_millis(1500);
+const READ_PATIENCE: Duration = Duration::from_millis(2000);
 const CONNECT_PATIENCE: Duration = Duration::from_millis(1500);
 /// Between two rounds of all members.
 const PAUSE: Duration = Duration::from_millis(50);
