@@ -22,6 +22,7 @@ pub(super) struct Files<'a> {
 struct Waiting {
     path: PathBuf,
     temporary: PathBuf,
+    text: String,
     file: File,
 }
 
@@ -42,7 +43,11 @@ impl<'a> Files<'a> {
         if self.root.is_none() {
             return Ok(None);
         }
-        match fs::read_to_string(self.path(name)) {
+        let path = self.path(name);
+        if let Some(waiting) = self.waiting.borrow().iter().find(|waiting| waiting.path == path) {
+            return Ok(Some(waiting.text.clone()));
+        }
+        match fs::read_to_string(path) {
             Ok(text) => Ok(Some(text)),
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(cause) => Err(Error::File { action: "read", path: self.path(name), cause }),
@@ -55,6 +60,8 @@ impl<'a> Files<'a> {
             return Ok(());
         }
         let path = self.path(name);
+        // What waits for the same place is superseded, and its temporary file with it.
+        self.waiting.borrow_mut().retain(|waiting| waiting.path != path);
         let waiting = Waiting::write(&path, text).map_err(|cause| Error::File { action: "write", path, cause })?;
         self.waiting.borrow_mut().push(waiting);
         Ok(())
@@ -107,7 +114,7 @@ impl Waiting {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(&temporary)?;
         file.write_all(text.as_bytes())?;
-        Ok(Self { path: path.to_owned(), temporary, file })
+        Ok(Self { path: path.to_owned(), temporary, text: text.to_owned(), file })
     }
 }
 
