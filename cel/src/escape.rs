@@ -30,7 +30,7 @@ const RESERVED: [&str; 21] = [
 ];
 
 /// Whether a word cannot be an identifier.
-pub(crate) fn is_reserved(word: &str) -> bool {
+pub fn is_reserved(word: &str) -> bool {
     RESERVED.contains(&word)
 }
 

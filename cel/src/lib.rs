@@ -27,7 +27,7 @@ pub use bindings::{Bindings, Budget, Variables};
 pub use cost::CostRange;
 pub use decl::DeclType;
 pub use env::{Env, EnvBuilder};
-pub use escape::{escape, unescape};
+pub use escape::{escape, is_reserved, unescape};
 pub use fault::EvalError;
 pub use program::{CompileError, Program};
 pub use source::{Issue, Issues};

@@ -19,10 +19,15 @@ pub fn plain(value: &Value) -> String {
 pub fn object(value: &Value) -> String {
     let Value::Object(map) = value else { return value.to_string() };
     let fields = map.iter().map(|(field, value)| {
-        let value = if field == "metadata" { in_order(value, METADATA) } else { value.to_string() };
+        let value = if field == "metadata" { metadata(value) } else { value.to_string() };
         format!("{}:{value}", Value::from(field.as_str()))
     });
     format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
+}
+
+/// The metadata of an object as JSON, in the order in which Go writes it.
+pub fn metadata(value: &Value) -> String {
+    in_order(value, METADATA)
 }
 
 /// The fields of `ObjectMeta`, as the Go struct has them.

@@ -1,9 +1,11 @@
 //! The faults in access reviews, with Kubernetes' texts.
 
-use atoll_api::field::{go_quote, go_value};
+use atoll_api::field::go_quote;
 use atoll_api::validation::{label_value, qualified_name};
 use atoll_api::{FieldError, FieldErrors, FieldPath, Object, Value};
 use serde_json::json;
+
+use crate::patch::shown;
 
 pub(super) fn self_subject_access_review(review: &Object) -> FieldErrors {
     let mut errors = target(review);
@@ -99,45 +101,8 @@ fn metadata(review: &Object, allowed: &[&str]) -> FieldErrors {
     if metadata.iter().all(|(field, value)| allowed.contains(&field.as_str()) || is_empty(value)) {
         return FieldErrors::new();
     }
-    let shown = in_go_order(review.get("metadata").unwrap_or(&Value::Null), METADATA_FIELDS);
+    let shown = shown::metadata(review.get("metadata").unwrap_or(&Value::Null));
     vec![FieldError::invalid_shown(&FieldPath::new("metadata"), shown, "must be empty")]
-}
-
-const METADATA_FIELDS: &[&str] = &[
-    "name",
-    "generateName",
-    "namespace",
-    "selfLink",
-    "uid",
-    "resourceVersion",
-    "generation",
-    "creationTimestamp",
-    "deletionTimestamp",
-    "deletionGracePeriodSeconds",
-    "labels",
-    "annotations",
-    "ownerReferences",
-    "finalizers",
-    "managedFields",
-];
-
-const MANAGED_FIELDS: &[&str] =
-    &["manager", "operation", "apiVersion", "time", "fieldsType", "fieldsV1", "subresource"];
-
-/// A map as Go writes the struct it was read into: in the order of the struct's fields.
-fn in_go_order(value: &Value, fields: &[&str]) -> String {
-    let Value::Object(map) = value else { return go_value(value) };
-    let known = fields.iter().filter_map(|field| Some((*field, map.get(*field)?)));
-    let parts: Vec<String> = known
-        .map(|(field, value)| match value {
-            Value::Array(entries) if field == "managedFields" => {
-                let entries: Vec<String> = entries.iter().map(|entry| in_go_order(entry, MANAGED_FIELDS)).collect();
-                format!("{}:[{}]", go_quote(field), entries.join(","))
-            }
-            other => format!("{}:{other}", go_quote(field)),
-        })
-        .collect();
-    format!("{{{}}}", parts.join(","))
 }
 
 fn selectors(review: &Object) -> FieldErrors {

@@ -21,31 +21,6 @@ const ACTIONS: &[&str] = &["Audit", "Deny", "Warn"];
 /// How many annotations a policy may write, and how long their expressions may be, in bytes.
 const MAX_ANNOTATIONS: usize = 20;
 const MAX_ANNOTATION: usize = 5 * 1024;
-/// Words that cannot be names in expressions.
-const RESERVED: &[&str] = &[
-    "true",
-    "false",
-    "null",
-    "in",
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "for",
-    "function",
-    "if",
-    "import",
-    "let",
-    "loop",
-    "package",
-    "namespace",
-    "return",
-    "var",
-    "void",
-    "while",
-];
-
 fn is_blank(value: &Value) -> bool {
     text(value).trim().is_empty()
 }
@@ -121,7 +96,7 @@ fn check_variable(errors: &mut FieldErrors, variable: &Value, words: &mut Words,
     let name = text(&variable["name"]);
     let well_formed = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
         && !name.starts_with(|c: char| c.is_ascii_digit())
-        && !RESERVED.contains(&name);
+        && !atoll_cel::is_reserved(name);
     if name.trim().is_empty() {
         required(errors, &path.child("name"), "name is not specified");
     } else if !well_formed {
