@@ -82,11 +82,15 @@ impl Etcd {
         self.wait_for(number);
     }
 
-    /// Lets a member hang, or go on: `STOP` or `CONT`.
+    /// Lets a member hang, or go on: `STOP` or `CONT`. Once told to stop it has stopped when this returns.
     pub(crate) fn signal(&self, number: usize, signal: &str) {
         let process = self.members[number].process.as_ref().expect("it runs");
         let sent = Command::new("kill").arg(format!("-{signal}")).arg(process.id().to_string()).status();
         assert!(sent.expect("kill can be run").success());
+        // A busy machine lets its threads finish what they are at, which may be a write.
+        while signal == "STOP" && !all_threads_stopped(process.id()) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     fn spawn(&mut self, number: usize) {
@@ -163,4 +167,14 @@ fn is_healthy(address: SocketAddr) -> bool {
     let mut answer = String::new();
     let read = asked.and_then(|()| stream.read_to_string(&mut answer));
     read.is_ok() && answer.contains(r#""health":"true""#)
+}
+
+/// Whether the kernel lets none of a process's threads run, as Linux tells it; elsewhere there is nobody to ask.
+fn all_threads_stopped(process: u32) -> bool {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{process}/task")) else { return true };
+    threads.flatten().all(|thread| {
+        let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        // The state follows the name, which stands in parentheses and may hold anything.
+        stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('T'))
+    })
 }
