@@ -137,6 +137,8 @@ pub struct Status {
     pub code: u16,
     /// The reason.
     pub reason: Reason,
+    /// A reason of somebody else's, told in the place of `reason`, such as an admission webhook's; empty for all other answers.
+    pub foreign_reason: String,
     /// What a person reads.
     pub message: String,
     /// What the request was about, if the answer says so.
@@ -152,7 +154,9 @@ impl Status {
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
             "message": self.message, "code": self.code,
         });
-        if self.reason != Reason::Unknown {
+        if !self.foreign_reason.is_empty() {
+            value["reason"] = self.foreign_reason.as_str().into();
+        } else if self.reason != Reason::Unknown {
             value["reason"] = self.reason.as_str().into();
         }
         if !self.continue_token.is_empty() {
@@ -184,8 +188,14 @@ impl ApiError {
 
     /// An error with a reason's own code and details.
     pub fn with_details(reason: Reason, message: impl Into<String>, details: Option<Details>) -> Self {
-        let status =
-            Status { code: reason.code(), reason, message: message.into(), details, continue_token: String::new() };
+        let status = Status {
+            code: reason.code(),
+            reason,
+            foreign_reason: String::new(),
+            message: message.into(),
+            details,
+            continue_token: String::new(),
+        };
         Self { status: Box::new(status), source: None }
     }
 

@@ -71,6 +71,8 @@ pub enum Options {
     Write(WriteOptions),
     /// Of a deletion.
     Delete(DeleteOptions),
+    /// A connection has none.
+    None,
 }
 
 impl Operation {
@@ -91,6 +93,7 @@ impl Options {
         match self {
             Self::Write(options) => options.dry_run,
             Self::Delete(options) => options.dry_run,
+            Self::None => false,
         }
     }
 }

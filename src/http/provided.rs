@@ -70,6 +70,7 @@ pub(super) async fn answer(
     api: &Arc<Api>,
     asked: &Asked,
     target: &Target,
+    query: Query,
     body: Body,
 ) -> ApiResult<Response<Body>> {
     let connection = Connection {
@@ -77,7 +78,7 @@ pub(super) async fn answer(
         object: api.registry.get_object(&asked.cx, target, &asked.object_name(target))?,
         verb: &asked.info.verb,
         rest: &asked.info.rest,
-        query: Query::parse(&asked.query),
+        query,
         headers: &asked.headers,
         body,
         upgrade: asked.upgrade.lock().take(),

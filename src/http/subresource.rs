@@ -66,11 +66,16 @@ async fn by_handler(
     if !verbs.iter().any(|verb| verb.as_str() == asked.info.verb) {
         return Err(method_not_allowed());
     }
+    let mut query = Query::parse(&asked.query);
+    // A plain read, such as that of a log, is not admitted.
+    if kind.kind.ends_with("Options") {
+        query = api.registry.admit_connection(&connection(api, asked, target, &query), &kind.kind).await?;
+    }
     if let Some(provided) = provided::of(api, asked, target) {
-        return provided::answer(provided, api, asked, target, body).await;
+        return provided::answer(provided, api, asked, target, query, body).await;
     }
     if let Some(connector) = api.surfaces.connector(&target.descriptor().resource, sub.name()) {
-        return connect(api, asked, target, &*connector);
+        return connect(api, asked, target, &*connector, &query);
     }
     let Some(computed) = api.surfaces.computed(&target.descriptor().resource, sub.name()) else {
         api.registry.find(&asked.cx, target, &asked.object_name(target))?;
@@ -80,7 +85,6 @@ async fn by_handler(
             format!("nothing in this server provides {resource}/{sub}"),
         ));
     };
-    let query = Query::parse(&asked.query);
     let options = match asked.info.verb.as_str() {
         "create" => WriteOptions::create_from_query(&query)?,
         _ => WriteOptions::update_from_query(&query)?,
@@ -100,16 +104,14 @@ async fn by_handler(
 }
 
 /// Answers a request to be connected as far as stored objects tell; further there is no way from here.
-fn connect(api: &Arc<Api>, asked: &Asked, target: &Target, connector: &dyn Connector) -> ApiResult<Response<Body>> {
-    let connection = Connection {
-        cx: &asked.cx,
-        registry: &api.registry,
-        target,
-        subresource: &asked.info.subresource,
-        name: asked.object_name(target),
-        query: &Query::parse(&asked.query),
-    };
-    match connector.find(&connection)? {
+fn connect(
+    api: &Arc<Api>,
+    asked: &Asked,
+    target: &Target,
+    connector: &dyn Connector,
+    query: &Query,
+) -> ApiResult<Response<Body>> {
+    match connector.find(&connection(api, asked, target, query))? {
         Way::Nowhere => Ok(answer::empty(StatusCode::NO_CONTENT)),
         Way::Node(node) => {
             let sub = format!("{}/{}", target.descriptor().resource.resource, asked.info.subresource);
@@ -118,6 +120,17 @@ fn connect(api: &Arc<Api>, asked: &Asked, target: &Target, connector: &dyn Conne
             );
             Err(ApiError::new(atoll_api::Reason::ServiceUnavailable, why))
         }
+    }
+}
+
+fn connection<'a>(api: &'a Arc<Api>, asked: &'a Asked, target: &'a Target, query: &'a Query) -> Connection<'a> {
+    Connection {
+        cx: &asked.cx,
+        registry: &api.registry,
+        target,
+        subresource: &asked.info.subresource,
+        name: asked.object_name(target),
+        query,
     }
 }
 

@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 
 use super::forms::forms;
 use super::resource::Part;
-use super::tracking::Tracked;
+use super::tracking::{Tracked, Unconverted};
 use super::{Body, ObjectName, Registry, Target, decode, meta};
 use crate::admission::{self, Attributes, Ending, Operation};
 use crate::request::RequestContext;
@@ -50,11 +50,12 @@ impl Call<'_> {
     /// What was sent, as an object of the target's kind (of a subresource: the subresource's) on the way to being
     /// created: typed, defaulted, with the owner of its fields, and admitted. Checking it is the handler's.
     pub async fn sent(&self, target: &Target) -> ApiResult<Object> {
-        let mut object = decode::decode(self.cx, target, self.body.clone(), self.options.field_validation)?;
+        let mut object = decode::decode(self.cx, target, self.body.clone(), self.options.validation())?;
         meta::settle_namespace(self.target, &mut object, &self.object_name())?;
         decode::default(target, &mut object)?;
         let (cx, subresource, options) = (self.cx, self.subresource, self.options);
-        Tracked { cx, target, part: Part::Main, subresource, options }.created(&mut object);
+        let unconverted = &Unconverted::default();
+        Tracked { cx, target, part: Part::Main, subresource, options, unconverted }.created(&mut object);
         let attributes = Attributes {
             operation: Operation::Create,
             kind: target.kind(),

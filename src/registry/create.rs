@@ -6,7 +6,7 @@ use atoll_api::{ApiError, ApiResult, GroupKind, Object, Reason, ResourceVersion}
 use super::claim::outrun;
 use super::decode::Body;
 use super::resource::Part;
-use super::tracking::Tracked;
+use super::tracking::{Tracked, Unconverted};
 use super::{ObjectName, Registry, Target, Written, decode, encode, meta};
 use crate::admission::{self, Ending, Operation};
 use crate::authz;
@@ -36,7 +36,7 @@ impl Registry {
         body: Body,
         options: &WriteOptions,
     ) -> ApiResult<Written> {
-        let mut object = decode::decode(cx, target, body, options.field_validation)?;
+        let mut object = decode::decode(cx, target, body, options.validation())?;
         meta::settle_namespace(target, &mut object, name)?;
         decode::default(target, &mut object)?;
         self.track_creation(cx, target, &mut object, options);
@@ -52,7 +52,8 @@ impl Registry {
         options: &WriteOptions,
     ) {
         meta::forget_deletion(object);
-        Tracked { cx, target, part: Part::Main, subresource: "", options }.created(object);
+        let unconverted = &Unconverted::default();
+        Tracked { cx, target, part: Part::Main, subresource: "", options, unconverted }.created(object);
     }
 
     /// Creates an object that is decoded, pruned, defaulted and tracked, in the request's version.
@@ -72,6 +73,9 @@ impl Registry {
         working.resource.convert(&mut object, &working.version().version)?;
         let attributes = target.attributes(Operation::Create, "", &object, admission::Options::Write(options.clone()));
         self.admission.mutate(cx, &attributes, &mut object, None).await?;
+        // Rights were asked for in the request's namespace, and plugins cannot lead out of it.
+        let asked = ObjectName { namespace: &attributes.namespace, name: &attributes.name };
+        meta::settle_namespace(&working, &mut object, &asked)?;
         decode::default(&working, &mut object)?;
         meta::drop_repeated_owners(cx, &mut object);
         self.ready(cx, &working, &mut object);

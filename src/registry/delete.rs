@@ -44,6 +44,15 @@ enum Plan {
     Nothing,
 }
 
+/// How the object to delete is named in the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Named {
+    /// By its own name.
+    Itself,
+    /// As one of a collection; admission is told no name then.
+    InCollection,
+}
+
 impl Registry {
     /// Deletes an object, or begins to.
     pub async fn delete(
@@ -51,6 +60,17 @@ impl Registry {
         cx: &RequestContext,
         target: &Target,
         name: &ObjectName<'_>,
+        options: &DeleteOptions,
+    ) -> ApiResult<Deleted> {
+        self.delete_named(cx, target, name, Named::Itself, options).await
+    }
+
+    pub(super) async fn delete_named(
+        &self,
+        cx: &RequestContext,
+        target: &Target,
+        name: &ObjectName<'_>,
+        named: Named,
         options: &DeleteOptions,
     ) -> ApiResult<Deleted> {
         let key = self.key(&cx.cluster, target, name);
@@ -64,8 +84,11 @@ impl Registry {
             check_preconditions(target, name.name, &entry, options)?;
             self.ready_to_read(target, std::slice::from_ref(&entry)).await?;
             let old = target.at_storage().read(&entry)?;
-            let attributes =
+            let mut attributes =
                 target.attributes(Operation::Delete, "", &old, admission::Options::Delete(options.clone()));
+            if named == Named::InCollection {
+                attributes.name.clear();
+            }
             self.admission.validate(cx, &attributes, None, Some(&old)).await?;
             let gone = self.admission.is_followed(cx, &attributes).then(|| old.clone());
             if let Some(deleted) = self.carry_out(cx, target, &key, &entry, old, options).await? {

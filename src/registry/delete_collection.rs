@@ -3,6 +3,7 @@
 use atoll_api::options::DeleteOptions;
 use atoll_api::{ApiResult, Reason};
 
+use super::delete::Named;
 use super::list::{ListAnswer, ListRequest};
 use super::{ObjectName, Registry, Target};
 use crate::request::RequestContext;
@@ -21,7 +22,7 @@ impl Registry {
         answer.entries.retain(|entry| *entry.cluster() == cx.cluster);
         for entry in &answer.entries {
             let name = ObjectName { namespace: entry.namespace(), name: entry.name() };
-            match self.delete(cx, target, &name, options).await {
+            match self.delete_named(cx, target, &name, Named::InCollection, options).await {
                 Ok(_) => {}
                 // Somebody else deleted it in between, which is what was asked for.
                 Err(error) if error.reason() == Reason::NotFound => {}

@@ -9,8 +9,8 @@ use atoll_api::{ApiError, ApiResult, FieldErrors, Object, Reason, ResourceVersio
 use super::create::{Began, kind_of};
 use super::encode::TypeMeta;
 use super::resource::Part;
-use super::tracking::Tracked;
-use super::{ObjectName, Registry, Target, Written, decode, encode, get, meta};
+use super::tracking::{Tracked, Unconverted};
+use super::{ObjectName, Registry, Target, Written, decode, encode, get, meta, scale};
 use crate::admission::{self, Attributes, Ending, Operation};
 use crate::request::RequestContext;
 use crate::storage::{Action, Entry, Expect, Key, Op};
@@ -188,15 +188,23 @@ impl Registry {
     ) -> ApiResult<Revised> {
         let resource = &*target.resource;
         if change.tracking == Tracking::Compare {
-            let tracked = Tracked { cx, target, part: change.part, subresource: change.subresource, options };
-            tracked.updated(live, &mut new);
+            let unconverted = &Unconverted::default();
+            let tracked =
+                Tracked { cx, target, part: change.part, subresource: change.subresource, options, unconverted };
+            tracked.updated(live, &mut new).await;
         }
         let working = target.at_work();
         let old = if working.version == target.version { live.clone() } else { working.read(entry)? };
         resource.convert(&mut new, &working.version().version)?;
-        let attributes =
+        let mut attributes =
             target.attributes(Operation::Update, change.subresource, &new, admission::Options::Write(options.clone()));
-        self.admission.mutate(cx, &attributes, &mut new, Some(&old)).await?;
+        let is_scale = change.subresource == scale::SUBRESOURCE;
+        if is_scale {
+            scale::show_as_scale(&mut attributes);
+            self.mutate_scale(cx, &working, &attributes, &mut new, &old).await?;
+        } else {
+            self.admission.mutate(cx, &attributes, &mut new, Some(&old)).await?;
+        }
         decode::default(&working, &mut new)?;
         meta::drop_repeated_owners(cx, &mut new);
         ready(cx, &working, change.part, &mut new, &old);
@@ -204,7 +212,11 @@ impl Registry {
             self.settle_claims(cx, &working, &mut new, Some(&old))?;
         }
         check_changed(cx, target, change.part, &new, &old)?;
-        self.admission.validate(cx, &attributes, Some(&new), Some(&old)).await?;
+        if is_scale {
+            self.validate_scale(cx, &working, &attributes, &new, &old).await?;
+        } else {
+            self.admission.validate(cx, &attributes, Some(&new), Some(&old)).await?;
+        }
         Ok(Revised { new, old, attributes })
     }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::decode::Body;
 use super::modify::{Change, Precondition, Tracking};
 use super::resource::{Origin, Part};
-use super::tracking::Tracked;
+use super::tracking::{ROUNDS, Tracked, Unconverted, owners_unconverted};
 use super::{ObjectName, Registry, Target, Written, decode, meta};
 use crate::codec::StrictFault;
 use crate::patch;
@@ -64,15 +64,21 @@ impl Registry {
         };
         if apply {
             let applied = self.decode_applied(cx, target, name, &patch, options)?;
-            return self
-                .modify(cx, target, name, change, options, |live| {
-                    apply_patch(cx, target, part, (name, &applied), live, patch.force, options)
-                })
-                .await;
+            let unconverted = Unconverted::default();
+            for _ in 0..ROUNDS {
+                let tracked =
+                    Tracked { cx, target, part, subresource: change.subresource, options, unconverted: &unconverted };
+                let apply = |live: Option<&Object>| apply_patch(&tracked, (name, &applied), live, patch.force);
+                let written = self.modify(cx, target, name, change.clone(), options, apply).await;
+                if !unconverted.fetch(target).await? {
+                    return written;
+                }
+            }
+            return Err(owners_unconverted());
         }
         self.modify(cx, target, name, change, options, |live| {
             let live = live.ok_or_else(|| ApiError::not_found(&target.shown(), name.name))?;
-            patched(cx, target, &patch, live, options.field_validation)
+            patched(cx, target, &patch, live, options.validation())
         })
         .await
     }
@@ -86,7 +92,7 @@ impl Registry {
         patch: &Patch,
         options: &WriteOptions,
     ) -> ApiResult<Object> {
-        let mut object = decode::typed(cx, target, patch.body.clone(), options.field_validation)?;
+        let mut object = decode::typed(cx, target, patch.body.clone(), options.validation())?;
         if object.metadata().and_then(|m| m.get("managedFields")).is_some_and(|managers| !managers.is_null()) {
             return Err(ApiError::bad_request("metadata.managedFields must be nil"));
         }
@@ -180,18 +186,15 @@ fn changed_identity(object: &Object, live: &Object) -> Precondition {
 
 /// The live object after server-side apply, defaulted.
 fn apply_patch(
-    cx: &RequestContext,
-    target: &Target,
-    part: Part,
+    tracked: &Tracked<'_>,
     (name, applied): (&ObjectName<'_>, &Object),
     live: Option<&Object>,
     force: Force,
-    options: &WriteOptions,
 ) -> ApiResult<(Object, Precondition)> {
+    let Tracked { cx, target, options, .. } = tracked;
     let precondition = Precondition::of(applied);
-    let tracked = Tracked { cx, target, part, subresource: target.subresource_of(part), options };
     let merged = tracked.applied(live, applied, force)?;
-    let mut object = decode::decode(cx, target, Body::from(merged.into_value()), options.field_validation)?;
+    let mut object = decode::decode(cx, target, Body::from(merged.into_value()), options.validation())?;
     meta::settle_namespace(target, &mut object, name)?;
     decode::default(target, &mut object)?;
     Ok((object, precondition))

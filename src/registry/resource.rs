@@ -85,12 +85,6 @@ pub trait Resource: Send + Sync + 'static {
         None
     }
 
-    /// Turns an object of one version into another as far as the record of who owns its fields needs it, without asking
-    /// anybody.
-    fn convert_for_owners(&self, object: &mut Object, to: &GroupVersion) -> ApiResult<()> {
-        self.convert(object, to)
-    }
-
     /// Whether an object written at `revision` was pruned and defaulted by today's schema, so that its stored bytes can
     /// be shown as they are. Only custom types change their schema while the server runs.
     fn is_current(&self, revision: u64) -> bool {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use atoll_api::options::WriteOptions;
 use atoll_api::selector::LabelSelector;
-use atoll_api::{ApiError, ApiResult, FieldError, FieldPath, GroupKind, Object};
+use atoll_api::{ApiError, ApiResult, FieldError, FieldPath, GroupKind, GroupVersion, GroupVersionKind, Object};
 use serde_json::{Value, json};
 
 use super::decode::Body;
@@ -12,11 +12,45 @@ use super::descriptor::{ScalePaths, Subresource};
 use super::modify::{Change, Precondition, Tracking};
 use super::patch::{patched_into_nonsense, refuse};
 use super::resource::{Origin, Part};
-use super::tracking::Tracked;
+use super::tracking::{ROUNDS, Tracked, Unconverted, owners_unconverted};
 use super::{ObjectName, Patch, PatchKind, Registry, Target};
+use crate::admission::{Attributes, Shape, Shapes};
 use crate::patch;
 use crate::patch::apply::Force;
 use crate::request::RequestContext;
+
+/// The subresource's name.
+pub(super) const SUBRESOURCE: &str = "scale";
+
+/// A Scale has one form, whatever the versions of the object behind it.
+#[derive(Debug)]
+struct OneForm(Shape);
+
+impl Shapes for OneForm {
+    fn versions(&self) -> Vec<Shape> {
+        vec![self.0.clone()]
+    }
+
+    fn show(&self, object: &Object, _: &GroupVersion) -> ApiResult<Object> {
+        Ok(object.clone())
+    }
+
+    fn take(&self, value: Value, _: &GroupVersion) -> ApiResult<Object> {
+        decode_scale(value)
+    }
+
+    fn overlay(&self, object: &Value, part: &Value, _: &GroupVersion) -> Result<Value, String> {
+        // A Scale has no lists, so that laying one over another is a merge.
+        patch::merge::apply(object.clone(), part).map_err(|error| refuse(error).status.message)
+    }
+}
+
+/// Tells admission that it is about a Scale (registry/apps/deployment/storage, `ScaleREST`).
+pub(super) fn show_as_scale(attributes: &mut Attributes) {
+    attributes.kind = GroupVersionKind { group: "autoscaling".into(), version: "v1".into(), kind: "Scale".into() };
+    let shape = Shape { resource: attributes.resource.clone(), kind: attributes.kind.clone() };
+    attributes.shapes = Arc::new(OneForm(shape));
+}
 
 impl Registry {
     /// Reads the scale of an object.
@@ -63,11 +97,17 @@ impl Registry {
         if patch.kind == PatchKind::Apply {
             let applied = decode_scale(patch.body.value.clone())?;
             let wanted = replicas_of(target, &applied, name.name)?;
-            return self
-                .write_scale(cx, target, name, Tracking::Done, options, |live| {
-                    apply_scale(cx, target, name, live, wanted, patch.force, options)
-                })
-                .await;
+            let unconverted = Unconverted::default();
+            for _ in 0..ROUNDS {
+                let unconverted = &unconverted;
+                let tracked = Tracked { cx, target, part: Part::Main, subresource: SUBRESOURCE, options, unconverted };
+                let apply = |live: Option<&Object>| apply_scale(&tracked, name, live, wanted, patch.force);
+                let scale = self.write_scale(cx, target, name, Tracking::Done, options, apply).await;
+                if !unconverted.fetch(target).await? {
+                    return scale;
+                }
+            }
+            return Err(owners_unconverted());
         }
         self.write_scale(cx, target, name, Tracking::Compare, options, |live| {
             let live = live.ok_or_else(|| ApiError::not_found(&target.shown(), name.name))?;
@@ -91,6 +131,37 @@ impl Registry {
         .await
     }
 
+    /// Lets admission change the Scale that a changed object is seen as.
+    pub(super) async fn mutate_scale(
+        &self,
+        cx: &RequestContext,
+        target: &Target,
+        attributes: &Attributes,
+        new: &mut Object,
+        old: &Object,
+    ) -> ApiResult<()> {
+        let shown = scale_of(target, new)?;
+        let mut scale = shown.clone();
+        self.admission.mutate(cx, attributes, &mut scale, Some(&scale_of(target, old)?)).await?;
+        if scale != shown {
+            *new = with_replicas(target, new, replicas_of(target, &scale, old.name())?)?;
+        }
+        Ok(())
+    }
+
+    /// Lets admission refuse the Scale that a changed object is seen as.
+    pub(super) async fn validate_scale(
+        &self,
+        cx: &RequestContext,
+        target: &Target,
+        attributes: &Attributes,
+        new: &Object,
+        old: &Object,
+    ) -> ApiResult<()> {
+        let (new, old) = (scale_of(target, new)?, scale_of(target, old)?);
+        self.admission.validate(cx, attributes, Some(&new), Some(&old)).await
+    }
+
     async fn write_scale(
         &self,
         cx: &RequestContext,
@@ -105,7 +176,7 @@ impl Registry {
             tracking,
             precondition: Precondition::default(),
             may_create: false,
-            subresource: "scale",
+            subresource: SUBRESOURCE,
             unconditional: true,
         };
         let written = self.modify(cx, target, name, change, options, make).await?;
@@ -114,26 +185,24 @@ impl Registry {
 }
 
 fn apply_scale(
-    cx: &RequestContext,
-    target: &Target,
+    tracked: &Tracked<'_>,
     name: &ObjectName<'_>,
     live: Option<&Object>,
     wanted: i64,
     force: Force,
-    options: &WriteOptions,
 ) -> ApiResult<(Object, Precondition)> {
+    let target = tracked.target;
     let live = live.ok_or_else(|| ApiError::not_found(&target.shown(), name.name))?;
     let mut config = Object::default();
     config.set_type(&target.version().version.to_string(), &target.kind().kind);
     config.set_meta("name", name.name);
     config.set_meta("namespace", name.namespace);
     let config = with_replicas(target, &config, wanted)?;
-    let tracked = Tracked { cx, target, part: Part::Main, subresource: "scale", options };
     Ok((tracked.applied(Some(live), &config, force)?, Precondition::default()))
 }
 
 fn paths(target: &Target) -> ApiResult<Arc<ScalePaths>> {
-    match target.version().subresource("scale") {
+    match target.version().subresource(SUBRESOURCE) {
         Some(Subresource::Scale(paths)) => Ok(Arc::new(paths.clone())),
         _ => Err(ApiError::no_such_path()),
     }

@@ -3,7 +3,8 @@
 //! The rules are the patch floor's; here they meet versions, managers and errors.
 
 use atoll_api::options::WriteOptions;
-use atoll_api::{ApiResult, GroupVersion, Object};
+use atoll_api::{ApiError, ApiResult, GroupVersion, Object};
+use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::Target;
@@ -12,6 +13,13 @@ use crate::patch::apply::{self, Force, Tracking, Versions};
 use crate::request::RequestContext;
 use crate::schema::Schema;
 
+/// Conversions for owners that somebody else is to be asked for first: the record is made anew when they are there.
+#[derive(Debug, Default)]
+pub(super) struct Unconverted(Mutex<Vec<(Object, GroupVersion)>>);
+
+/// How often a record is made anew for want of conversions: objects are converted on from one version to another.
+pub(super) const ROUNDS: usize = 8;
+
 /// A change whose owner is to be recorded.
 pub(super) struct Tracked<'a> {
     pub(super) cx: &'a RequestContext,
@@ -19,10 +27,11 @@ pub(super) struct Tracked<'a> {
     pub(super) part: Part,
     pub(super) subresource: &'a str,
     pub(super) options: &'a WriteOptions,
+    pub(super) unconverted: &'a Unconverted,
 }
 
 /// The served versions of a resource, for owners recorded in another than the request's.
-struct Served<'a>(&'a Target);
+struct Served<'a>(&'a Target, &'a Unconverted);
 
 impl Versions for Served<'_> {
     fn schema(&self, api_version: &str) -> Option<&Schema> {
@@ -32,11 +41,42 @@ impl Versions for Served<'_> {
 
     fn convert(&self, object: &Value, api_version: &str) -> Result<Value, String> {
         let version = GroupVersion::parse(api_version).ok_or_else(|| format!("{api_version:?} is no version"))?;
-        let mut object = Object::from_value(object.clone()).map_err(|_| "not an object".to_owned())?;
-        self.0.resource.convert_for_owners(&mut object, &version).map_err(|error| error.to_string())?;
-        Ok(object.into_value())
+        let object = Object::from_value(object.clone()).map_err(|_| "not an object".to_owned())?;
+        let mut converted = object.clone();
+        if let Err(error) = self.0.resource.convert(&mut converted, &version) {
+            if self.0.resource.converter().is_some() {
+                self.1.note(object, version);
+            }
+            return Err(error.to_string());
+        }
+        Ok(converted.into_value())
     }
 }
+
+// === impl Unconverted ===
+
+impl Unconverted {
+    fn note(&self, object: Object, to: GroupVersion) {
+        self.0.lock().push((object, to));
+    }
+
+    /// Asks for what was missing; whether anything was.
+    pub(super) async fn fetch(&self, target: &Target) -> ApiResult<bool> {
+        let missing = std::mem::take(&mut *self.0.lock());
+        let Some(converter) = target.resource.converter() else { return Ok(false) };
+        for (object, to) in &missing {
+            converter.prepare(vec![object.clone()], to).await?;
+        }
+        Ok(!missing.is_empty())
+    }
+}
+
+/// The objects as owners know them in other versions are not to be had.
+pub(super) fn owners_unconverted() -> ApiError {
+    ApiError::internal("failed to convert the object to the versions in which its fields are owned")
+}
+
+// === impl Tracked ===
 
 impl Tracked<'_> {
     /// Records who owns the fields of a new object.
@@ -45,9 +85,19 @@ impl Tracked<'_> {
     }
 
     /// Records who owns what differs between an object before and after a change.
-    pub(super) fn updated(&self, live: &Object, new: &mut Object) {
+    pub(super) async fn updated(&self, live: &Object, new: &mut Object) {
         let live = Value::Object(live.0.clone());
+        let untracked = self.target.resource.converter().map(|_| new.clone());
         self.record(Some(&live), new);
+        let Some(untracked) = untracked else { return };
+        for _ in 0..ROUNDS {
+            // Where nobody converts, owners cannot be told and stay as they were.
+            if !self.unconverted.fetch(self.target).await.unwrap_or(false) {
+                return;
+            }
+            new.clone_from(&untracked);
+            self.record(Some(&live), new);
+        }
     }
 
     fn record(&self, live: Option<&Value>, object: &mut Object) {
@@ -65,6 +115,9 @@ impl Tracked<'_> {
         let live = live.map(|object| Value::Object(object.0.clone()));
         let config = Value::Object(config.0.clone());
         let merged = self.with(|tracking| apply::apply(tracking, live.as_ref(), &config, force));
+        if !self.unconverted.0.lock().is_empty() {
+            return Err(owners_unconverted());
+        }
         let merged = merged.map_err(super::patch::refuse)?;
         Object::from_value(merged).map_err(|_| atoll_api::ApiError::internal("an applied object is an object"))
     }
@@ -83,7 +136,7 @@ impl Tracked<'_> {
             kind: &self.target.descriptor().kind,
             blank: &blank,
             reset: &reset,
-            versions: &Served(self.target),
+            versions: &Served(self.target, self.unconverted),
             now: self.cx.now,
         })
     }

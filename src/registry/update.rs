@@ -20,7 +20,7 @@ impl Registry {
         body: Body,
         options: &WriteOptions,
     ) -> ApiResult<Written> {
-        let mut object = decode::decode(cx, target, body, options.field_validation)?;
+        let mut object = decode::decode(cx, target, body, options.validation())?;
         meta::check_name(&object, name.name)?;
         meta::settle_namespace(target, &mut object, name)?;
         decode::default(target, &mut object)?;

@@ -186,3 +186,79 @@ async fn webhooks_at_the_servers_own_addresses_are_not_called() {
     ours.post(CONFIG_MAPS, config_map("m", "x")).await.expect(201);
     assert!(webhook.asked().is_empty());
 }
+
+/// A configuration by which a webhook is asked about these resources, and about everything that is done to them.
+fn about(webhook: &Webhook, kind: &str, name: &str, groups: &[&str], resources: &[&str]) -> Value {
+    let mut configuration = webhook.configuration(kind, name);
+    configuration["webhooks"][0]["rules"] =
+        json!([{"operations": ["*"], "apiGroups": groups, "apiVersions": ["*"], "resources": resources}]);
+    configuration["webhooks"][0]["matchConditions"] = json!([]);
+    configuration
+}
+
+#[tokio::test]
+async fn a_webhook_cannot_lead_a_new_object_out_of_its_namespace() {
+    let (_atoll, ours, theirs) = two().await;
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "elsewhere"}});
+    ours.post("/api/v1/namespaces", namespace).await.expect(201);
+    let moving = Webhook::start(|_| {
+        let patch = json!([{"op": "replace", "path": "/metadata/namespace", "value": "elsewhere"}]);
+        json!({"allowed": true, "patchType": "JSONPatch", "patch": STANDARD.encode(patch.to_string())})
+    })
+    .await;
+    let configuration = moving.configuration("MutatingWebhookConfiguration", "moving");
+    post(&ours, "mutatingwebhookconfigurations", configuration).await;
+    let refusal = ours.post(CONFIG_MAPS, config_map("m", "x")).await.refused(400, "BadRequest");
+    let told = "the namespace of the provided object does not match the namespace sent on the request";
+    assert_eq!(refusal["message"], told);
+    ours.get("/api/v1/namespaces/elsewhere/configmaps/m").await.refused(404, "NotFound");
+    theirs.post(CONFIG_MAPS, config_map("m", "x")).await.expect(201);
+}
+
+#[tokio::test]
+async fn webhooks_see_connections_scales_and_collections_as_what_they_are() {
+    let (_atoll, ours, _theirs) = two().await;
+    let asked = Webhook::start(|request| match request["operation"] == "CONNECT" {
+        true => json!({"allowed": false, "status": {"code": 418, "reason": "Teapot", "message": "no"}}),
+        false => json!({"allowed": true, "warnings": ["fine", "not\nfine"]}),
+    })
+    .await;
+    let kind = "ValidatingWebhookConfiguration";
+    let configuration = about(&asked, kind, "w", &["", "apps"], &["pods/exec", "deployments/scale", "secrets"]);
+    post(&ours, "validatingwebhookconfigurations", configuration).await;
+    let metadata = json!({"name": "d"});
+    let (labels, containers) = (json!({"a": "b"}), json!([{"name": "c", "image": "i"}]));
+    let pod = json!({"metadata": metadata, "spec": {"containers": containers}});
+    ours.post("/api/v1/namespaces/default/pods", pod).await.expect(201);
+    let refusal = ours.get("/api/v1/namespaces/default/pods/d/exec?command=ls&stdout=1").await.expect(418);
+    assert_eq!((&refusal["reason"], &refusal["code"]), (&json!("Teapot"), &json!(418)));
+
+    let template = json!({"metadata": {"labels": labels}, "spec": {"containers": containers}});
+    let spec = json!({"selector": {"matchLabels": labels}, "template": template});
+    let deployments = "/apis/apps/v1/namespaces/default/deployments";
+    ours.post(deployments, json!({"metadata": metadata, "spec": spec})).await.expect(201);
+    let scaled = json!({"spec": {"replicas": 3}});
+    let answer = ours.patch(&format!("{deployments}/d/scale"), MERGE_PATCH, scaled).await;
+    let warned: Vec<_> = answer.headers.get_all("warning").iter().filter_map(|value| value.to_str().ok()).collect();
+    assert_eq!(warned, ["299 - \"fine\""]);
+    answer.expect(200);
+    let secrets = "/api/v1/namespaces/default/secrets";
+    ours.post(secrets, json!({"metadata": metadata})).await.expect(201);
+    ours.delete(secrets).await.expect(200);
+
+    let asked = asked.asked();
+    let seen: Vec<_> =
+        asked.iter().map(|r| json!([r["operation"], r["kind"]["kind"], r["subResource"], r["name"]])).collect();
+    let expected = json!([
+        ["CONNECT", "PodExecOptions", "exec", "d"],
+        ["UPDATE", "Scale", "scale", "d"],
+        ["CREATE", "Secret", null, "d"],
+        ["DELETE", "Secret", null, null],
+    ]);
+    assert_eq!(json!(seen), expected);
+    let options = json!({"kind": "PodExecOptions", "apiVersion": "v1", "command": ["ls"], "stdout": true});
+    assert_eq!((&asked[0]["object"], &asked[0]["options"]), (&options, &Value::Null));
+    let replicas = |object: &Value| object["spec"]["replicas"].clone();
+    assert_eq!((replicas(&asked[1]["oldObject"]), replicas(&asked[1]["object"])), (json!(1), json!(3)));
+    assert_eq!(asked[2]["options"].get("fieldValidation"), None);
+}

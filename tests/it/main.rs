@@ -8,6 +8,7 @@ mod bad_input;
 mod binary;
 mod clusters;
 mod controllers;
+mod conversion;
 mod custom;
 mod etcd;
 mod examples;

@@ -1,4 +1,4 @@
-//! An admission webhook in this process: an HTTPS server with a certificate of its own that keeps what it is asked.
+//! A webhook of admission or of conversion in this process: an HTTPS server with a certificate of its own that keeps what it is asked.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -45,7 +45,7 @@ impl Webhook {
             kept.lock().expect("nobody panics with it").push(request.clone());
             let mut response = answer(request);
             response["uid"] = request["uid"].clone();
-            json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response}).to_string()
+            json!({"apiVersion": review["apiVersion"], "kind": review["kind"], "response": response}).to_string()
         });
         let running = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -72,13 +72,18 @@ impl Webhook {
         self.asked.lock().expect("nobody panics with it").clone()
     }
 
+    /// Where it is, as configurations and definitions say it.
+    pub(crate) fn client_config(&self) -> Value {
+        json!({"url": format!("https://{}/review", self.address), "caBundle": self.ca})
+    }
+
     /// A configuration by which it is asked about config maps.
     pub(crate) fn configuration(&self, kind: &str, name: &str) -> Value {
         json!({
             "apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": name},
             "webhooks": [{
                 "name": format!("{name}.it.example.com"), "sideEffects": "None", "admissionReviewVersions": ["v1"],
-                "clientConfig": {"url": format!("https://{}/review", self.address), "caBundle": self.ca},
+                "clientConfig": self.client_config(),
                 "rules": [{"operations": ["CREATE", "DELETE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"]}],
                 "matchConditions": [{"name": "ours", "expression": "!request.name.startsWith('kube-')"}],
             }],

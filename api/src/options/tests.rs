@@ -113,7 +113,8 @@ fn resource_versions_are_unsigned_integers() {
 fn write_options_are_checked() {
     let options =
         WriteOptions::create_from_query(&Query::parse("dryRun=All&dryRun=All&fieldManager=m&fieldValidation=Strict"));
-    let expected = WriteOptions { dry_run: true, field_manager: "m".into(), field_validation: FieldValidation::Strict };
+    let expected =
+        WriteOptions { dry_run: true, field_manager: "m".into(), field_validation: Some(FieldValidation::Strict) };
     assert_eq!(options.expect("well formed"), expected);
     let cases = [
         (

@@ -25,8 +25,8 @@ pub struct WriteOptions {
     pub dry_run: bool,
     /// Who writes; empty if not said, and then the user agent tells.
     pub field_manager: String,
-    /// What becomes of unknown and duplicate fields.
-    pub field_validation: FieldValidation,
+    /// What becomes of unknown and duplicate fields, if the client says so.
+    pub field_validation: Option<FieldValidation>,
 }
 
 /// The options of create.
@@ -35,6 +35,11 @@ pub type CreateOptions = WriteOptions;
 pub type UpdateOptions = WriteOptions;
 
 impl WriteOptions {
+    /// What becomes of unknown and duplicate fields.
+    pub fn validation(&self) -> FieldValidation {
+        self.field_validation.unwrap_or_default()
+    }
+
     /// Reads and checks the options of a create.
     pub fn create_from_query(query: &Query) -> ApiResult<CreateOptions> {
         Self::from_query(query, "CreateOptions", FieldErrors::new())
@@ -52,14 +57,15 @@ impl WriteOptions {
         validate_dry_run(&dry_run, &mut errors);
         let validation = text(query, "fieldValidation");
         let field_validation = match validation {
-            "Ignore" => FieldValidation::Ignore,
-            "Strict" => FieldValidation::Strict,
-            "" | "Warn" => FieldValidation::Warn,
+            "" => None,
+            "Ignore" => Some(FieldValidation::Ignore),
+            "Strict" => Some(FieldValidation::Strict),
+            "Warn" => Some(FieldValidation::Warn),
             other => {
                 let accepted = ["", "Ignore", "Strict", "Warn"];
                 let path = FieldPath::new("fieldValidation");
                 errors.push(FieldError::not_supported(&path, &other.into(), &accepted));
-                FieldValidation::Warn
+                None
             }
         };
         if !errors.is_empty() {

@@ -47,6 +47,7 @@ fn options(operation: Operation, options: &Options) -> Value {
     match options {
         Options::Write(options) => write_options(operation, options),
         Options::Delete(options) => delete_options(options),
+        Options::None => Value::Null,
     }
 }
 
@@ -56,12 +57,14 @@ fn write_options(operation: Operation, options: &WriteOptions) -> Value {
     if !options.field_manager.is_empty() {
         value.insert("fieldManager".into(), options.field_manager.clone().into());
     }
-    let validation = match options.field_validation {
+    let validation = options.field_validation.map(|validation| match validation {
         FieldValidation::Ignore => "Ignore",
         FieldValidation::Warn => "Warn",
         FieldValidation::Strict => "Strict",
-    };
-    value.insert("fieldValidation".into(), validation.into());
+    });
+    if let Some(validation) = validation {
+        value.insert("fieldValidation".into(), validation.into());
+    }
     Value::Object(value)
 }
 

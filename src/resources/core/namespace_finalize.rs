@@ -13,7 +13,7 @@ pub(in crate::resources) struct Finalize;
 impl Computed for Finalize {
     fn answer<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, ApiResult<Object>> {
         Box::pin(async move {
-            let sent = decode(call.cx, call.target, call.body.clone(), call.options.field_validation)?;
+            let sent = decode(call.cx, call.target, call.body.clone(), call.options.validation())?;
             check_name(&sent, call.name)?;
             let finalizers = sent.at(&["spec", "finalizers"]).cloned().unwrap_or(Value::Null);
             let name = call.object_name();

@@ -122,10 +122,6 @@ impl Resource for Custom {
         if let Conversion::Webhook(webhook) = &self.conversion {
             *object = webhook.converted(object, to)?;
         }
-        self.convert_for_owners(object, to)
-    }
-
-    fn convert_for_owners(&self, object: &mut Object, to: &GroupVersion) -> ApiResult<()> {
         object.0.insert("apiVersion".into(), to.to_string().into());
         let mut value = Value::Object(std::mem::take(&mut object.0));
         prune(&self.parts(Some(to)).schema.whole, &mut value, Extent::Object);

@@ -14,7 +14,7 @@ use super::judgement::{Judgement, Objection, judge};
 use super::{Invocation, Misconfigured, Policies, Step, Views};
 use crate::admission::expressions::{Asking, View, all_together, resource_of};
 use crate::admission::matching::{Subject, is_exempt, request};
-use crate::admission::{AdmissionPlugin, Attributes, Kinds, Operation, note};
+use crate::admission::{AdmissionPlugin, Attributes, Kinds, note};
 use crate::authz::Authorizer;
 use crate::request::RequestContext;
 use crate::storage::Store;
@@ -207,7 +207,7 @@ impl AdmissionPlugin for ValidatingAdmissionPolicy {
     }
 
     fn handles(&self, attributes: &Attributes) -> bool {
-        attributes.operation != Operation::Connect && !is_exempt(attributes)
+        !is_exempt(attributes)
     }
 
     fn validate<'a>(

@@ -4,6 +4,7 @@
 //! followed, and whatever the other side does, no more is read than a limit.
 
 use std::future::Future;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +26,8 @@ use crate::admission::turns::Turns;
 
 /// The most bytes of an answer that are read.
 const MAX_ANSWER: usize = 4 << 20;
+/// The most bytes that are shown of what the other side says went wrong.
+const MAX_SHOWN: usize = 2048;
 /// How many webhooks of one cluster are called at once; more wait.
 const AT_ONCE: usize = 32;
 
@@ -110,9 +113,9 @@ impl Caller {
         };
         let answer = match tokio::time::timeout(timeout, exchange).await {
             Ok(answer) => answer,
-            Err(_) => Err(format!("context deadline exceeded: no answer within {}", shown(usual))),
+            Err(_) => Err("context deadline exceeded".to_owned()),
         };
-        answer.map_err(|why| format!("Post \"{}?timeout={}\": {why}", place.shown(), shown(usual)))
+        answer.map_err(|why| format!("Post \"{}?timeout={}\": {why}", place.shown(), shown(usual)))?
     }
 
     fn destination(&self, cluster: &LogicalClusterName, place: &Place) -> Result<Destination, String> {
@@ -185,29 +188,55 @@ async fn connect(destination: &Destination, tls: Arc<rustls::ClientConfig>) -> R
                 let name = ServerName::try_from(destination.server_name.clone()).map_err(|error| error.to_string())?;
                 return TlsConnector::from(tls).connect(name, stream).await.map_err(|error| format!("tls: {error}"));
             }
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+                last = format!("dial tcp {address}: connect: connection refused");
+            }
             Err(error) => last = format!("dial tcp {address}: {error}"),
         }
     }
     Err(last)
 }
 
-async fn exchange(stream: Stream, request: Request<Full<Bytes>>) -> Result<Value, String> {
+/// The answer, or what the other side says in its place; fails if there is no answer.
+async fn exchange(stream: Stream, request: Request<Full<Bytes>>) -> Result<Result<Value, String>, String> {
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
     let answer = async {
         let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
         let status = response.status();
+        let is_text =
+            response.headers().get(header::CONTENT_TYPE).is_none_or(|kind| kind.as_bytes().starts_with(b"text/"));
         let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
         let body = body.map_err(|error| format!("the answer cannot be read: {error}"))?.to_bytes();
-        Ok::<_, String>((status, body))
+        Ok::<_, String>((status, is_text, body))
     };
-    let (status, body) = beside(connection, answer).await?;
+    let (status, is_text, body) = beside(connection, answer).await?;
+    if status.is_success() {
+        return Ok(serde_json::from_slice(&body).map_err(|error| format!("the answer is not JSON: {error}")));
+    }
+    Ok(Err(refusal(status, is_text, &body)))
+}
+
+/// What an answer that is no success says, in the words of Kubernetes' client (rest/request.go).
+fn refusal(status: StatusCode, is_text: bool, body: &[u8]) -> String {
+    let said = serde_json::from_slice::<Value>(body).unwrap_or_default();
+    if said["kind"] == "Status"
+        && let Some(message) = said["message"].as_str()
+    {
+        return message.to_owned();
+    }
+    let shown = if is_text { String::from_utf8_lossy(&body[..body.len().min(MAX_SHOWN)]) } else { "unknown".into() };
     match status {
-        status if status.is_success() => {
-            serde_json::from_slice(&body).map_err(|error| format!("the answer is not JSON: {error}"))
+        StatusCode::NOT_FOUND => "the server could not find the requested resource".to_owned(),
+        StatusCode::UNAUTHORIZED => "the server has asked for the client to provide credentials".to_owned(),
+        StatusCode::FORBIDDEN => shown.trim().to_owned(),
+        StatusCode::TOO_MANY_REQUESTS => {
+            "the server has received too many requests and has asked us to try again later".to_owned()
         }
-        StatusCode::NOT_FOUND => Err("the server could not find the requested resource".to_owned()),
-        status => Err(format!("the server answered {status}")),
+        status if status.is_client_error() => {
+            format!("the server rejected our request for an unknown reason ({status})")
+        }
+        _ => format!("an error on the server ({:?}) has prevented the request from succeeding", shown.trim()),
     }
 }
 

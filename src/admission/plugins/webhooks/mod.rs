@@ -31,7 +31,7 @@ pub use self::validating::ValidatingAdmissionWebhook;
 use crate::admission::collection::Collection;
 use crate::admission::expressions::{Asking, Holds, Sight};
 use crate::admission::matching::{Namespaces, Subject};
-use crate::admission::{Operation, Shape, note};
+use crate::admission::{Shape, note};
 use crate::authz::Authorizer;
 use crate::storage::Store;
 
@@ -147,11 +147,6 @@ impl Webhooks {
         }
         Err(ApiError::internal(format!("failed calling webhook {:?}: {why}", hook.name)))
     }
-}
-
-/// Whether webhooks are asked about writes of this sort at all.
-fn is_asked_about(operation: Operation) -> bool {
-    operation != Operation::Connect
 }
 
 fn took_too_long() -> ApiError {

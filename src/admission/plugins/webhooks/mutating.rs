@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::configuration::Hook;
 use super::review::Answer;
-use super::{ALL_TOGETHER, Obstacle, Role, WebhookMeans, Webhooks, is_asked_about, took_too_long};
+use super::{ALL_TOGETHER, Obstacle, Role, WebhookMeans, Webhooks, took_too_long};
 
 use crate::admission::matching::{Subject, is_exempt};
 use crate::admission::{AdmissionPlugin, Attributes, Operation, Shape, at_once, expressions, note};
@@ -152,7 +152,7 @@ impl AdmissionPlugin for MutatingAdmissionWebhook {
     }
 
     fn handles(&self, attributes: &Attributes) -> bool {
-        is_asked_about(attributes.operation) && !is_exempt(attributes)
+        !is_exempt(attributes)
     }
 
     fn mutate<'a>(

@@ -90,7 +90,12 @@ impl Review {
             refusal: (!flag(response, "allowed")).then(|| response["status"].clone()),
             patch,
             patch_type,
-            warnings: list(response, "warnings").iter().filter_map(Value::as_str).take(MAX_WARNINGS).map(cut).collect(),
+            warnings: list(response, "warnings")
+                .iter()
+                .filter_map(Value::as_str)
+                .filter_map(told)
+                .take(MAX_WARNINGS)
+                .collect(),
             notes: notes.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect(),
         })
     }
@@ -129,8 +134,10 @@ impl Review {
     }
 }
 
-fn cut(warning: &str) -> String {
-    warning.chars().take(MAX_WARNING).collect()
+/// A warning as it is handed on; one that no header can hold is not (apimachinery's `NewWarningHeader`).
+fn told(warning: &str) -> Option<String> {
+    let fits = !warning.chars().any(char::is_control);
+    fits.then(|| warning.chars().take(MAX_WARNING).collect())
 }
 
 /// The error of a write that a webhook refuses, as the `Status` in its answer says.
@@ -148,6 +155,7 @@ pub(super) fn refusal(hook: &str, status: &Value) -> ApiError {
     let status = Status {
         code: code.filter(|code| (400..=599).contains(code)).unwrap_or(400),
         reason: known_reason(reason),
+        foreign_reason: reason.to_owned(),
         message,
         details,
         continue_token: String::new(),
@@ -155,7 +163,7 @@ pub(super) fn refusal(hook: &str, status: &Value) -> ApiError {
     ApiError { status: Box::new(status), source: None }
 }
 
-/// The reason of that name; a name of a webhook's own is left out.
+/// The reason of that name, if it is one of Kubernetes'.
 fn known_reason(name: &str) -> Reason {
     const REASONS: [Reason; 18] = [
         Reason::Unauthorized,

@@ -18,7 +18,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::*;
 use crate::admission::testing::{Bench, context, creation, made};
-use crate::admission::{AdmissionPlugin, Attributes, Chain, Options};
+use crate::admission::{AdmissionPlugin, Attributes, Chain, Operation, Options};
 use crate::authz::AlwaysAllow;
 
 type Answerer = dyn Fn(&Value) -> Response<Full<Bytes>> + Send + Sync;
@@ -194,7 +194,7 @@ async fn answers_that_are_none_fail_the_write_or_are_passed_over() {
         ("expected response.uid=", Box::new(|review| answered(review, json!({"uid": "other"})))),
         ("validating webhook may not return response.patch", Box::new(|review| patching(review, json!([])))),
         ("length limit exceeded", Box::new(move |_| Response::new(Full::from(big.clone())))),
-        ("the server answered 302 Found", {
+        ("failed to call webhook: an error on the server (\"\") has prevented the request from succeeding", {
             let elsewhere = || Response::builder().status(302).header("location", "https://127.0.0.1:1/");
             Box::new(move |_| elsewhere().body(Full::default()).expect("a response"))
         }),

@@ -9,7 +9,7 @@ use futures::stream;
 use tokio::time::Instant;
 
 use super::configuration::Hook;
-use super::{ALL_TOGETHER, Role, WebhookMeans, Webhooks, is_asked_about};
+use super::{ALL_TOGETHER, Role, WebhookMeans, Webhooks};
 use crate::admission::matching::is_exempt;
 use crate::admission::{AdmissionPlugin, Attributes, Shape, expressions};
 use crate::request::RequestContext;
@@ -71,7 +71,7 @@ impl AdmissionPlugin for ValidatingAdmissionWebhook {
     }
 
     fn handles(&self, attributes: &Attributes) -> bool {
-        is_asked_about(attributes.operation) && !is_exempt(attributes)
+        !is_exempt(attributes)
     }
 
     fn validate<'a>(
