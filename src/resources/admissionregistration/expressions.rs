@@ -1,6 +1,7 @@
 //! Whether the expressions of policies and webhooks compile.
 
 use atoll_api::{FieldError, FieldErrors, FieldPath};
+use atoll_cel::CompileError;
 use serde_json::Value;
 
 use crate::admission::expressions::{Params, Purpose, Vocabulary, Yield};
@@ -33,7 +34,7 @@ impl Words {
     /// Declares a variable.
     pub(super) fn declare(&mut self, errors: &mut FieldErrors, name: &str, expression: &str, path: &FieldPath) {
         if let Err(fault) = self.of_rules.declare(name, expression) {
-            errors.push(FieldError::invalid(path, &expression.into(), fault.to_string()));
+            errors.push(fault_at(path, expression, &fault));
         }
     }
 
@@ -51,7 +52,7 @@ impl Words {
     /// Checks the expression of an annotation, which is compiled without the blanks around it and shown with them.
     pub(super) fn check_annotation(&mut self, errors: &mut FieldErrors, expression: &str, path: &FieldPath) {
         if let Err(fault) = self.of_rules.compile(Purpose::Decision, Yield::TextOrNull, expression.trim()) {
-            errors.push(FieldError::invalid(path, &expression.into(), fault.to_string()));
+            errors.push(fault_at(path, expression, &fault));
         }
     }
 }
@@ -69,7 +70,16 @@ fn check(
     path: &FieldPath,
 ) {
     if let Err(fault) = words.compile(purpose, wanted, expression) {
-        errors.push(FieldError::invalid(path, &expression.into(), fault.to_string()));
+        errors.push(fault_at(path, expression, &fault));
+    }
+}
+
+/// A constant that cannot be computed is found only when the program is made, which counts as the server's failure
+/// (cel/compile.go).
+fn fault_at(path: &FieldPath, expression: &str, fault: &CompileError) -> FieldError {
+    match fault {
+        CompileError::Instantiation(_) => FieldError::internal(path, fault.to_string()),
+        _ => FieldError::invalid(path, &expression.into(), fault.to_string()),
     }
 }
 
@@ -116,5 +126,14 @@ mod tests {
         words.check_annotation(&mut errors, " 1 ", &path("number"));
         let expected = "number: Invalid value: \" 1 \": must evaluate to one of [string null_type] but got int";
         assert_eq!(told(&errors), [expected]);
+    }
+
+    #[test]
+    fn constants_that_cannot_be_computed_count_as_the_servers_failure() {
+        let mut words = Words::of(&json!({}));
+        let mut errors = FieldErrors::new();
+        words.check(&mut errors, "int('x') == 1", (Purpose::Decision, Yield::Truth), &path("rule"));
+        let why = "program instantiation failed: type conversion error from 'string' to 'int'";
+        assert_eq!(told(&errors), [format!("rule: Internal error: {why}")]);
     }
 }

@@ -132,7 +132,11 @@ impl Weigher {
         };
         let program = match context.compiler.rule(rule) {
             Ok(program) => program,
-            Err(fault) => return invalid(&mut self.faults, &at_rule, fault),
+            Err(fault) => {
+                invalid(&mut self.faults, &at_rule, fault);
+                // A rule that does not compile uses nothing.
+                return self.tell_optional_unused(place, context);
+            }
         };
         let cost = program.estimated_cost().max.saturating_mul(context.cardinality);
         self.weigh("estimated rule cost", cost, &at_rule);
@@ -152,7 +156,13 @@ impl Weigher {
                 );
                 self.faults.invalid(&at_rule, &rule.rule.as_str().into(), detail);
             }
-        } else if let Some(optional) = context.optional {
+        } else {
+            self.tell_optional_unused(place, context);
+        }
+    }
+
+    fn tell_optional_unused(&mut self, place: &Place<'_>, context: &RuleContext<'_>) {
+        if let Some(optional) = context.optional {
             let detail = "may not be set if oldSelf is not used in rule";
             self.faults.invalid(&place.child("optionalOldSelf"), &optional.into(), detail);
         }

@@ -139,4 +139,10 @@ fn old_values_can_be_asked_for_only_where_they_can_be_found() {
         json!([{"rule": "self > 1", "optionalOldSelf": true}]),
         &["[0].optionalOldSelf: Invalid value: true: may not be set if oldSelf is not used in rule"],
     );
+    let mistyped = "[0].rule: Invalid value: {\"Rule\":\"self == oldSelf\",\"Message\":\"\",\"MessageExpression\":\"\",\"Reason\":null,\"FieldPath\":\"\",\"OptionalOldSelf\":true}: compilation failed: ERROR: <input>:1:6: found no matching overload for '_==_' applied to '(int, optional_type(int))'\n | self == oldSelf\n | .....^";
+    check_rules(
+        json!({"type": "integer"}),
+        json!([{"rule": "self == oldSelf", "optionalOldSelf": true}]),
+        &[mistyped, "[0].optionalOldSelf: Invalid value: true: may not be set if oldSelf is not used in rule"],
+    );
 }
