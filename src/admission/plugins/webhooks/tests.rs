@@ -153,7 +153,7 @@ async fn a_webhook_sees_the_write_and_may_warn_and_refuse() {
         "requestResource": {"group": "", "version": "v1", "resource": "configmaps"},
         "name": "m", "namespace": "n", "operation": "CREATE", "dryRun": false,
         "userInfo": {"username": "somebody", "groups": ["devs"]}, "object": map(json!({"a": "b"})), "oldObject": null,
-        "options": {"kind": "CreateOptions", "apiVersion": "meta.k8s.io/v1", "fieldValidation": "Warn"},
+        "options": {"kind": "CreateOptions", "apiVersion": "meta.k8s.io/v1"},
     });
     assert_eq!(asked[0], expected);
 }
