@@ -23,7 +23,8 @@ pub(super) struct Serve {
     /// The address to serve HTTPS at.
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:6443")]
     listen: SocketAddr,
-    /// Where objects are stored: a directory, file:///directory, memory://, or an etcd that several servers may share:
+    /// Where objects are stored: a directory, file:///directory, sqlite:///file, memory://, or an etcd that several servers may
+    /// share:
     /// etcd://HOST:PORT,HOST:PORT/PREFIX, etcd+https://…?ca-file=FILE&cert-file=FILE&key-file=FILE&user=NAME&password-file=FILE
     /// [default: DATA_DIR/store]
     #[arg(long, value_name = "URL")]

@@ -10,6 +10,8 @@ pub mod etcd;
 mod feed;
 pub mod key;
 mod memory;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +30,8 @@ pub use embedded::Embedded;
 pub use etcd::Etcd;
 pub use key::{Key, KeyError, KeyRange, Position};
 pub use memory::Memory;
+#[cfg(feature = "sqlite")]
+pub use sqlite::Sqlite;
 
 /// The most bytes, keys and values together, that one transaction may carry.
 pub const MAX_TXN_BYTES: usize = 4 << 20;
@@ -354,7 +358,9 @@ pub enum Durability {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The URL names no engine.
-    #[error("{url:?} is not a store: use a directory, file:///directory, etcd://host:port, or memory://")]
+    #[error(
+        "{url:?} is not a store: use a directory, file:///directory, sqlite:///file, etcd://host:port, or memory://"
+    )]
     Url {
         /// What was given.
         url: String,
@@ -364,6 +370,12 @@ pub enum OpenError {
     EtcdUrl {
         /// What is wrong with it, as the rest of a sentence.
         why: String,
+    },
+    /// The URL names an engine that is not in this program.
+    #[error("{url:?} needs SQLite, which this program was built without; build it with --features sqlite")]
+    NotBuilt {
+        /// What was given.
+        url: String,
     },
     /// No server answered, or it refused.
     #[error("the etcd at {place} cannot be used: {reason}")]
@@ -410,8 +422,8 @@ pub enum OpenError {
     },
 }
 
-/// Opens the engine that a URL names: `memory://`, `file:///var/lib/atoll`, a plain path of a directory, or
-/// `etcd://host:port,host:port/prefix` ([`etcd::Target`] says what else such a URL may hold).
+/// Opens the engine that a URL names: `memory://`, `file:///var/lib/atoll`, a plain path of a directory,
+/// `sqlite:///var/lib/atoll.db`, or `etcd://host:port,host:port/prefix` ([`etcd::Target`] says what else such a URL may hold).
 pub async fn open(url: &str, options: Options) -> Result<Arc<dyn Backend>, OpenError> {
     if let Some(target) = etcd::Target::parse(url) {
         return Ok(Etcd::open(target?).await?);
@@ -419,17 +431,34 @@ pub async fn open(url: &str, options: Options) -> Result<Arc<dyn Backend>, OpenE
     if url == "memory://" || url == "memory:" {
         return Ok(Memory::new());
     }
+    if let Some(file) = url.strip_prefix("sqlite://").filter(|file| file.starts_with('/')) {
+        return open_sqlite(url, PathBuf::from(file), options).await;
+    }
     let path = match (url.strip_prefix("file://"), url.split_once("://")) {
         (Some(path), _) if path.starts_with('/') => path,
         (None, None) if !url.is_empty() => url,
         _ => return Err(OpenError::Url { url: url.to_owned() }),
     };
     let path = PathBuf::from(path);
-    let embedded = tokio::task::spawn_blocking(move || Embedded::open(&path, options)).await;
-    match embedded {
-        Ok(opened) => Ok(opened?),
-        Err(source) => Err(OpenError::Engine { source: Box::new(source) }),
-    }
+    Ok(on_a_thread(move || Embedded::open(&path, options)).await?)
+}
+
+#[cfg(feature = "sqlite")]
+async fn open_sqlite(_: &str, file: PathBuf, options: Options) -> Result<Arc<dyn Backend>, OpenError> {
+    Ok(on_a_thread(move || Sqlite::open(&file, options)).await?)
+}
+
+#[cfg(not(feature = "sqlite"))]
+async fn open_sqlite(url: &str, _: PathBuf, _: Options) -> Result<Arc<dyn Backend>, OpenError> {
+    Err(OpenError::NotBuilt { url: url.to_owned() })
+}
+
+/// Opens an engine where it may block.
+async fn on_a_thread<T: Send + 'static>(
+    open: impl FnOnce() -> Result<T, OpenError> + Send + 'static,
+) -> Result<T, OpenError> {
+    let opened = tokio::task::spawn_blocking(open).await;
+    opened.unwrap_or_else(|source| Err(OpenError::Engine { source: Box::new(source) }))
 }
 
 // === impl Options ===

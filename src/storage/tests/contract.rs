@@ -41,3 +41,17 @@ mod embedded_relaxed {
 
     conformance::all!(open);
 }
+
+#[cfg(feature = "sqlite")]
+mod sqlite {
+    use crate::storage::conformance::{self, Subject};
+    use crate::storage::{Options, Sqlite};
+
+    async fn open() -> Subject {
+        let directory = tempfile::tempdir().unwrap();
+        let backend = Sqlite::open(&directory.path().join("atoll.db"), Options::default()).unwrap();
+        Subject { backend, keep: Box::new(directory) }
+    }
+
+    conformance::all!(open);
+}

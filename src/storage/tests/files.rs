@@ -165,7 +165,7 @@ async fn urls_name_engines() {
         backend.close().await;
         assert_eq!(Arc::strong_count(&backend), 1);
     }
-    for url in ["", "file://relative", "http://x", "postgres://x"] {
+    for url in ["", "file://relative", "sqlite://relative", "http://x", "postgres://x"] {
         assert!(matches!(storage::open(url, Options::default()).await, Err(OpenError::Url { .. })), "{url}");
     }
 }

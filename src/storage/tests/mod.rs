@@ -8,3 +8,5 @@ mod etcd_server;
 mod faulty;
 mod files;
 mod power_loss;
+#[cfg(feature = "sqlite")]
+mod sqlite;
