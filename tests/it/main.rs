@@ -16,6 +16,7 @@ mod isolation;
 mod kill;
 mod kubectl;
 mod lifecycle;
+mod linearizable;
 mod replicas;
 mod requests;
 mod restart;

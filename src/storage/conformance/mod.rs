@@ -6,7 +6,9 @@
 #![allow(clippy::unwrap_used, reason = "this is test code, exported for engines outside this crate")]
 
 pub mod cache;
+pub mod clients;
 pub mod engine;
+pub mod linear;
 pub mod model;
 
 use std::any::Any;
@@ -55,6 +57,9 @@ macro_rules! storage_conformance {
             a_cache_opened_later_finds_everything,
             deleting_a_cluster_while_others_write_spares_them,
             readers_see_whole_transactions_only,
+        );
+        $crate::storage_conformance!(@ $open, clients:
+            what_clients_of_two_caches_see_at_once_is_linearizable,
         );
         $crate::storage_conformance!(@ $open, model:
             random_histories_are_read_and_watched_as_they_were,
