@@ -1,172 +1,247 @@
-//! The load itself: requests in a closed loop, each phase by its latencies.
+//! The load itself: requests of some clients, each waiting for its answer, or at a rate that does not wait; with their latencies.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use futures::{AsyncBufReadExt, TryStreamExt};
-use http::Request;
-use kube::Client;
-use serde_json::{Value, json};
+use bytes::Bytes;
+use serde_json::json;
+use tokio::task::JoinSet;
 
 use super::Failure;
+use super::client::Client;
 
 /// What a phase showed.
 pub(super) struct Phase {
     /// How long it lasted.
     pub(super) took: Duration,
-    /// The latency of each request, sorted.
+    /// The latency of each request that was done, sorted.
     pub(super) latencies: Vec<Duration>,
+    /// How many were refused: too much at once.
+    pub(super) refused: usize,
 }
 
-/// One namespace under load.
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verb {
+    Create,
+    Get,
+    Update,
+    MergePatch,
+    Apply,
+    Delete,
+}
+
+/// `ConfigMap`s of 1 KiB in one namespace.
 pub(super) struct Load {
-    client: Client,
-    path: String,
+    pub(super) client: Client,
+    pub(super) path: String,
     /// The next name to create.
     next: AtomicUsize,
-    /// Names below this exist.
+    /// Names below this are deleted.
+    deleted: AtomicUsize,
     payload: String,
 }
 
+// === impl Load ===
+
 impl Load {
-    pub(super) fn new(client: Client, namespace: &str) -> Self {
-        let path = format!("/api/v1/namespaces/{namespace}/configmaps");
-        Self { client, path, next: AtomicUsize::new(0), payload: "x".repeat(800) }
+    pub(super) fn new(client: Client, path: &str) -> Self {
+        let counts = || AtomicUsize::new(0);
+        Self { client, path: path.to_owned(), next: counts(), deleted: counts(), payload: "x".repeat(800) }
     }
 
-    pub(super) async fn create(&self, clients: usize, lasts: Duration) -> Result<Phase, Failure> {
-        self.run(clients, lasts, |n| {
-            let _ = n;
-            let name = self.next.fetch_add(1, Ordering::Relaxed);
-            ("POST", self.path.clone(), "application/json", self.object(name, "created"))
-        })
-        .await
-    }
-
-    pub(super) async fn get(&self, clients: usize, lasts: Duration) -> Result<Phase, Failure> {
-        self.run(clients, lasts, |n| ("GET", self.existing(n), "", String::new())).await
-    }
-
-    pub(super) async fn update(&self, clients: usize, lasts: Duration) -> Result<Phase, Failure> {
-        self.run(clients, lasts, |n| {
-            ("PUT", self.existing(n), "application/json", self.object(self.name(n), "updated"))
-        })
-        .await
-    }
-
-    pub(super) async fn merge_patch(&self, clients: usize, lasts: Duration) -> Result<Phase, Failure> {
-        let patch = |n: usize| json!({"data": {"patched": n.to_string()}}).to_string();
-        self.run(clients, lasts, |n| ("PATCH", self.existing(n), "application/merge-patch+json", patch(n))).await
-    }
-
-    pub(super) async fn apply(&self, clients: usize, lasts: Duration) -> Result<Phase, Failure> {
-        let config = |n: usize| {
-            json!({
-                "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": format!("load-{}", self.name(n))},
-                "data": {"applied": n.to_string()},
-            })
-            .to_string()
-        };
-        self.run(clients, lasts, |n| {
-            let path = format!("{}?fieldManager=load&force=true", self.existing(n));
-            ("PATCH", path, "application/apply-patch+yaml", config(n))
-        })
-        .await
-    }
-
-    /// Makes sure that there are so many objects.
-    pub(super) async fn fill(&self, objects: usize) -> Result<(), Failure> {
-        while self.next.load(Ordering::Relaxed) < objects {
-            self.create(64, Duration::from_millis(500)).await?;
-        }
-        Ok(())
-    }
-
-    pub(super) async fn list(&self, query: &str) -> Result<(), Failure> {
-        let request = Request::get(format!("{}?resourceVersion=0{query}", self.path)).body(Vec::new())?;
-        self.client.request_text(request).await?;
-        Ok(())
-    }
-
-    /// Events delivered a second while so many watchers see so many changes.
-    pub(super) async fn fan_out(&self, watchers: usize, events: usize) -> Result<f64, Failure> {
-        let seen = Arc::new(AtomicU64::new(0));
-        let list = Request::get(format!("{}?limit=1", self.path)).body(Vec::new())?;
-        let page: Value = serde_json::from_str(&self.client.request_text(list).await?)?;
-        let from = page["metadata"]["resourceVersion"].as_str().unwrap_or("0").to_owned();
-        let mut tasks = tokio::task::JoinSet::new();
-        for _ in 0..watchers {
-            let path = format!("{}?watch=true&resourceVersion={from}", self.path);
-            let (client, seen) = (self.client.clone(), seen.clone());
-            tasks.spawn(async move {
-                let Ok(request) = Request::get(path).body(Vec::new()) else { return };
-                let Ok(body) = client.request_stream(request).await else { return };
-                let mut lines = body.lines();
-                while let Ok(Some(_)) = lines.try_next().await {
-                    seen.fetch_add(1, Ordering::Relaxed);
-                }
-            });
-        }
-        tokio::time::sleep(Duration::from_secs(2)).await;
+    /// So many clients, each of which sends its next request when the last was answered.
+    pub(super) async fn run(&self, verb: Verb, clients: usize, lasts: Duration) -> Result<Phase, Failure> {
         let started = Instant::now();
-        for n in 0..events {
-            self.send("PUT", &self.existing(n), "application/json", self.object(self.name(n), "watched")).await?;
-        }
-        let wanted = (watchers * events) as u64;
-        while seen.load(Ordering::Relaxed) < wanted && started.elapsed() < Duration::from_secs(60) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        Ok(seen.load(Ordering::Relaxed) as f64 / started.elapsed().as_secs_f64())
+        let (turn, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let client = || async {
+            let mut latencies = Vec::new();
+            while started.elapsed() < lasts {
+                if verb == Verb::Delete && self.deleted.load(Ordering::Relaxed) >= self.created() {
+                    break;
+                }
+                let sent = Instant::now();
+                match self.send(verb, turn.fetch_add(1, Ordering::Relaxed)).await? {
+                    Sent::Done => latencies.push(sent.elapsed()),
+                    Sent::Refused => drop(refused.fetch_add(1, Ordering::Relaxed)),
+                }
+            }
+            Ok::<_, Failure>(latencies)
+        };
+        let all = futures::future::try_join_all((0..clients).map(|_| client())).await?;
+        let latencies = all.into_iter().flatten().collect();
+        Ok(Phase::new(started.elapsed(), latencies, refused.into_inner()))
     }
 
-    fn name(&self, n: usize) -> usize {
-        n.wrapping_mul(7919) % self.next.load(Ordering::Relaxed).max(1)
+    /// Requests at a rate, whether those before them are answered or not; latencies count from when each was due.
+    pub(super) async fn at_rate(&self, verb: Verb, per_second: usize, lasts: Duration) -> Result<Phase, Failure> {
+        let (started, refused) = (tokio::time::Instant::now(), AtomicUsize::new(0));
+        let count = (per_second as f64 * lasts.as_secs_f64()) as usize;
+        let refused_here = &refused;
+        let one = |number: usize| async move {
+            let due = started + Duration::from_secs_f64(number as f64 / per_second as f64);
+            tokio::time::sleep_until(due).await;
+            match self.send(verb, number).await? {
+                Sent::Done => Ok::<_, Failure>(Some(due.elapsed())),
+                Sent::Refused => {
+                    refused_here.fetch_add(1, Ordering::Relaxed);
+                    Ok(None)
+                }
+            }
+        };
+        let all = futures::future::try_join_all((0..count).map(one)).await?;
+        let latencies = all.into_iter().flatten().collect();
+        Ok(Phase::new(started.elapsed(), latencies, refused.into_inner()))
     }
 
-    fn existing(&self, n: usize) -> String {
-        format!("{}/load-{}", self.path, self.name(n))
+    /// Makes sure that there are so many objects; every hundredth has a label of its own.
+    pub(super) async fn fill(&self, objects: usize) -> Result<(), Failure> {
+        let client = || async {
+            while self.created() - self.deleted.load(Ordering::Relaxed).min(self.created()) < objects {
+                self.send(Verb::Create, 0).await?;
+            }
+            Ok::<_, Failure>(())
+        };
+        futures::future::try_join_all((0..64).map(|_| client())).await?;
+        Ok(())
+    }
+
+    /// How many objects were created so far.
+    pub(super) fn created(&self) -> usize {
+        self.next.load(Ordering::Relaxed)
+    }
+
+    /// The middle one of the times that so many equal reads take, one after the other.
+    pub(super) async fn read(&self, path: &str, media: &str, rounds: usize) -> Result<Duration, Failure> {
+        let mut took = Vec::new();
+        for _ in 0..rounds {
+            let started = Instant::now();
+            self.client.expect("GET", path, media, String::new()).await?;
+            took.push(started.elapsed());
+        }
+        took.sort_unstable();
+        Ok(took[took.len() / 2])
+    }
+
+    pub(super) async fn send(&self, verb: Verb, turn: usize) -> Result<Sent, Failure> {
+        let existing = || {
+            let (first, created) = (self.deleted.load(Ordering::Relaxed), self.created());
+            first + turn.wrapping_mul(7919) % created.saturating_sub(first).max(1)
+        };
+        let at = |name: usize| format!("{}/load-{name}", self.path);
+        let (method, path, media, body) = match verb {
+            Verb::Create => {
+                let name = self.next.fetch_add(1, Ordering::Relaxed);
+                ("POST", self.path.clone(), "application/json", self.object(name, "created"))
+            }
+            Verb::Get => ("GET", at(existing()), "", String::new()),
+            Verb::Update => {
+                let name = existing();
+                ("PUT", at(name), "application/json", self.object(name, &format!("updated {turn}")))
+            }
+            Verb::MergePatch => {
+                let patch = json!({"data": {"patched": turn.to_string()}}).to_string();
+                ("PATCH", at(existing()), "application/merge-patch+json", patch)
+            }
+            Verb::Apply => {
+                let name = existing();
+                let applied = json!({
+                    "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": format!("load-{name}")},
+                    "data": {"applied": turn.to_string()},
+                });
+                let path = format!("{}?fieldManager=load&force=true", at(name));
+                ("PATCH", path, "application/apply-patch+yaml", applied.to_string())
+            }
+            Verb::Delete => ("DELETE", at(self.deleted.fetch_add(1, Ordering::Relaxed)), "", String::new()),
+        };
+        let answer = self.client.send(method, &path, media, Bytes::from(body)).await?;
+        match answer.status {
+            200..300 => Ok(Sent::Done),
+            // What meets another write, or is not there yet, is no fault of the server.
+            404 | 409 | 429 | 500.. => Ok(Sent::Refused),
+            status => Err(format!("{method} {path}: {status} {}", String::from_utf8_lossy(&answer.body)).into()),
+        }
     }
 
     fn object(&self, name: usize, state: &str) -> String {
+        let part = if name.is_multiple_of(100) { "hundredth" } else { "other" };
         json!({
             "apiVersion": "v1", "kind": "ConfigMap",
-            "metadata": {"name": format!("load-{name}"), "labels": {"app": "load"}},
+            "metadata": {"name": format!("load-{name}"), "labels": {"app": "load", "part": part}},
             "data": {"state": state, "payload": self.payload},
         })
         .to_string()
     }
+}
 
-    async fn send(&self, method: &str, path: &str, media: &str, body: String) -> Result<(), Failure> {
-        let mut request = Request::builder().method(method).uri(path);
-        if !media.is_empty() {
-            request = request.header(http::header::CONTENT_TYPE, media);
+/// What became of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sent {
+    Done,
+    Refused,
+}
+
+/// Sends so many requests, some of them at a time.
+pub(super) async fn at_once<Fut>(
+    count: usize,
+    at_a_time: usize,
+    request: impl Fn(usize) -> Fut,
+) -> Result<Phase, Failure>
+where
+    Fut: Future<Output = Result<(), Failure>> + Send + 'static,
+{
+    let started = Instant::now();
+    let (mut running, mut latencies, mut next) = (JoinSet::new(), Vec::with_capacity(count), 0);
+    while next < count || !running.is_empty() {
+        while next < count && running.len() < at_a_time {
+            let (sent, request) = (Instant::now(), request(next));
+            running.spawn(async move { request.await.map(|()| sent.elapsed()) });
+            next += 1;
         }
-        self.client.request_text(request.body(body.into_bytes())?).await?;
-        Ok(())
+        if let Some(done) = running.join_next().await {
+            latencies.push(done??);
+        }
+    }
+    Ok(Phase::new(started.elapsed(), latencies, 0))
+}
+
+/// Sends so many requests at a rate, whether those before them are answered or not; latencies count from when each was due.
+pub(super) async fn paced<Fut>(
+    count: usize,
+    per_second: usize,
+    request: impl Fn(usize) -> Fut,
+) -> Result<Phase, Failure>
+where
+    Fut: Future<Output = Result<(), Failure>> + Send + 'static,
+{
+    let started = tokio::time::Instant::now();
+    let mut running = JoinSet::new();
+    for number in 0..count {
+        let due = started + Duration::from_secs_f64(number as f64 / per_second as f64);
+        tokio::time::sleep_until(due).await;
+        let request = request(number);
+        running.spawn(async move { request.await.map(|()| due.elapsed()) });
+    }
+    let latencies = running.join_all().await.into_iter().collect::<Result<Vec<_>, _>>()?;
+    Ok(Phase::new(started.elapsed(), latencies, 0))
+}
+
+// === impl Phase ===
+
+impl Phase {
+    fn new(took: Duration, mut latencies: Vec<Duration>, refused: usize) -> Self {
+        latencies.sort_unstable();
+        Self { took, latencies, refused }
     }
 
-    async fn run(
-        &self,
-        clients: usize,
-        lasts: Duration,
-        make: impl Fn(usize) -> (&'static str, String, &'static str, String),
-    ) -> Result<Phase, Failure> {
-        let started = Instant::now();
-        let counter = AtomicUsize::new(0);
-        let client = || async {
-            let mut latencies = Vec::new();
-            while started.elapsed() < lasts {
-                let (method, path, media, body) = make(counter.fetch_add(1, Ordering::Relaxed));
-                let sent = Instant::now();
-                self.send(method, &path, media, body).await?;
-                latencies.push(sent.elapsed());
-            }
-            Ok::<_, Failure>(latencies)
-        };
-        let all: Vec<Vec<Duration>> = futures::future::try_join_all((0..clients).map(|_| client())).await?;
-        let mut latencies: Vec<Duration> = all.into_iter().flatten().collect();
-        latencies.sort_unstable();
-        Ok(Phase { took: started.elapsed(), latencies })
+    /// Requests done a second.
+    pub(super) fn rate(&self) -> f64 {
+        self.latencies.len() as f64 / self.took.as_secs_f64()
+    }
+
+    /// The latency that this share of the requests did not exceed, in milliseconds.
+    pub(super) fn quantile_ms(&self, share: f64) -> f64 {
+        let index = ((self.latencies.len() as f64 * share) as usize).min(self.latencies.len().saturating_sub(1));
+        self.latencies.get(index).map_or(f64::NAN, |latency| latency.as_secs_f64() * 1e3)
     }
 }

@@ -1,146 +1,159 @@
-//! Measures a Kubernetes API server over HTTPS: start, memory, throughput, lists, watches, tenants.
+//! Measures Kubernetes API servers over HTTPS, and compares what was measured.
 //!
-//! `cargo bench --bench load` starts Atoll on an empty durable store and measures all of it; with `-- --kubeconfig FILE` it
-//! loads any other Kubernetes API server in the same way, so that two systems can be compared in one run.
+//! `cargo bench --bench load` starts Atoll on an empty durable store and measures it; `-- --serve COMMAND` does the same with
+//! any server that a command starts, `-- --kubeconfig FILE` loads one that runs already. With `--out` each run writes down
+//! what it measured, and `-- --compare FILE...` prints a table of medians and ratios. docs/benchmarks/README.md has the method,
+//! `benches/compare.sh` all of it for Atoll and kube-apiserver.
 
+mod client;
+mod definitions;
 mod load;
+mod neighbours;
 mod process;
 mod report;
+mod suite;
 mod tenants;
+mod watchers;
 
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use clap::Parser;
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
+use clap::{Parser, ValueEnum};
 
-use load::Load;
+use client::Target;
 use process::Server;
 use report::Report;
+use suite::Suite;
 
-/// Measures a Kubernetes API server.
+/// Measures Kubernetes API servers.
 #[derive(Debug, Parser)]
 struct Args {
-    /// The server to load; without one, Atoll is started on an empty store.
-    #[arg(long, value_name = "FILE")]
+    /// A server that runs already.
+    #[arg(long, value_name = "FILE", conflicts_with = "serve")]
     kubeconfig: Option<PathBuf>,
-    /// The namespace to work in.
-    #[arg(long, default_value = "default")]
-    namespace: String,
+    /// The command that starts the server, told its directory and port by BENCH_DIR and BENCH_PORT; it leaves `kubeconfig` there.
+    #[arg(long, value_name = "COMMAND", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/servers/atoll.sh"))]
+    serve: PathBuf,
+    /// What the server is called in tables.
+    #[arg(long, default_value = "Atoll")]
+    name: String,
+    /// A token of the user `bench`, whom RBAC lets in; without it the load is the administrator's.
+    #[arg(long, value_name = "TOKEN")]
+    token: Option<String>,
+    /// Writes what was measured to a file, as JSON.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Measures nothing, but compares what several runs wrote down; the first one's server is compared with the others.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    compare: Vec<PathBuf>,
+    /// What is measured.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Part::value_variants().to_vec())]
+    parts: Vec<Part>,
+    /// Fewer phases.
+    #[arg(long)]
+    short: bool,
     /// How long each phase of load lasts, in seconds.
     #[arg(long, default_value_t = 5)]
     seconds: u64,
-    /// How many logical clusters are created (Atoll only).
+    /// Creations a second whose latencies are measured; none if 0.
+    #[arg(long, default_value_t = 500)]
+    rate: usize,
+    /// How many objects lists are measured on.
+    #[arg(long, value_delimiter = ',', default_values_t = [10_000, 100_000])]
+    lists: Vec<usize>,
+    /// How many watchers an event is delivered to.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 100, 1_000, 10_000])]
+    watchers: Vec<usize>,
+    /// About how many deliveries are measured.
+    #[arg(long, default_value_t = 100_000)]
+    deliveries: usize,
+    /// How many definitions are installed.
+    #[arg(long, default_value_t = 500)]
+    definitions: usize,
+    /// How many tenants are created: logical clusters, or namespaces in their stead.
     #[arg(long, default_value_t = 10_000)]
     tenants: usize,
+    /// Tenants a second at which the latency of their creation is measured, where they are logical clusters; none if 0.
+    #[arg(long, default_value_t = 1_000)]
+    tenant_rate: usize,
+    /// Also fills the tenants and deletes them, where they are logical clusters.
+    #[arg(long)]
+    deletes: bool,
     /// How many objects each of them gets before it is deleted.
     #[arg(long, default_value_t = 2)]
     content: usize,
     /// How long the server is left alone before memory is measured, in seconds: what happened is remembered for 90.
     #[arg(long, default_value_t = 110)]
     settle_seconds: u64,
-    /// Measures start, memory and logical clusters only.
-    #[arg(long)]
-    tenants_only: bool,
-    /// How many objects lists are measured on.
-    #[arg(long, default_value_t = 10_000)]
-    objects: usize,
-    /// How many watchers an event is delivered to.
-    #[arg(long, default_value_t = 1_000)]
-    watchers: usize,
     /// Cargo passes this to every benchmark.
     #[arg(long, hide = true)]
     bench: bool,
 }
 
+/// A part of what can be measured, besides start and memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Tenants by the thousand.
+    Tenants,
+    /// Each verb at several concurrencies.
+    Crud,
+    /// A tenant beside one that does all it can.
+    Neighbours,
+    /// Lists: full, paged, selected, as a table; and memory per object.
+    Lists,
+    /// Events to many watchers.
+    Watch,
+    /// Custom resource definitions.
+    Definitions,
+    /// Ready again, with all that was stored.
+    Restart,
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
 impl Args {
+    fn lasts(&self) -> Duration {
+        Duration::from_secs(self.seconds)
+    }
+
     fn settle(&self) -> Duration {
         Duration::from_secs(self.settle_seconds)
     }
 }
 
-type Failure = Box<dyn std::error::Error + Send + Sync>;
-
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
     let args = Args::parse();
-    let mut report = Report::default();
-    match &args.kubeconfig {
-        Some(file) => {
-            let client = client(Kubeconfig::read_from(file)?, None).await?;
-            load_server(&args, &client, None, &mut report).await?;
-        }
-        None => measure_atoll(&args, &mut report).await?,
-    }
-    report.print();
-    Ok(())
-}
-
-/// All there is to measure of Atoll, on an empty durable store.
-async fn measure_atoll(args: &Args, report: &mut Report) -> Result<(), Failure> {
-    let server = Server::start().await?;
-    report.add("start to ready, empty store", format!("{:.0} ms", server.ready_after.as_secs_f64() * 1e3));
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    report.add("resident memory, idle", format!("{:.1} MiB", server.resident_mib()?));
-    let kubeconfig = Kubeconfig::read_from(server.kubeconfig())?;
-    let root = client(kubeconfig.clone(), None).await?;
-
-    if args.tenants > 0 {
-        tenants::measure(args, &root, &server, report).await?;
-    }
-    if args.tenants_only {
+    if !args.compare.is_empty() {
+        print!("{}", report::compare(&args.compare)?);
         return Ok(());
     }
-    tenants::create_one(&root, "loaded").await?;
-    let tenant = client(kubeconfig, Some("/clusters/loaded")).await?;
-    load_server(args, &tenant, Some(&server), report).await
-}
-
-/// What is measured of any server.
-async fn load_server(
-    args: &Args,
-    client: &Client,
-    server: Option<&Server>,
-    report: &mut Report,
-) -> Result<(), Failure> {
-    let lasts = Duration::from_secs(args.seconds);
-    let load = Load::new(client.clone(), &args.namespace);
-    for concurrency in [1, 16, 64, 256] {
-        let cpu = server.map(Server::cpu_seconds).transpose()?;
-        let phase = load.create(concurrency, lasts).await?;
-        let spent = server.map(Server::cpu_seconds).transpose()?.zip(cpu).map(|(after, before)| after - before);
-        report.add_phase(&format!("create 1 KiB, {concurrency} clients"), &phase, spent);
-    }
-    for (name, phase) in [
-        ("get, 64 clients", load.get(64, lasts).await?),
-        ("update, 64 clients", load.update(64, lasts).await?),
-        ("merge patch, 64 clients", load.merge_patch(64, lasts).await?),
-        ("server-side apply, 64 clients", load.apply(64, lasts).await?),
-    ] {
-        report.add_phase(name, &phase, None);
-    }
-    load.fill(args.objects).await?;
-    for (name, path) in [("full", ""), ("limit=500", "&limit=500"), ("selector of none", "&labelSelector=none")] {
-        let started = Instant::now();
-        let rounds = 10;
-        for _ in 0..rounds {
-            load.list(path).await?;
+    let dir = tempfile::tempdir()?;
+    let (server, kubeconfig) = match &args.kubeconfig {
+        Some(file) => (None, file.clone()),
+        None => {
+            let server = Server::start(&args.serve, dir.path()).await?;
+            let kubeconfig = server.kubeconfig();
+            (Some(server), kubeconfig)
         }
-        let each = started.elapsed() / rounds;
-        report.add(&format!("list of {}, {name}", args.objects), format!("{:.1} ms", each.as_secs_f64() * 1e3));
+    };
+    let admin = Target::read(&kubeconfig)?;
+    let bench = match token(&args, dir.path())? {
+        Some(token) => admin.clone().with_token(&token)?,
+        None => admin.clone(),
+    };
+    let mut suite = Suite { args: &args, admin, bench, server, report: Report::new(&args.name) };
+    let outcome = suite.run().await;
+    suite.report.print();
+    if let Some(file) = &args.out {
+        suite.report.write(file)?;
     }
-    let delivered = load.fan_out(args.watchers, 100).await?;
-    report.add(&format!("watch, {} watchers", args.watchers), format!("{delivered:.0} events delivered/s"));
-    Ok(())
+    outcome
 }
 
-/// A client of the server a kubeconfig names, at another path.
-async fn client(kubeconfig: Kubeconfig, path: Option<&str>) -> Result<Client, Failure> {
-    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
-    if let Some(path) = path {
-        config.cluster_url = format!("{}{path}", config.cluster_url.to_string().trim_end_matches('/')).parse()?;
-    }
-    config.read_timeout = None;
-    Ok(Client::try_from(config)?)
+/// The token of the user `bench`: given, or left by the command that started the server.
+fn token(args: &Args, dir: &Path) -> Result<Option<String>, Failure> {
+    let left = dir.join("bench-token");
+    let left = left.exists().then(|| std::fs::read_to_string(left)).transpose()?;
+    Ok(args.token.clone().or(left.map(|token| token.trim().to_owned())))
 }

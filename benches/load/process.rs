@@ -1,79 +1,147 @@
-//! The server as a process of its own, and what the operating system tells of it.
+//! The server as processes of its own, and what the operating system tells of them.
+//!
+//! A server is started by a command that stays until it is told to end, and may consist of several processes (kube-apiserver and
+//! etcd): all of the command's process group count, shells aside.
 
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::Failure;
+use super::client::Target;
 
 /// Clock ticks a second, as Linux counts processor time (`USER_HZ`).
 const TICKS: f64 = 100.0;
+/// How long a server may take to become ready, or to end.
+const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A running `atoll serve`, ended when dropped.
+/// A server whose processes are known, ended when dropped.
 pub(super) struct Server {
+    command: PathBuf,
     child: Child,
-    dir: tempfile::TempDir,
-    /// From the start of the process to the first answer of `/readyz`.
+    dir: PathBuf,
+    port: u16,
+    /// From the start of the first process to the first answer of `/readyz`.
     pub(super) ready_after: Duration,
 }
 
 impl Server {
-    pub(super) async fn start() -> Result<Self, Failure> {
-        let dir = tempfile::tempdir()?;
+    /// Starts a server with an empty directory; it is told of that in `BENCH_DIR`, of its port in `BENCH_PORT`, and of Atoll's
+    /// binary in `ATOLL`, and leaves a kubeconfig there.
+    pub(super) async fn start(command: &Path, dir: &Path) -> Result<Self, Failure> {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let started = Instant::now();
-        let child = Command::new(env!("CARGO_BIN_EXE_atoll"))
-            .args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--data-dir"])
-            .arg(dir.path())
-            .stdout(Stdio::null())
-            .spawn()?;
-        let mut server = Self { child, dir, ready_after: Duration::ZERO };
-        loop {
-            if let Ok(kubeconfig) = kube::config::Kubeconfig::read_from(server.kubeconfig()) {
-                let client = super::client(kubeconfig, None).await?;
-                let request = http::Request::get("/readyz").body(Vec::new())?;
-                if client.request_text(request).await.is_ok() {
-                    server.ready_after = started.elapsed();
-                    return Ok(server);
-                }
-            }
-            if started.elapsed() > Duration::from_secs(30) {
-                return Err("the server did not become ready".into());
-            }
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
+        let (child, ready_after) = run(command, dir, port).await?;
+        Ok(Self { command: command.to_owned(), child, dir: dir.to_owned(), port, ready_after })
+    }
+
+    /// Ends the server in order and starts it again on what it kept; gives how long it took to be ready.
+    pub(super) async fn restart(&mut self) -> Result<Duration, Failure> {
+        self.end()?;
+        let (child, ready_after) = run(&self.command, &self.dir, self.port).await?;
+        self.child = child;
+        Ok(ready_after)
     }
 
     pub(super) fn kubeconfig(&self) -> PathBuf {
-        self.dir.path().join("admin.kubeconfig")
-    }
-
-    fn proc_file(&self, name: &str) -> Result<String, Failure> {
-        Ok(std::fs::read_to_string(Path::new("/proc").join(self.child.id().to_string()).join(name))?)
+        self.dir.join("kubeconfig")
     }
 
     /// Resident memory in MiB.
-    pub(super) fn resident_mib(&self) -> Result<f64, Failure> {
-        let status = self.proc_file("status")?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
-        let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
-        Ok(kib / 1024.0)
+    pub(super) fn resident_mib(&self) -> f64 {
+        let resident = |pid: &u32| -> Option<f64> {
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+            let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+            line.trim().trim_end_matches(" kB").parse::<f64>().ok()
+        };
+        self.processes().iter().filter_map(resident).sum::<f64>() / 1024.0
     }
 
     /// Processor time spent so far, in seconds.
-    pub(super) fn cpu_seconds(&self) -> Result<f64, Failure> {
-        let stat = self.proc_file("stat")?;
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
-        Ok((ticks(11) + ticks(12)) / TICKS)
+    pub(super) fn cpu_seconds(&self) -> f64 {
+        let spent = |pid: &u32| -> Option<f64> {
+            let fields = stat(*pid)?;
+            Some((fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?) / TICKS)
+        };
+        self.processes().iter().filter_map(spent).sum()
+    }
+
+    /// The processes of the server, without the shells that started them.
+    fn processes(&self) -> Vec<u32> {
+        let group = self.child.id().to_string();
+        let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        pids.filter(|pid| {
+            let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            let of_group = stat(*pid).is_some_and(|fields| fields.get(2) == Some(&group));
+            of_group && !matches!(name.trim(), "sh" | "bash" | "dash")
+        })
+        .collect()
+    }
+
+    /// Ends the command in order, and then what it left of its group.
+    fn end(&mut self) -> Result<(), Failure> {
+        let pid = self.child.id();
+        for (signal, whom, patience) in [
+            ("TERM", pid.to_string(), PATIENCE / 4),
+            ("TERM", format!("-{pid}"), PATIENCE / 8),
+            ("KILL", format!("-{pid}"), PATIENCE / 8),
+        ] {
+            let _ = Command::new("kill").args(["-s", signal, "--", &whom]).stderr(Stdio::null()).status();
+            let deadline = Instant::now() + patience;
+            while Instant::now() < deadline {
+                let ended = self.child.try_wait()?.is_some();
+                if ended && self.processes().is_empty() {
+                    return Ok(());
+                }
+                if ended && whom == pid.to_string() {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+        Err("the server does not end".into())
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         // It may have ended already; either way it is waited for.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.end();
     }
+}
+
+async fn run(command: &Path, dir: &Path, port: u16) -> Result<(Child, Duration), Failure> {
+    let started = Instant::now();
+    let child = Command::new(command)
+        .env("BENCH_DIR", dir)
+        .env("BENCH_PORT", port.to_string())
+        .env("ATOLL", std::env::var_os("ATOLL").unwrap_or_else(|| env!("CARGO_BIN_EXE_atoll").into()))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .process_group(0)
+        .spawn()?;
+    let kubeconfig = dir.join("kubeconfig");
+    loop {
+        if kubeconfig.exists() && is_ready(&kubeconfig).await {
+            return Ok((child, started.elapsed()));
+        }
+        if started.elapsed() > PATIENCE {
+            return Err("the server did not become ready".into());
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+async fn is_ready(kubeconfig: &Path) -> bool {
+    let Ok(target) = Target::read(kubeconfig) else { return false };
+    let Ok(client) = target.connect(1).await else { return false };
+    client.send("GET", "/readyz", "", bytes::Bytes::new()).await.is_ok_and(|answer| answer.status == 200)
+}
+
+/// The fields of a process after its name: state, parent, group and so on.
+fn stat(pid: u32) -> Option<Vec<String>> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    Some(stat.rsplit(')').next()?.split_whitespace().map(str::to_owned).collect())
 }

@@ -1,15 +1,15 @@
-//! Logical clusters by the thousand: created, filled, deleted, and what that costs.
+//! Tenants by the thousand: created, filled, deleted, and what that costs. Where a server has logical clusters, a tenant is one;
+//! elsewhere a namespace stands in for it, which isolates far less.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::{StreamExt, TryStreamExt, stream};
-use http::Request;
-use kube::Client;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::load::Phase;
+use super::client::Client;
+use super::load::{Phase, at_once, paced};
 use super::process::Server;
-use super::report::Report;
+use super::report::{Better, Report};
 use super::{Args, Failure};
 
 /// How many requests are under way at a time.
@@ -20,97 +20,159 @@ const WORKSPACES: &str = "/apis/tenancy.kcp.io/v1alpha1/workspaces";
 /// Over all clusters. What the controllers give every namespace last is this.
 const ALL_MAPS: &str = "/clusters/*/api/v1/configmaps";
 
-/// Creates clusters, fills them, deletes them, and reports times and memory on the way.
-pub(super) async fn measure(args: &Args, root: &Client, server: &Server, report: &mut Report) -> Result<(), Failure> {
-    let (count, idle) = (args.tenants, server.resident_mib()?);
-    let cpu = server.cpu_seconds()?;
-    let created = create(root, count).await?;
-    report.add(
-        &format!("{count} logical clusters created, with their namespace"),
-        format!("{:.1} s, {:.0}/s", created.took.as_secs_f64(), count as f64 / created.took.as_secs_f64()),
-    );
-    report.add_phase("  each creation, 64 clients", &created, None);
-    // The maps of the clusters, and that of each of the system cluster's three namespaces.
-    let furnished = until(root, ALL_MAPS, |maps| maps >= count + 3).await?;
-    report.add(
-        "  until each has its service account and CA",
-        format!(
-            "{:.1} s, {:.2} CPU s per 1,000",
-            (created.took + furnished).as_secs_f64(),
-            (server.cpu_seconds()? - cpu) * 1e3 / count as f64
-        ),
-    );
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    let per_cluster = |now: f64, before: f64| format!("{:.1} KiB", (now - before) * 1024.0 / count.max(1) as f64);
-    report.add("memory of one more logical cluster, right after", per_cluster(server.resident_mib()?, idle));
-    tokio::time::sleep(args.settle()).await;
-    let settled = server.resident_mib()?;
-    report.add("memory of one more logical cluster, later", per_cluster(settled, idle));
-    let cpu = server.cpu_seconds()?;
-    tokio::time::sleep(Duration::from_secs(20)).await;
-    let spent = (server.cpu_seconds()? - cpu) / 20.0;
-    report
-        .add(&format!("processor time of {count} idle logical clusters"), format!("{:.1} % of a core", spent * 100.0));
+/// What a tenant is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Cluster,
+    Namespace,
+}
 
-    fill(root, count, args.content).await?;
-    let filled = server.resident_mib()?;
-    let cpu = server.cpu_seconds()?;
-    let deleted = delete(root, count).await?;
-    report.add_phase(&format!("deletion of {count} logical clusters, 64 clients"), &deleted, None);
-    let gone = until(root, WORKSPACES, |workspaces| workspaces == 0).await?;
-    report.add(
-        &format!("{count} logical clusters deleted, each with {} more objects", args.content),
-        format!(
-            "{:.1} s, {:.2} CPU s per 1,000",
-            (deleted.took + gone).as_secs_f64(),
-            (server.cpu_seconds()? - cpu) * 1e3 / count as f64
-        ),
-    );
-    tokio::time::sleep(args.settle()).await;
-    let after = server.resident_mib()?;
-    report.add(
-        "resident memory idle, with clusters, with content, after their deletion",
-        format!("{idle:.1}, {settled:.1}, {filled:.1}, {after:.1} MiB"),
-    );
+impl Kind {
+    /// What this server has.
+    pub(super) async fn of(admin: &Client) -> Result<Self, Failure> {
+        let answer = admin.send("GET", "/apis/tenancy.kcp.io/v1alpha1", "", bytes::Bytes::new()).await?;
+        Ok(if answer.status == 200 { Self::Cluster } else { Self::Namespace })
+    }
+
+    /// Creates a tenant in which the user `bench` may do everything, and gives the path of its `ConfigMap`s.
+    pub(super) async fn create_for_bench(self, admin: &Client, name: &str) -> Result<String, Failure> {
+        self.create(admin, name).await?;
+        let (prefix, namespace) = match self {
+            Self::Cluster => (format!("/clusters/{name}"), "default"),
+            Self::Namespace => (String::new(), name),
+        };
+        let binding = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "bench"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "bench"}],
+        });
+        let path = format!("{prefix}/apis/rbac.authorization.k8s.io/v1/clusterrolebindings");
+        let bound = admin.send("POST", &path, "application/json", binding.to_string().into()).await?;
+        if !matches!(bound.status, 201 | 409) {
+            return Err(format!("bench was not bound: {}", String::from_utf8_lossy(&bound.body)).into());
+        }
+        Ok(format!("{prefix}/api/v1/namespaces/{namespace}/configmaps"))
+    }
+
+    async fn create(self, admin: &Client, name: &str) -> Result<(), Failure> {
+        let (path, tenant) = match self {
+            Self::Cluster => {
+                let spec = json!({"resources": ["control-plane"]});
+                (WORKSPACES, json!({"apiVersion": "tenancy.kcp.io/v1alpha1", "kind": "Workspace", "spec": spec}))
+            }
+            Self::Namespace => ("/api/v1/namespaces", json!({"apiVersion": "v1", "kind": "Namespace"})),
+        };
+        let mut tenant = tenant;
+        tenant["metadata"] = json!({"name": name});
+        admin.expect("POST", path, "application/json", tenant.to_string()).await.map(drop)
+    }
+}
+
+/// Creates tenants and reports what that takes; where they are clusters, fills and deletes them, too.
+pub(super) async fn measure(
+    args: &Args,
+    admin: Arc<Client>,
+    server: Option<&Server>,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    let (kind, count) = (Kind::of(&admin).await?, args.tenants);
+    let (idle, cpu) = (server.map(Server::resident_mib), server.map(Server::cpu_seconds));
+    let create = |first: usize| {
+        let client = admin.clone();
+        move |n: usize| {
+            let client = client.clone();
+            async move { kind.create(&client, &format!("tenant-{}", first + n)).await }
+        }
+    };
+    // The first of them at a rate at which nothing need wait.
+    let first = if kind == Kind::Cluster { (5 * args.tenant_rate).min(count / 2) } else { 0 };
+    if first > 0 {
+        let phase = paced(first, args.tenant_rate, create(0)).await?;
+        report_phase(report, &format!("tenants created, {} asked for a second", args.tenant_rate), &phase);
+    }
+    let phase = at_once(count - first, AT_A_TIME, create(first)).await?;
+    report_phase(report, &format!("tenants created, {AT_A_TIME} clients"), &phase);
+    if kind == Kind::Cluster {
+        // The maps of the clusters, and that of each of the system cluster's three namespaces.
+        until(&admin, ALL_MAPS, |maps| maps >= count + 3).await?;
+    }
+    if let Some((now, then)) = server.map(Server::cpu_seconds).zip(cpu) {
+        let each = (now - then) * 1e3 / count as f64;
+        report.add("  until all is in place", "CPU s per 1,000", Better::Less, each);
+    }
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    report_memory(report, "  memory of one more tenant", (server.map(Server::resident_mib), idle), count);
+    if kind == Kind::Cluster && args.deletes {
+        grow_and_shrink(args, admin, server, idle, report).await?;
+    }
     Ok(())
 }
 
-/// Creates a logical cluster.
-pub(super) async fn create_one(client: &Client, name: &str) -> Result<(), Failure> {
-    let workspace = json!({
-        "apiVersion": "tenancy.kcp.io/v1alpha1", "kind": "Workspace",
-        "metadata": {"name": name}, "spec": {"resources": ["control-plane"]},
-    });
-    send(client, "POST", WORKSPACES.to_owned(), workspace.to_string()).await
-}
-
-async fn create(client: &Client, count: usize) -> Result<Phase, Failure> {
-    at_once(count, |n| async move { create_one(client, &format!("tenant-{n}")).await }).await
-}
-
-/// Gives each cluster so many objects of 1 KiB.
-async fn fill(client: &Client, clusters: usize, objects: usize) -> Result<Phase, Failure> {
-    at_once(clusters * objects, |n| {
+/// Leaves the clusters alone, fills them, deletes them, and tells the memory on the way.
+async fn grow_and_shrink(
+    args: &Args,
+    admin: Arc<Client>,
+    server: Option<&Server>,
+    idle: Option<f64>,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    let count = args.tenants;
+    let memory = |report: &mut Report, what: &str| {
+        if let Some(mib) = server.map(Server::resident_mib) {
+            report.add(what, "MiB", Better::Less, mib);
+        }
+    };
+    tokio::time::sleep(args.settle()).await;
+    report_memory(report, "  the same, later", (server.map(Server::resident_mib), idle), count);
+    if let Some(before) = server.map(Server::cpu_seconds) {
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        let spent = server.map_or(0.0, Server::cpu_seconds) - before;
+        report.add(&format!("{count} idle tenants"), "% of a core", Better::Less, spent * 5.0);
+    }
+    memory(report, "  memory with tenants");
+    let content = args.content;
+    let client = admin.clone();
+    at_once(count * content, AT_A_TIME, move |n| {
         let map = json!({
-            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": format!("content-{}", n / clusters)},
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": format!("content-{}", n / count)},
             "data": {"payload": "x".repeat(800)},
         });
-        let path = format!("/clusters/tenant-{}/api/v1/namespaces/default/configmaps", n % clusters);
-        send(client, "POST", path, map.to_string())
+        let path = format!("/clusters/tenant-{}/api/v1/namespaces/default/configmaps", n % count);
+        let client = client.clone();
+        async move { client.expect("POST", &path, "application/json", map.to_string()).await.map(drop) }
     })
-    .await
+    .await?;
+    memory(report, "  memory with tenants and their content");
+    let client = admin.clone();
+    let deleted = at_once(count, AT_A_TIME, move |n| {
+        let client = client.clone();
+        async move { client.expect("DELETE", &format!("{WORKSPACES}/tenant-{n}"), "", String::new()).await.map(drop) }
+    })
+    .await?;
+    let gone = until(&admin, WORKSPACES, |workspaces| workspaces == 0).await?;
+    let took = (deleted.took + gone).as_secs_f64();
+    report.add(&format!("{count} tenants deleted, each with {content} more objects"), "s", Better::Less, took);
+    tokio::time::sleep(args.settle()).await;
+    memory(report, "  memory after their deletion");
+    Ok(())
 }
 
-async fn delete(client: &Client, count: usize) -> Result<Phase, Failure> {
-    at_once(count, |n| send(client, "DELETE", format!("{WORKSPACES}/tenant-{n}"), String::new())).await
+fn report_phase(report: &mut Report, what: &str, phase: &Phase) {
+    report.add(what, "/s", Better::More, phase.rate());
+    report.add(&format!("  {what}, p99"), "ms", Better::Less, phase.quantile_ms(0.99));
+}
+
+fn report_memory(report: &mut Report, what: &str, (now, before): (Option<f64>, Option<f64>), count: usize) {
+    if let Some((now, before)) = now.zip(before) {
+        report.add(what, "KiB", Better::Less, (now - before) * 1024.0 / count.max(1) as f64);
+    }
 }
 
 /// Waits until the number of objects in a collection is as wanted, and tells how long that took.
 async fn until(client: &Client, path: &str, wanted: impl Fn(usize) -> bool) -> Result<Duration, Failure> {
     let started = Instant::now();
     loop {
-        let text = client.request_text(Request::get(format!("{path}?limit=1")).body(Vec::new())?).await?;
-        let page: Value = serde_json::from_str(&text)?;
+        let page = client.get_json(&format!("{path}?limit=1")).await?;
         let shown = page["items"].as_array().map_or(0, Vec::len);
         let remaining = page["metadata"]["remainingItemCount"].as_u64().unwrap_or_default();
         if wanted(shown + usize::try_from(remaining)?) {
@@ -121,25 +183,4 @@ async fn until(client: &Client, path: &str, wanted: impl Fn(usize) -> bool) -> R
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-}
-
-async fn send(client: &Client, method: &str, path: String, body: String) -> Result<(), Failure> {
-    let request = Request::builder().method(method).uri(path).header(http::header::CONTENT_TYPE, "application/json");
-    client.request_text(request.body(body.into_bytes())?).await?;
-    Ok(())
-}
-
-/// Sends so many requests, some of them at a time.
-async fn at_once<Fut>(count: usize, request: impl Fn(usize) -> Fut) -> Result<Phase, Failure>
-where
-    Fut: Future<Output = Result<(), Failure>>,
-{
-    let started = Instant::now();
-    let timed = stream::iter(0..count).map(|n| {
-        let (sent, request) = (Instant::now(), request(n));
-        async move { request.await.map(|()| sent.elapsed()) }
-    });
-    let mut latencies: Vec<Duration> = timed.buffer_unordered(AT_A_TIME).try_collect().await?;
-    latencies.sort_unstable();
-    Ok(Phase { took: started.elapsed(), latencies })
 }
