@@ -21,6 +21,9 @@ pub struct NameError {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LogicalClusterName(Arc<str>);
 
+/// The namespaces every Kubernetes cluster has for its own purposes, besides `default`.
+pub const SYSTEM_NAMESPACES: [&str; 3] = ["kube-node-lease", "kube-public", "kube-system"];
+
 /// The longest name a logical cluster may have, in bytes.
 pub const MAX_CLUSTER_NAME: usize = 253;
 

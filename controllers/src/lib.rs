@@ -8,7 +8,9 @@ mod cluster_roles;
 mod conditions;
 mod crds;
 mod discovery;
+mod ensure;
 mod garbage_collector;
+mod kubernetes_service;
 mod namespaces;
 mod queue;
 mod service_accounts;
@@ -24,6 +26,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use cluster_api::Server;
+pub use kubernetes_service::Settings as KubernetesService;
 pub use sync::Settings as SyncSettings;
 
 /// How long a controller that panicked is left alone.
@@ -37,6 +40,8 @@ pub struct Config {
     pub clients: Arc<dyn Fn(User) -> Client + Send + Sync>,
     /// The server's CA certificate in PEM, published in every namespace as `kube-root-ca.crt`; none to publish nothing.
     pub root_ca: Option<String>,
+    /// Where the `kubernetes` service of every cluster leads; none to make none.
+    pub kubernetes_service: Option<KubernetesService>,
     /// How physical clusters are worked with.
     pub sync: SyncSettings,
     /// Which of the controllers run.
@@ -49,7 +54,8 @@ pub enum Selection {
     /// All of them.
     #[default]
     All,
-    /// Those that are part of kube-apiserver itself: deleted custom resource definitions take their objects with them.
+    /// Those that are part of kube-apiserver itself: deleted custom resource definitions take their objects with them, and
+    /// there is a service called `kubernetes`.
     /// Nothing collects garbage, empties deleted namespaces or makes service accounts.
     ApiServer,
 }
@@ -74,6 +80,16 @@ pub async fn run(config: Config, stop: CancellationToken) {
     };
     // In Kubernetes this is the API server's own work.
     start("custom resource definitions", |config, stop| Box::pin(crds::run(Server::new(&config, User::Server), stop)));
+    if config.kubernetes_service.is_some() {
+        start("kubernetes service", |config, stop| {
+            let server = Server::new(&config, User::Server);
+            Box::pin(async move {
+                if let Some(settings) = config.kubernetes_service {
+                    kubernetes_service::run(server, settings, stop).await;
+                }
+            })
+        });
+    }
     if config.selection == Selection::ApiServer {
         while running.join_next().await.is_some() {}
         return;

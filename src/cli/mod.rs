@@ -67,7 +67,7 @@ impl Failure {
 /// What the process was started for.
 enum Task {
     /// A command of `atoll`.
-    Command(Command),
+    Command(Box<Command>),
     /// Another program, by whose name it was called, with that program's arguments.
     StandIn(envtest::Program, Vec<String>),
 }
@@ -95,18 +95,20 @@ impl Task {
         let mut arguments = std::env::args_os();
         match arguments.next().and_then(|name| envtest::Program::called(&name)) {
             Some(program) => Self::StandIn(program, arguments.map(|a| a.to_string_lossy().into_owned()).collect()),
-            None => Self::Command(Cli::parse().command),
+            None => Self::Command(Box::new(Cli::parse().command)),
         }
     }
 
     async fn run(self) -> Result<(), Failure> {
         match self {
             Self::StandIn(program, arguments) => program.run(arguments).await,
-            Self::Command(Command::Serve(command)) => command.run().await,
-            Self::Command(Command::Demo(command)) => command.run().await,
-            Self::Command(Command::Cluster(command)) => command.run().await,
-            Self::Command(Command::Envtest(command)) => command.run().await,
-            Self::Command(Command::Kubeconfig(command)) => command.run().await,
+            Self::Command(command) => match *command {
+                Command::Serve(command) => command.run().await,
+                Command::Demo(command) => command.run().await,
+                Command::Cluster(command) => command.run().await,
+                Command::Envtest(command) => command.run().await,
+                Command::Kubeconfig(command) => command.run().await,
+            },
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `atoll serve`: the server, from nothing to ready in one command.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -44,6 +44,10 @@ pub(super) struct Serve {
     /// [default: any; those that are given come from 10.0.0.0/8]
     #[arg(long, value_name = "CIDR")]
     service_cluster_ip_range: Option<String>,
+    /// The address by which others reach this server, to which the `kubernetes` service of each logical cluster leads
+    /// [default: that of --listen, or the one by which this machine reaches others]
+    #[arg(long, value_name = "ADDR")]
+    advertise_address: Option<IpAddr>,
     /// When a write is acknowledged: after it survives a power loss, or at once.
     #[arg(long, value_enum, default_value_t = Durable::Full)]
     durability: Durable,
@@ -119,6 +123,9 @@ impl Serve {
         }
         if let Some(range) = &self.service_cluster_ip_range {
             builder = builder.service_addresses(service_addresses(range)?);
+        }
+        if let Some(address) = self.advertise_address {
+            builder = builder.advertise_address(address);
         }
         if let Some(url) = &self.token_issuer {
             builder = builder.token_issuer(issuer(url)?);

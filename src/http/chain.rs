@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use super::caller::Caller;
-use super::{Api, answer, body, discovery, fresh, health, issuer, openapi, verbs};
+use super::{Api, answer, body, deadline, discovery, fresh, health, issuer, openapi, verbs};
 use crate::authz::Attributes;
 use crate::authz::forbidden::forbidden;
 use crate::request::{self, ClusterPath, RequestContext, RequestInfo};
@@ -114,6 +114,10 @@ async fn serve(api: &Arc<Api>, request: Request<Body>) -> (Response<Body>, Seen)
         Err(error) => return refused(error, Seen::default()),
     };
     let mut seen = Seen::of(&scope, &info);
+    let limit = match deadline::of(&info, query) {
+        Ok(limit) => limit,
+        Err(error) => return refused(error, seen),
+    };
     // Before anything is read: who asks and what they may is stored too.
     if let Err(error) = fresh::catch_up(api, &info, query).await {
         return refused(error, seen);
@@ -140,7 +144,7 @@ async fn serve(api: &Arc<Api>, request: Request<Body>) -> (Response<Body>, Seen)
     let headers = with_host(parts.headers, &parts.uri);
     let query = parts.uri.query().unwrap_or_default().to_owned();
     let asked = Asked { cx, caller, info, method: parts.method, query, headers, user_agent, upgrade };
-    let answered = admit(api, &asked, body).await;
+    let answered = deadline::within(limit, admit(api, &asked, body)).await;
     let mut response = answered.unwrap_or_else(|error| answer::error(error, &asked.headers));
     answer::add_warnings(&mut response, asked.cx.take_warnings());
     (response, seen)

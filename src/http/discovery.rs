@@ -128,7 +128,7 @@ fn index(asked: &Asked, served: &Served) -> ApiResult<Response<Body>> {
     }
     paths.extend(versions_of(served, "").iter().map(|version| format!("/api/{version}")));
     paths.sort();
-    answer::document(asked, &json!({"paths": paths}))
+    answer::json_document(asked, &json!({"paths": paths}))
 }
 
 fn addresses(asked: &Asked) -> Value {

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::chain::Asked;
 use super::verbs::method_not_allowed;
 use super::{Api, answer};
+use crate::codec::negotiate::check_route;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 /// The Kubernetes release whose API is served.
@@ -18,7 +19,7 @@ pub(super) fn answer(api: &Api, asked: &Asked) -> ApiResult<Option<Response<Body
     let segments: Vec<&str> = asked.info.path.trim_matches('/').split('/').collect();
     let response = match segments.as_slice() {
         ["healthz" | "livez" | "readyz"] => summary(api, asked, segments[0]),
-        ["healthz" | "livez" | "readyz", name] => match checks(api).iter().find(|(check, _)| check == name) {
+        ["healthz" | "livez" | "readyz", name @ ..] => match check(api, &name.join("/")) {
             Some((_, true)) => answer::bytes(StatusCode::OK, TEXT, "ok".into()),
             Some((name, false)) => {
                 let text = format!("internal server error: {name} failed\n");
@@ -27,7 +28,10 @@ pub(super) fn answer(api: &Api, asked: &Asked) -> ApiResult<Option<Response<Body
             None => answer::page_not_found(),
         },
         ["version"] if asked.info.verb != "get" => return Err(method_not_allowed()),
-        ["version"] => answer::document(asked, &version())?,
+        ["version"] => {
+            check_route(answer::accept(&asked.headers), &["application/json"])?;
+            answer::json_document(asked, &version())?
+        }
         ["metrics"] => {
             answer::bytes(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", api.metrics.render().into())
         }
@@ -36,16 +40,41 @@ pub(super) fn answer(api: &Api, asked: &Asked) -> ApiResult<Option<Response<Body
     Ok(Some(response))
 }
 
+/// What kube-apiserver calls the steps of its start, which those who watch over a server look for. Here nothing is answered
+/// before all of that is done.
+const START: [&str; 19] = [
+    "poststarthook/start-apiserver-admission-initializer",
+    "poststarthook/generic-apiserver-start-informers",
+    "poststarthook/storage-readiness",
+    "poststarthook/start-apiextensions-informers",
+    "poststarthook/start-apiextensions-controllers",
+    "poststarthook/crd-informer-synced",
+    "poststarthook/start-system-namespaces-controller",
+    "poststarthook/start-service-ip-repair-controllers",
+    "poststarthook/rbac/bootstrap-roles",
+    "poststarthook/scheduling/bootstrap-system-priority-classes",
+    "poststarthook/start-cluster-authentication-info-controller",
+    "poststarthook/bootstrap-controller",
+    "poststarthook/start-kube-aggregator-informers",
+    "poststarthook/apiservice-registration-controller",
+    "poststarthook/apiservice-status-local-available-controller",
+    "poststarthook/apiservice-status-remote-available-controller",
+    "poststarthook/kube-apiserver-autoregistration",
+    "autoregister-completion",
+    "poststarthook/apiservice-openapi-controller",
+];
+
+fn check(api: &Api, name: &str) -> Option<(&'static str, bool)> {
+    checks(api).into_iter().find(|(check, _)| *check == name)
+}
+
 /// Each check by name, and whether it passes.
 fn checks(api: &Api) -> Vec<(&'static str, bool)> {
     let storing = !api.metrics.store_failed() && api.registry.store().silence() < super::fresh::READY_WITHIN;
-    vec![
-        ("ping", true),
-        ("log", true),
-        ("etcd", storing),
-        ("informer-sync", storing),
-        ("shutdown", !api.metrics.is_stopping()),
-    ]
+    let mut checks = vec![("ping", true), ("log", true), ("etcd", storing), ("informer-sync", storing)];
+    checks.extend(START.iter().map(|step| (*step, true)));
+    checks.push(("shutdown", !api.metrics.is_stopping()));
+    checks
 }
 
 fn summary(api: &Api, asked: &Asked, endpoint: &str) -> Response<Body> {

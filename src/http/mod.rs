@@ -6,6 +6,7 @@ mod answer;
 mod body;
 mod caller;
 mod chain;
+mod deadline;
 mod discovery;
 mod drain;
 mod fresh;

@@ -27,7 +27,7 @@ pub(super) fn answer(api: &Api, asked: &Asked) -> ApiResult<Option<Response<Body
     let Some(rest) = path.strip_prefix("openapi/v3") else { return Ok(None) };
     let served = api.surfaces.served(&asked.cx.scope);
     if rest.is_empty() {
-        let mut response = answer::document(asked, &root(api, asked, &served))?;
+        let mut response = answer::json_document(asked, &root(api, asked, &served))?;
         // Kubernetes lets Go guess what this is, which takes JSON for text (kube-openapi, handler3).
         let guessed = HeaderValue::from_static("text/plain; charset=utf-8");
         response.headers_mut().insert(header::CONTENT_TYPE, guessed);
@@ -41,7 +41,7 @@ pub(super) fn answer(api: &Api, asked: &Asked) -> ApiResult<Option<Response<Body
     if !versions(&served).contains(&version) {
         return Ok(Some(answer::page_not_found()));
     }
-    let mut response = answer::document(asked, &document(api, asked, &served, &version))?;
+    let mut response = answer::json_document(asked, &document(api, asked, &served, &version))?;
     // A document that is asked for by its hash never changes.
     if asked.query.contains("hash=") {
         let forever = HeaderValue::from_static("public, immutable");

@@ -177,6 +177,7 @@ impl Registry {
             ops.push(Op { key, expect: Expect::Absent, action: Action::Put(bytes) });
         }
         ops.extend(self.claim_ops(cx, target, None, Some(object))?);
+        ops.extend(self.namespace_op(cx, object.namespace())?);
         match self.commit(cx, target, ops).await? {
             Some(revision) => {
                 let json = self.shown_after(target, &key, revision, object).await?;

@@ -20,6 +20,11 @@ use crate::storage::{Entry, ListQuery, Page, Position, ReadError};
 /// How long a list waits for a version that is still to come.
 const WAIT_FOR_VERSION: Duration = Duration::from_secs(3);
 
+/// How long after the first page of a list the rest of it can be had as it was then. History may go sooner where much
+/// happens; where nothing does, clients learn all the same to deal with tokens that hold no more, as Kubernetes'
+/// compaction teaches them.
+const TOKENS_HOLD: i64 = 300;
+
 /// What is listed.
 #[derive(Debug, Clone, Default)]
 pub struct ListRequest {
@@ -52,6 +57,13 @@ pub struct ListAnswer {
     pub remaining: Option<usize>,
 }
 
+/// Where a list begins, which state it shows, and until when it can be gone on with.
+struct Start {
+    after: Option<Position>,
+    at: Option<u64>,
+    until: i64,
+}
+
 /// What a continue token holds: as Kubernetes', and the cluster it was given for.
 #[derive(Debug, Serialize, Deserialize)]
 struct Continue {
@@ -59,12 +71,15 @@ struct Continue {
     rv: i64,
     start: [String; 3],
     cluster: String,
+    /// Until when it holds, in seconds since 1970.
+    #[serde(default)]
+    until: i64,
 }
 
 impl Registry {
     /// Lists a collection.
     pub async fn list(&self, cx: &RequestContext, target: &Target, request: &ListRequest) -> ApiResult<ListAnswer> {
-        let (after, at) = self.starting_point(cx, request).await?;
+        let Start { after, at, until } = self.starting_point(cx, request).await?;
         let selective = !request.labels.is_everything() || !request.fields.is_everything();
         let matches = |entry: &Entry| matches(target, request, entry);
         let query = ListQuery {
@@ -87,6 +102,7 @@ impl Registry {
             rv: page.revision as i64,
             start: [start.cluster.to_string(), start.namespace.to_string(), start.name.to_string()],
             cluster: identity(cx),
+            until,
         };
         let continue_token = page.next.take().map(|start| encode_continue(&token(start))).unwrap_or_default();
         let remaining = page.remaining.filter(|_| !selective && !continue_token.is_empty());
@@ -94,11 +110,8 @@ impl Registry {
     }
 
     /// Where a list begins and which state it shows.
-    async fn starting_point(
-        &self,
-        cx: &RequestContext,
-        request: &ListRequest,
-    ) -> ApiResult<(Option<Position>, Option<u64>)> {
+    async fn starting_point(&self, cx: &RequestContext, request: &ListRequest) -> ApiResult<Start> {
+        let now = cx.now.as_second();
         if !request.continue_token.is_empty() {
             if !matches!(request.resource_version.as_str(), "" | "0") {
                 return Err(ApiError::bad_request("specifying resource version is not allowed when using continue"));
@@ -106,10 +119,14 @@ impl Registry {
             let token = decode_continue(&request.continue_token, cx)?;
             // A negative version: the client chose to go on with the newest state.
             let at = u64::try_from(token.rv).ok();
+            if at.is_some() && token.until < now {
+                return Err(too_old(token));
+            }
+            let until = if at.is_some() { token.until } else { now + TOKENS_HOLD };
             let [cluster, namespace, name] = token.start;
             let cluster =
                 LogicalClusterName::parse(&cluster).map_err(|error| ApiError::bad_request(error.to_string()))?;
-            return Ok((Some(Position::new(cluster, namespace, name)), at));
+            return Ok(Start { after: Some(Position::new(cluster, namespace, name)), at, until });
         }
         let asked = parse_version(&request.resource_version)
             .map_err(|error| ApiError::bad_request(format!("invalid resource version: {}", error.status.message)))?;
@@ -122,7 +139,7 @@ impl Registry {
             None => request.limit.is_some() && asked.0 > 0,
             Some(VersionMatch::NotOlderThan) => false,
         };
-        Ok((None, exact.then_some(asked.0)))
+        Ok(Start { after: None, at: exact.then_some(asked.0), until: now + TOKENS_HOLD })
     }
 
     /// Waits until the store has reached a version a client has seen elsewhere.
@@ -242,17 +259,21 @@ fn expired(error: ReadError, request: &ListRequest, first: bool, cx: &RequestCon
             "The resourceVersion for the provided list is too old: {}",
             request.resource_version
         )),
-        ReadError::Expired { .. } => {
-            let mut error = ApiError::expired(
-                "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.",
-            );
-            if let Ok(token) = decode_continue(&request.continue_token, cx) {
-                error.status.continue_token = encode_continue(&Continue { rv: -1, ..token });
-            }
-            error
-        }
+        ReadError::Expired { .. } => match decode_continue(&request.continue_token, cx) {
+            Ok(token) => too_old(token),
+            Err(error) => error,
+        },
         ReadError::Future { current } => {
             ApiError::timeout(&format!("Too large resource version, current: {current}"), 1)
         }
     }
+}
+
+/// What a client is told whose list cannot be gone on with as it was, and how to go on all the same.
+fn too_old(token: Continue) -> ApiError {
+    let mut error = ApiError::expired(
+        "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.",
+    );
+    error.status.continue_token = encode_continue(&Continue { rv: -1, ..token });
+    error
 }

@@ -21,6 +21,7 @@ mod get;
 mod list;
 mod meta;
 mod modify;
+pub mod namespace;
 mod patch;
 mod scale;
 mod tracking;

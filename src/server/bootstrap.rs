@@ -15,7 +15,7 @@ use crate::tenancy::Cluster;
 /// The name that stands for Atoll's own kinds among the resources of the system cluster.
 const PLATFORM: &str = crate::resources::sets::PLATFORM;
 /// The namespaces of the system cluster.
-const NAMESPACES: [&str; 3] = ["default", "kube-public", "kube-system"];
+const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
 
 /// Why a store could not be readied.
 #[derive(Debug, thiserror::Error)]

@@ -1,7 +1,7 @@
 //! What a server is made of, and putting it together: everything is checked here, so that afterwards only I/O can fail.
 
 use std::collections::HashSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,6 +47,7 @@ pub struct Builder {
     token_issuer: Issuer,
     resources: Vec<String>,
     service_addresses: AddressRange,
+    advertised: Option<IpAddr>,
     durability: Durability,
     grace: Duration,
     webhooks: WebhookSettings,
@@ -120,6 +121,7 @@ impl Default for Builder {
             token_issuer: Issuer::Fixed(ISSUER.to_owned()),
             resources: vec!["control-plane".to_owned()],
             service_addresses: AddressRange::Any,
+            advertised: None,
             durability: Durability::Full,
             grace: Duration::from_secs(10),
             webhooks: WebhookSettings::default(),
@@ -184,6 +186,14 @@ impl Builder {
     #[must_use]
     pub fn service_addresses(mut self, range: AddressRange) -> Self {
         self.service_addresses = range;
+        self
+    }
+
+    /// The address by which others reach this server, to which the `kubernetes` service of each logical cluster leads.
+    /// Without one it is that at which the server listens, or the one by which this machine reaches others.
+    #[must_use]
+    pub fn advertise_address(mut self, address: IpAddr) -> Self {
+        self.advertised = Some(address);
         self
     }
 
@@ -264,7 +274,12 @@ impl Builder {
             .layers
             .iter()
             .fold(ApiService::new(api.clone()), |inner, layer| inner.behind(|service| layer(service)));
-        let controllers = super::ControllerSettings { sync: self.sync, selection: self.controllers };
+        let controllers = super::ControllerSettings {
+            service_addresses: self.service_addresses,
+            advertised: self.advertised,
+            sync: self.sync,
+            selection: self.controllers,
+        };
         Ok(Server { api, service, pki, tls, underlay, listener, grace: self.grace, controllers })
     }
 

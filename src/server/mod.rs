@@ -14,7 +14,7 @@ pub mod pki;
 mod renewal;
 pub mod shared;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +32,7 @@ pub use objects::Objects;
 
 use crate::authz::stored::StoredUnderlay;
 use crate::http::{Api, ApiService};
+use crate::resources::AddressRange;
 
 /// How long a server that stops takes at most to let another one run the controllers at once.
 const RELEASE_PATIENCE: Duration = Duration::from_secs(2);
@@ -50,6 +51,10 @@ pub struct Server {
 
 /// What is said of the controllers.
 struct ControllerSettings {
+    /// The addresses of services, of which the `kubernetes` service has the first.
+    service_addresses: AddressRange,
+    /// Where that leads, if it was said.
+    advertised: Option<IpAddr>,
     sync: atoll_controllers::SyncSettings,
     selection: Controllers,
 }
@@ -108,6 +113,12 @@ impl Server {
                 client::of_server(ApiService::new(api.clone()), UserInfo::named(user.name(), groups))
             }),
             root_ca: Some(self.pki.ca.certificate.clone()),
+            kubernetes_service: address.map(|address| atoll_controllers::KubernetesService {
+                range: self.controllers.service_addresses.cidr(),
+                cluster_ip: self.controllers.service_addresses.first(),
+                address: self.controllers.advertised.or_else(|| reachable(address.ip())),
+                port: address.port(),
+            }),
             sync: self.controllers.sync,
             selection: self.controllers.selection,
         };
@@ -171,3 +182,15 @@ impl Running {
 
 #[cfg(test)]
 mod tests;
+
+/// An address by which others may reach a server that listens at this one: the address itself, or that of the interface by
+/// which this machine reaches others. Nothing is sent to find it.
+fn reachable(listens_at: IpAddr) -> Option<IpAddr> {
+    let is_told = |address: &IpAddr| !address.is_loopback() && !address.is_unspecified();
+    Some(listens_at).filter(is_told).or_else(|| {
+        let socket = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+        // An address for documentation, which nobody has.
+        socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
+        socket.local_addr().ok().map(|address| address.ip()).filter(is_told)
+    })
+}

@@ -1,6 +1,9 @@
 //! What kube-apiserver 1.36 answers to requests at the edges: compared with a real one, beyond what is recorded.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Method;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::requests::{CONFIG_MAPS, config_map};
@@ -193,4 +196,50 @@ async fn nodes_tell_of_themselves_and_pods_that_wait_say_so_from_the_start() {
         "limits": {"cpu": "2", "hugepages-2Mi": "2Mi"}, "requests": {"cpu": "2", "hugepages-2Mi": "2Mi", "memory": "1Gi"},
     });
     assert_eq!(pod["spec"]["resources"], wanted);
+}
+
+#[tokio::test]
+async fn a_page_that_is_minutes_old_is_gone_on_with_only_as_things_are_now() {
+    let (_atoll, client) = team().await;
+    for name in ["one", "two"] {
+        client.post(CONFIG_MAPS, config_map(name, "x")).await.expect(201);
+    }
+    let page = client.get(&format!("{CONFIG_MAPS}?limit=1")).await.expect(200);
+    let token = URL_SAFE_NO_PAD.decode(text(&page, "/metadata/continue")).expect("base64");
+    let mut token: Value = serde_json::from_slice(&token).expect("JSON");
+    let lasts = token["until"].as_i64().expect("it says how long it holds") - Timestamp::now().as_second();
+    assert!((60..600).contains(&lasts), "{lasts}");
+    token["until"] = 1.into();
+    let old = URL_SAFE_NO_PAD.encode(token.to_string());
+    let refused = client.get(&format!("{CONFIG_MAPS}?limit=1&continue={old}")).await.refused(410, "Expired");
+    let newer = text(&refused, "/metadata/continue");
+    let rest = client.get(&format!("{CONFIG_MAPS}?continue={newer}")).await.expect(200);
+    let left = rest["items"].as_array().map_or(0, Vec::len);
+    assert_eq!(left + 1, client.get(CONFIG_MAPS).await.expect(200)["items"].as_array().map_or(0, Vec::len));
+}
+
+#[tokio::test]
+async fn documents_are_json_for_clients_who_would_rather_have_protobuf() {
+    let (_atoll, client) = team().await;
+    for path in ["/version", "/", "/openapi/v3", "/openapi/v3/apis/apps/v1"] {
+        client.get_as(path, "application/vnd.kubernetes.protobuf,*/*").await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn a_timeout_that_is_none_is_refused_and_one_that_is_long_is_shortened() {
+    let (_atoll, client) = team().await;
+    let refused = client.get("/version?timeout=invalid").await.refused(400, "BadRequest");
+    assert!(text(&refused, "/message").starts_with("invalid timeout specified in the request URL"), "{refused}");
+    client.get(&format!("{CONFIG_MAPS}?timeout=3m")).await.expect(200);
+}
+
+#[tokio::test]
+async fn what_is_no_row_of_a_table_is_not_shown_as_one() {
+    let (_atoll, client) = team().await;
+    let reviews = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+    let review = json!({"spec": {"nonResourceAttributes": {"path": "/", "verb": "get"}}});
+    let table = "application/json;as=Table;v=v1;g=meta.k8s.io";
+    client.post_as(reviews, table, review.clone()).await.refused(406, "NotAcceptable");
+    client.post_as(reviews, "application/json", review).await.expect(201);
 }

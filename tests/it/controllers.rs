@@ -223,3 +223,35 @@ async fn aggregated_roles_follow_the_roles_of_their_own_cluster() {
     }
     atoll.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_cluster_with_services_has_one_that_leads_to_the_server_also_after_it_was_deleted() {
+    let atoll = Atoll::start().await;
+    let a = atoll.cluster("a").await;
+    let service = format!("{a}/api/v1/namespaces/default/services/kubernetes");
+    let made = atoll.until_there(&service).await;
+    assert_eq!(made["spec"]["clusterIP"], "10.0.0.1");
+    assert_eq!(made["spec"]["ports"][0]["port"], 443);
+    let range = atoll.until_there(&format!("{a}/apis/networking.k8s.io/v1/servicecidrs/kubernetes")).await;
+    assert_eq!(range["spec"]["cidrs"], json!(["10.0.0.0/8"]));
+    atoll.delete(&service).await;
+    let again = |service: &Value| service["metadata"]["uid"] != made["metadata"]["uid"];
+    atoll.until(&service, "made again", again).await;
+    atoll.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn system_namespaces_come_to_be_with_what_is_first_written_there() {
+    let atoll = Atoll::start().await;
+    let (a, b) = (atoll.cluster("a").await, atoll.cluster("b").await);
+    for namespace in ["kube-system", "kube-public", "kube-node-lease"] {
+        assert_eq!(atoll.get(&format!("{a}/api/v1/namespaces/{namespace}")).await, None);
+        atoll.post(&format!("{a}/api/v1/namespaces/{namespace}/configmaps"), config_map("first")).await;
+        let made = atoll.until_there(&format!("{a}/api/v1/namespaces/{namespace}")).await;
+        assert_eq!(made["status"]["phase"], "Active");
+        atoll.until_there(&format!("{a}/api/v1/namespaces/{namespace}/serviceaccounts/default")).await;
+        atoll.post(&format!("{a}/api/v1/namespaces/{namespace}/configmaps"), config_map("second")).await;
+        assert_eq!(atoll.get(&format!("{b}/api/v1/namespaces/{namespace}")).await, None);
+    }
+    atoll.stop().await;
+}

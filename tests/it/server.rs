@@ -10,7 +10,7 @@ use atoll_api::user::{ALL_AUTHENTICATED, SYSTEM_MASTERS};
 use axum::body::{Body, BodyDataStream};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
-use http::{HeaderMap, Method, Request, StatusCode, header};
+use http::{HeaderMap, Method, Request, StatusCode, header, request};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -231,11 +231,21 @@ impl Client {
 
     /// Sends a GET with an `Accept` header.
     pub(crate) async fn get_as(&self, path: &str, accept: &str) -> Answer {
-        let request = self.request(Method::GET, path, "").header(header::ACCEPT, accept);
-        let response = self.call(request.body(Body::empty()).expect("a request can be sent")).await;
+        self.accepting(accept, self.request(Method::GET, path, ""), path, Body::empty()).await
+    }
+
+    /// Sends a POST of JSON with an `Accept` header.
+    pub(crate) async fn post_as(&self, path: &str, accept: &str, body: Value) -> Answer {
+        let request = self.request(Method::POST, path, "application/json");
+        self.accepting(accept, request, path, Body::from(body.to_string())).await
+    }
+
+    async fn accepting(&self, accept: &str, request: request::Builder, path: &str, body: Body) -> Answer {
+        let request = request.header(header::ACCEPT, accept);
+        let response = self.call(request.body(body).expect("a request can be sent")).await;
         let (parts, body) = response.into_parts();
         let body = body.collect().await.expect("the answer is whole").to_bytes();
-        Answer { asked: format!("GET {}{path}", self.prefix), status: parts.status, headers: parts.headers, body }
+        Answer { asked: format!("{}{path}", self.prefix), status: parts.status, headers: parts.headers, body }
     }
 }
 

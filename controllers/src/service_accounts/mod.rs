@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster_api::{Answer, Failure, Resource, Selection, Server, Shape, cluster_of, optional};
+use crate::cluster_api::{Answer, Resource, Selection, Server, Shape, cluster_of};
+use crate::ensure::Wanted;
 use crate::namespaces::NAMESPACES;
 use crate::queue::{self, Next, Queue};
 use crate::source::{Seen, Source};
@@ -141,7 +142,7 @@ async fn furnish(accounts: &Server, publisher: &Server, root_ca: Option<&str>, k
         "apiVersion": "v1", "kind": "ServiceAccount",
         "metadata": {"name": DEFAULT_ACCOUNT, "namespace": key.namespace},
     });
-    let account = ensure(accounts, SERVICE_ACCOUNTS, &key, account, Keep::AsItIs);
+    let account = ensure(accounts, SERVICE_ACCOUNTS, &key, account, &[]);
     let certificate = async {
         let Some(root_ca) = root_ca else { return Ok(()) };
         let map = json!({
@@ -150,44 +151,13 @@ async fn furnish(accounts: &Server, publisher: &Server, root_ca: Option<&str>, k
                          "annotations": {"kubernetes.io/description": ROOT_CA_DESCRIPTION}},
             "data": {"ca.crt": root_ca},
         });
-        ensure(publisher, CONFIG_MAPS, &key, map, Keep::Data).await
+        ensure(publisher, CONFIG_MAPS, &key, map, &["data"]).await
     };
     let (account, certificate) = futures::join!(account, certificate);
     account.and(certificate).map(|()| Next::Done)
 }
 
-/// What of an object is put right if it is there already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Keep {
-    /// Nothing: its owner may have changed it.
-    AsItIs,
-    /// Its data.
-    Data,
-}
-
-/// Creates an object unless it is there. A cluster that does not serve the resource, or a namespace that is going,
-/// needs none.
-async fn ensure(server: &Server, resource: Resource<'_>, key: &Key, object: Value, keep: Keep) -> Answer<()> {
-    let cluster = server.cluster(&key.cluster);
-    let name = object["metadata"]["name"].as_str().unwrap_or_default();
-    let path = resource.object(&key.namespace, name);
-    let shape = if keep == Keep::Data { Shape::Full } else { Shape::Metadata };
-    let written = match optional(server.cluster_as_manager(&key.cluster).get(&path, shape).await) {
-        Ok(Some(mut found)) if keep == Keep::Data && found.get("data") != object.get("data") => {
-            found.0.insert("data".into(), object["data"].clone());
-            cluster.replace(&path, &Value::Object(found.0), MANAGER).await
-        }
-        Ok(Some(_)) => return Ok(()),
-        Ok(None) => cluster.create(&resource.collection(&key.namespace), &object, MANAGER).await,
-        Err(failure) => Err(failure),
-    };
-    match written {
-        Ok(_) | Err(Failure::Absent | Failure::NoCluster | Failure::NotServed | Failure::AlreadyExists) => Ok(()),
-        // The namespace is being deleted, or the cluster's policy does not want it.
-        Err(Failure::Refused(status)) => {
-            tracing::debug!(?key, name, message = status.message, "not created");
-            Ok(())
-        }
-        Err(failure) => Err(failure),
-    }
+async fn ensure(server: &Server, resource: Resource<'_>, key: &Key, object: Value, kept: &[&str]) -> Answer<()> {
+    let (cluster, namespace) = (key.cluster.as_str(), key.namespace.as_str());
+    Wanted { server, manager: MANAGER, cluster, namespace, resource, object, kept }.ensure().await
 }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use atoll_api::names::SYSTEM_NAMESPACES;
 use atoll_api::status::{Cause, Details};
 use atoll_api::{ApiError, ApiResult, GroupResource, LogicalClusterName, Object};
 use futures::future::BoxFuture;
@@ -33,6 +34,10 @@ impl NamespaceLifecycle {
     fn check_creation(&self, cx: &RequestContext, attributes: &Attributes) -> ApiResult<()> {
         let name = &attributes.namespace;
         let Some(entry) = self.namespace(&cx.cluster, name) else {
+            // Those come to be with what is first written there.
+            if SYSTEM_NAMESPACES.contains(&name.as_str()) {
+                return Ok(());
+            }
             return Err(ApiError::not_found(&self.namespaces, name));
         };
         if !entry.is_deleting() {

@@ -135,6 +135,17 @@ impl Offer for ObjectOffer<'_> {
     }
 }
 
+/// An endpoint that answers with objects which are no rows of any table, such as reviews.
+#[derive(Debug, Clone, Copy)]
+pub struct UntabledOffer;
+
+impl Offer for UntabledOffer {
+    fn allows(&self, encoding: Encoding, target: Option<&Target>) -> bool {
+        let is_table = matches!(target.map(Target::shape), Some(Some(Shape::Table(_))));
+        !is_table && ObjectOffer { encodings: ENCODINGS }.allows(encoding, target)
+    }
+}
+
 /// An endpoint that answers with one document that cannot be turned into anything, such as a `Status`.
 #[derive(Debug, Clone, Copy)]
 pub struct PlainOffer;

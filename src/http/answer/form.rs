@@ -35,6 +35,15 @@ pub(super) fn encoded(
     Ok(compressed(asked, status, agreed.encoding.media_type(), body))
 }
 
+/// A value as JSON, whatever the client accepts.
+pub(super) fn as_json(asked: &Asked, status: StatusCode, value: &Value) -> ApiResult<Response<Body>> {
+    let body = match wants_pretty(&Query::parse(&asked.query), &asked.user_agent) {
+        true => codec_json::to_pretty_vec(value).into(),
+        false => json(value)?,
+    };
+    Ok(compressed(asked, status, Encoding::Json.media_type(), body))
+}
+
 /// Turns JSON into an encoding.
 pub(super) fn write(encoding: Encoding, json: Bytes) -> ApiResult<Bytes> {
     match encoding {

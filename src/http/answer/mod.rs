@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 
 use super::chain::Asked;
 use crate::codec::negotiate::{
-    self, ENCODINGS, Encoding, MetaVersion, Negotiated, ObjectOffer, PlainOffer, Shape, negotiate, negotiate_stream,
+    self, ENCODINGS, Encoding, MetaVersion, Negotiated, ObjectOffer, PlainOffer, Shape, UntabledOffer, negotiate,
+    negotiate_stream,
 };
 use crate::codec::partial::{ListMeta, partial_bytes};
 use crate::registry::encode::TypeMeta;
@@ -99,8 +100,14 @@ pub(super) fn written(asked: &Asked, target: &Target, written: Written) -> ApiRe
 
 /// An object that is not of the target's kind.
 pub(super) fn value(asked: &Asked, status: StatusCode, object: &Object) -> ApiResult<Response<Body>> {
-    let agreed = negotiate(accept(&asked.headers), &ObjectOffer { encodings: ENCODINGS })?;
-    form::encoded(asked, &agreed, status, form::json(&object.0)?)
+    let agreed = negotiate(accept(&asked.headers), &UntabledOffer)?;
+    let json = form::json(&object.0)?;
+    match agreed.shape() {
+        Shape::Partial(version) => {
+            form::encoded(asked, &agreed, status, partial_bytes(&json, version).unwrap_or_default().into())
+        }
+        _ => form::encoded(asked, &agreed, status, json),
+    }
 }
 
 /// A document that has one form, such as discovery's.
@@ -109,6 +116,11 @@ pub(super) fn document(asked: &Asked, document: &Value) -> ApiResult<Response<Bo
     negotiate::check_route(accept(&asked.headers), &produces)?;
     let agreed = negotiate(accept(&asked.headers), &PlainOffer)?;
     form::encoded(asked, &agreed, StatusCode::OK, form::json(document)?)
+}
+
+/// A document that is JSON whatever the client accepts; clients ask for it in the encoding they use for objects.
+pub(super) fn json_document(asked: &Asked, document: &Value) -> ApiResult<Response<Body>> {
+    form::as_json(asked, StatusCode::OK, document)
 }
 
 /// A list, its items copied from the store.

@@ -37,7 +37,11 @@ fn schema_of(name: &str, facts: &TypeFacts, descriptions: &Descriptions, wanted:
             required.push(field.clone());
         }
     }
-    let mut schema = json!({"type": "object", "properties": properties});
+    let mut schema = json!({"type": "object"});
+    // An object without fields says nothing of them.
+    if !properties.is_empty() {
+        schema["properties"] = properties.into();
+    }
     if let Some(text) = descriptions.of_type(name) {
         schema["description"] = text.into();
     }

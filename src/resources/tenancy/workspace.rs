@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::authz::rbac;
 use crate::registry::descriptor::Verb;
+use crate::registry::namespace::new_namespace;
 use crate::registry::resource::{Companion, NameRule};
 use crate::request::RequestContext;
 use crate::resources::kind::{AGE, Kind, Manners, SubresourceSpec, Version, column};
@@ -104,16 +105,7 @@ fn is_known_everywhere(user: &UserInfo) -> bool {
 }
 
 fn default_namespace(cluster: LogicalClusterName, created: &str) -> Companion {
-    let namespace = json!({
-        "apiVersion": "v1", "kind": "Namespace",
-        "metadata": {
-            "name": "default", "uid": uuid::Uuid::new_v4().to_string(), "creationTimestamp": created,
-            "labels": {"kubernetes.io/metadata.name": "default"},
-        },
-        "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"},
-    });
-    let object = Object::from_value(namespace).unwrap_or_default();
-    Companion { resource: GroupResource::new("", "namespaces"), cluster, object }
+    Companion { resource: GroupResource::new("", "namespaces"), cluster, object: new_namespace("default", created) }
 }
 
 fn owner_binding(cluster: LogicalClusterName, owner: &UserInfo, created: &str) -> Companion {

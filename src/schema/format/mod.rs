@@ -58,6 +58,11 @@ pub fn matches(format: &str, text: &str) -> bool {
     checker(format).is_none_or(|check| check(text))
 }
 
+/// The seconds of a duration as Go writes it, such as `1h30m` or `-1.5s`; `None` for what is none.
+pub fn go_duration(text: &str) -> Option<f64> {
+    time::go_seconds(text)
+}
+
 fn checker(format: &str) -> Option<Check> {
     let is_named = |name: &str| format.bytes().filter(|b| *b != b'-').eq(name.bytes());
     STRING_FORMATS.iter().find(|(name, _)| is_named(name)).map(|(_, check)| *check)

@@ -61,19 +61,24 @@ pub(super) fn is_duration(text: &str) -> bool {
 }
 
 fn is_go_duration(text: &str) -> bool {
+    go_seconds(text).is_some()
+}
+
+/// The seconds of a duration as Go writes it: `1h30m`, `-1.5s`, `0`.
+pub(super) fn go_seconds(text: &str) -> Option<f64> {
     let mut rest = text.strip_prefix(['-', '+']).unwrap_or(text);
     if rest == "0" {
-        return true;
+        return Some(0.0);
     }
     if rest.is_empty() {
-        return false;
+        return None;
     }
     let mut nanoseconds = 0.0_f64;
     while !rest.is_empty() {
         let length = rest.bytes().take_while(|b| b.is_ascii_digit() || *b == b'.').count();
         let number = &rest[..length];
         if !number.bytes().any(|b| b.is_ascii_digit()) || number.matches('.').count() > 1 {
-            return false;
+            return None;
         }
         rest = &rest[length..];
         let unit_length = rest.bytes().take_while(|b| !b.is_ascii_digit() && *b != b'.').count();
@@ -84,13 +89,14 @@ fn is_go_duration(text: &str) -> bool {
             "s" => 1e9,
             "m" => 60e9,
             "h" => 3600e9,
-            _ => return false,
+            _ => return None,
         };
         rest = &rest[unit_length..];
         nanoseconds += number.parse::<f64>().unwrap_or(f64::INFINITY) * scale;
     }
     // Durations are 64 bit wide.
-    nanoseconds < i64::MAX as f64
+    let seconds = nanoseconds / 1e9 * if text.starts_with('-') { -1.0 } else { 1.0 };
+    (nanoseconds < i64::MAX as f64).then_some(seconds)
 }
 
 fn is_duration_in_words(text: &str) -> bool {

@@ -139,7 +139,7 @@ fn set_object_fields(definition: &mut Map<String, Value>, document: Document) {
 fn api_version() -> Value {
     json!({
         "type": "string",
-        "description": format!("The group and version of the schema that this object follows. More info: {CONVENTIONS}#resources"),
+        "description": format!("APIVersion defines the group and version of the schema that this object follows. More info: {CONVENTIONS}#resources"),
     })
 }
 

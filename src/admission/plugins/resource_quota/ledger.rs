@@ -147,7 +147,12 @@ impl Ledger {
 
 /// The resources whose objects use what is limited.
 fn resources_limited_by(hard: &Amounts) -> BTreeSet<GroupResource> {
-    let special = ["pods", "services", "persistentvolumeclaims"].map(|resource| GroupResource::new("", resource));
+    let special = [
+        GroupResource::new("", "pods"),
+        GroupResource::new("", "services"),
+        GroupResource::new("", "persistentvolumeclaims"),
+        GroupResource::new("resource.k8s.io", "resourceclaims"),
+    ];
     let mut found: BTreeSet<GroupResource> = hard.names().filter_map(counted_resource).collect();
     for resource in special {
         if let Some(counting) = Counting::of(&resource)

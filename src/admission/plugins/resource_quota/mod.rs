@@ -72,6 +72,7 @@ impl Change {
                 is_terminating(&self.new) != is_terminating(&self.old)
             }
             (Counting::Pods, _) => false,
+            (Counting::DeviceClaims, subresource) => subresource.is_empty(),
             (Counting::Services | Counting::Claims, _) => true,
         }
     }
@@ -286,8 +287,11 @@ impl AdmissionPlugin for ResourceQuota {
             Operation::Create => attributes.subresource.is_empty(),
             // Of most objects a change uses nothing more.
             Operation::Update => {
-                attributes.resource.group.is_empty()
-                    && matches!(&*attributes.resource.resource, "pods" | "services" | "persistentvolumeclaims")
+                let resource = &attributes.resource;
+                match &*resource.group {
+                    "" => matches!(&*resource.resource, "pods" | "services" | "persistentvolumeclaims"),
+                    group => group == "resource.k8s.io" && *resource.resource == *"resourceclaims",
+                }
             }
             Operation::Delete | Operation::Connect => false,
         }

@@ -248,3 +248,27 @@ async fn writers_of_two_servers_never_share_the_last_place() {
     let admitted = outcomes.into_iter().filter(|outcome| *outcome.as_ref().expect("no panic")).count();
     assert_eq!(admitted, 5);
 }
+
+#[tokio::test]
+async fn devices_are_charged_by_class_with_the_most_a_claim_may_get() {
+    let gold = "gold.deviceclass.resource.k8s.io/devices";
+    let count = "count/resourceclaims.resource.k8s.io";
+    let desk = Desk::new(json!({"hard": {gold: "5", count: "2"}})).await;
+    let claim = |name: &str, requests: Value| {
+        json!({"apiVersion": "resource.k8s.io/v1", "kind": "ResourceClaim", "metadata": {"name": name, "namespace": "n"},
+            "spec": {"devices": {"requests": requests}}})
+    };
+    let exactly = |count: u32| json!({"deviceClassName": "gold", "allocationMode": "ExactCount", "count": count});
+    let ways = json!([{"name": "r", "firstAvailable": [exactly(1), exactly(3), {"deviceClassName": "tin"}]}]);
+    let first = claim("first", ways);
+    desk.bench.validate(&desk.plugin, first.clone()).await.expect("there is enough");
+    desk.bench.put("resource.k8s.io", "resourceclaims", first).await;
+    desk.check_used(json!({gold: "3", count: "1"}));
+    for too_many in [
+        json!([{"name": "r", "exactly": exactly(3)}]),
+        json!([{"name": "r", "exactly": {"deviceClassName": "gold", "allocationMode": "All"}}]),
+    ] {
+        let why = desk.bench.validate(&desk.plugin, claim("second", too_many)).await.unwrap_err();
+        assert!(why.contains("exceeded quota: q"), "{why}");
+    }
+}

@@ -14,6 +14,10 @@ use crate::admission::read::{flag, has, list, text};
 const BY_OWN_NAME: [&str; 4] = ["configmaps", "replicationcontrollers", "resourcequotas", "secrets"];
 /// What stands between a storage class and what is limited for it.
 const OF_STORAGE_CLASS: &str = ".storageclass.storage.k8s.io/";
+/// What stands behind a device class where its devices are limited.
+const OF_DEVICE_CLASS: &str = ".deviceclass.resource.k8s.io/devices";
+/// The most devices a claim can get.
+const MOST_DEVICES: i64 = 32;
 const CLAIMS: &str = "persistentvolumeclaims";
 const STORAGE: &str = "requests.storage";
 const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
@@ -50,6 +54,7 @@ pub(super) enum Counting {
     Pods,
     Services,
     Claims,
+    DeviceClaims,
     Plain,
 }
 
@@ -61,6 +66,7 @@ impl Counting {
             ("", "pods") => Some(Self::Pods),
             ("", "services") => Some(Self::Services),
             ("", CLAIMS) => Some(Self::Claims),
+            ("resource.k8s.io", "resourceclaims") => Some(Self::DeviceClaims),
             _ => Some(Self::Plain),
         }
     }
@@ -77,6 +83,7 @@ impl Counting {
                 let limited = name.split_once(OF_STORAGE_CLASS).map_or(name, |(_, limited)| limited);
                 matches!(limited, CLAIMS | STORAGE)
             }
+            Self::DeviceClaims => name.ends_with(OF_DEVICE_CLASS),
             Self::Plain => is_own_name(resource, name),
         }
     }
@@ -88,6 +95,7 @@ impl Counting {
             Self::Pods => pod(object),
             Self::Services => Facts { count: service(object), ..Facts::default() },
             Self::Claims => claim(object),
+            Self::DeviceClaims => Facts { count: devices(object), ..Facts::default() },
             Self::Plain => Facts::default(),
         };
         facts.count.set(&count_name(resource), one.clone());
@@ -270,6 +278,32 @@ fn claim(object: &Object) -> Facts {
     ];
     let classes = paths.into_iter().map(|path| object.text_at(path)).filter(|class| !class.is_empty());
     Facts { count, classes: Some(classes.map(str::to_owned).collect()), ..Facts::default() }
+}
+
+/// The devices that a claim may get of each class. Of requests that can be met in several ways, each class counts with
+/// the most it may come to.
+fn devices(claim: &Object) -> Amounts {
+    let requests = claim.at(&["spec", "devices", "requests"]).and_then(Value::as_array);
+    let amount = |request: &Value| {
+        let count = match text(request, "allocationMode") {
+            "ExactCount" => request["count"].as_i64().unwrap_or_default(),
+            "All" => MOST_DEVICES,
+            _ => 0,
+        };
+        (format!("{}{OF_DEVICE_CLASS}", text(request, "deviceClassName")), Quantity::from_units(count))
+    };
+    let mut devices = Amounts::default();
+    for request in requests.into_iter().flatten() {
+        let mut most = Amounts::default();
+        let ways = list(request, "firstAvailable").iter().chain(request.get("exactly"));
+        for (class, count) in ways.map(amount) {
+            if most.get(&class).is_none_or(|known| *known < count) {
+                most.set(&class, count);
+            }
+        }
+        devices.add(&most);
+    }
+    devices
 }
 
 /// What a pod must ask for explicitly where it is limited, and does not, container by container.

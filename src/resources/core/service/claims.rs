@@ -44,6 +44,24 @@ impl AddressRange {
         (addresses >= 4).then(|| Self::Between((network.to_bits() + 1).into(), last.into()))
     }
 
+    /// The first address, that of the `kubernetes` service.
+    pub fn first(self) -> Ipv4Addr {
+        match self {
+            Self::Any => Ipv4Addr::new(10, 0, 0, 1),
+            Self::Between(first, _) => first,
+        }
+    }
+
+    /// The range as it is written.
+    pub fn cidr(self) -> String {
+        let (first, addresses) = match self {
+            Self::Any => return "10.0.0.0/8".to_owned(),
+            // Neither that of the network nor the last one is given.
+            Self::Between(first, last) => (first, u64::from(last.to_bits() - first.to_bits()) + 3),
+        };
+        format!("{}/{}", Ipv4Addr::from_bits(first.to_bits() - 1), 32 - addresses.ilog2())
+    }
+
     fn holds(self, address: IpAddr) -> bool {
         match (self, address) {
             (Self::Any, _) => true,
@@ -56,9 +74,10 @@ impl AddressRange {
     fn candidates(self, seed: &Seed) -> impl Iterator<Item = Ipv4Addr> + use<> {
         // The first address of a range is the API server's own service's.
         let (first, last) = match self {
-            Self::Any => (Ipv4Addr::new(10, 0, 0, 2).to_bits(), Ipv4Addr::new(10, 255, 255, 254).to_bits()),
-            Self::Between(first, last) => (first.to_bits() + 1, last.to_bits()),
+            Self::Any => (self.first(), Ipv4Addr::new(10, 255, 255, 254)),
+            Self::Between(first, last) => (first, last),
         };
+        let (first, last) = (first.to_bits() + 1, last.to_bits());
         let (count, start) = (last - first + 1, seed.number(0));
         (0..count.min(MAX_PROBES)).map(move |step| (first + (start % count + step) % count).into())
     }
@@ -300,6 +319,9 @@ mod tests {
 
     #[test]
     fn every_address_of_a_small_range_is_tried_once_but_for_the_first() {
+        for text in ["10.96.0.0/12", "192.168.7.0/29", "10.0.0.0/30"] {
+            assert_eq!(AddressRange::parse(text).map(AddressRange::cidr), Some(text.to_owned()));
+        }
         let range = AddressRange::parse("192.168.7.0/29").expect("a range");
         let mut tried: Vec<Ipv4Addr> = range.candidates(&Seed([7; 32])).collect();
         tried.sort();
