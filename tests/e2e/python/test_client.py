@@ -53,8 +53,8 @@ def test_typed_objects_are_created_read_replaced_and_deleted(ours):
 def test_faults_are_told_as_kubernetes_tells_them(ours):
     with refused(422, "Invalid"):
         ours.core.create_namespaced_config_map(NAMESPACE, config_map("Not_A_Name"))
-    with refused(400, "BadRequest"):
-        ours.apps.patch_namespaced_deployment("missing", NAMESPACE, [{"op": "nonsense"}])
+    with refused(404, "NotFound"):
+        ours.apps.patch_namespaced_deployment("missing", NAMESPACE, {"spec": {"replicas": 1}})
     with refused(404, "NotFound"):
         ours.core.create_namespaced_config_map("nowhere", config_map("x"))
     made = ours.core.create_namespaced_config_map(NAMESPACE, config_map("dry"), dry_run="All")
