@@ -1,7 +1,8 @@
 //! A resource that nobody stores: computed from others whenever it is read, as metrics are.
 //!
 //! Its objects can be read one by one or in lists, through selectors and as tables, and are in discovery and in
-//! `kubectl explain`; they cannot be written.
+//! `kubectl explain`; they cannot be written. Since the view says what it is computed from, it can be watched too:
+//! `kubectl get usages --watch` tells what changes, and nothing is done meanwhile.
 //!
 //! ```sh
 //! cargo run --features examples --example view
@@ -19,6 +20,10 @@ use serde_json::{Value, json};
 struct Usage;
 
 impl View for Usage {
+    fn sources(&self) -> &[(&str, &str)] {
+        &[("v1", "configmaps"), ("v1", "secrets")]
+    }
+
     fn list<'a>(&'a self, reader: Reader<'a>, _: &'a str) -> BoxFuture<'a, ApiResult<Vec<Object>>> {
         Box::pin(async move {
             let mut counted: BTreeMap<String, [u64; 2]> = BTreeMap::new();

@@ -29,6 +29,7 @@ pub mod cli;
 pub mod codec;
 pub mod http;
 pub mod metrics;
+pub mod outbound;
 pub mod patch;
 pub mod registry;
 pub mod request;

@@ -222,6 +222,20 @@ impl RequestContext {
         }
     }
 
+    /// The context of the same request, for what is done for it at a later time.
+    #[must_use]
+    pub fn at(&self, now: Timestamp) -> Self {
+        Self {
+            cluster: self.cluster.clone(),
+            cluster_uid: self.cluster_uid.clone(),
+            scope: self.scope.clone(),
+            user: self.user.clone(),
+            user_agent: self.user_agent.clone(),
+            now,
+            warnings: Mutex::new(Vec::new()),
+        }
+    }
+
     /// Adds a `Warning` header to the answer, once for each text.
     pub fn warn(&self, text: impl Into<String>) {
         let text = text.into();

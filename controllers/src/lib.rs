@@ -3,6 +3,7 @@
 //! They know the server by its API only, through the client they are given, and keep nothing that cannot be read again:
 //! any of them can be stopped at any point.
 
+mod availability;
 mod cluster_api;
 mod cluster_roles;
 mod conditions;
@@ -21,6 +22,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use kube::Client;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -44,8 +46,31 @@ pub struct Config {
     pub kubernetes_service: Option<KubernetesService>,
     /// How physical clusters are worked with.
     pub sync: SyncSettings,
+    /// How the servers behind API services are found and asked.
+    pub probe: Probe,
     /// Which of the controllers run.
     pub selection: Selection,
+}
+
+/// How the servers behind API services are found and asked: by the server, which is the one that must reach them.
+#[derive(Clone)]
+pub struct Probe {
+    /// Where the services that they name are.
+    pub services: ServicesAre,
+    /// Asks the server behind an API service, by cluster and name, for its group and version; why it does not answer.
+    pub ask: Arc<Ask>,
+}
+
+/// Asks the server behind an API service, by the names of its cluster and its own.
+pub type Ask = dyn Fn(String, String) -> BoxFuture<'static, Result<(), String>> + Send + Sync;
+
+/// Where services are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServicesAre {
+    /// Where the objects of their cluster say.
+    Stored,
+    /// Where somebody else knows, who need not look at those objects.
+    Known,
 }
 
 /// Which of the controllers run.
@@ -55,8 +80,8 @@ pub enum Selection {
     #[default]
     All,
     /// Those that are part of kube-apiserver itself: deleted custom resource definitions take their objects with them, and
-    /// there is a service called `kubernetes`.
-    /// Nothing collects garbage, empties deleted namespaces or makes service accounts.
+    /// there is a service called `kubernetes`; API services tell whether their servers are there. Nothing collects garbage,
+    /// empties deleted namespaces or makes service accounts.
     ApiServer,
 }
 
@@ -90,6 +115,9 @@ pub async fn run(config: Config, stop: CancellationToken) {
             })
         });
     }
+    start("availability of API services", |config, stop| {
+        Box::pin(availability::run(Server::new(&config, User::Server), config.probe, stop))
+    });
     if config.selection == Selection::ApiServer {
         while running.join_next().await.is_some() {}
         return;

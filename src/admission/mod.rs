@@ -22,10 +22,11 @@ use atoll_api::{ApiError, ApiResult, GroupVersionKind, GroupVersionResource, Obj
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
-pub use self::plugins::webhooks::{Addresses, ServiceAddress, Services, WebhookClient, WebhookSettings};
+pub use self::plugins::webhooks::WebhookClient;
 pub use self::rounds::Rounds;
 pub use self::shapes::{Kinds, Served, Shape, Shapes};
 use crate::authz::Authorizer;
+use crate::outbound::Outbound;
 use crate::request::RequestContext;
 use crate::storage::Store;
 
@@ -175,8 +176,8 @@ pub struct Means {
     pub authorizer: Arc<dyn Authorizer>,
     /// How objects are written to the store.
     pub stored_form: StoredForm,
-    /// Where webhooks may be.
-    pub webhooks: WebhookSettings,
+    /// Where webhooks are found.
+    pub outbound: Outbound,
     /// What clusters serve.
     pub kinds: Arc<dyn Kinds>,
 }
@@ -187,8 +188,8 @@ pub type StoredForm = fn(&Object) -> ApiResult<Bytes>;
 /// Atoll's own plugins, in the order in which they run: that of Kubernetes. Those of an embedder run after all but the
 /// last, which charges for what the others let through.
 pub fn default_chain(means: &Means, of_embedder: &[Arc<dyn AdmissionPlugin>]) -> Vec<Arc<dyn AdmissionPlugin>> {
-    let Means { store, authorizer, stored_form, webhooks, kinds } = means;
-    let caller = Arc::new(plugins::webhooks::Caller::new(webhooks.clone()));
+    let Means { store, authorizer, stored_form, outbound, kinds } = means;
+    let caller = Arc::new(plugins::webhooks::Caller::new(outbound.clone()));
     let webhooks = plugins::webhooks::WebhookMeans { caller, authorizer: authorizer.clone() };
     let mut chain: Vec<Arc<dyn AdmissionPlugin>> = vec![
         Arc::new(plugins::NamespaceLifecycle::new(store.clone())),

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 pub mod certificate;
 #[cfg(test)]
 mod fake;
+pub mod front_proxy;
 pub mod lookup;
 pub mod review;
 pub mod signed;
@@ -21,6 +22,7 @@ pub mod token_file;
 pub mod token_request;
 
 pub use certificate::ClientCertificate;
+pub use front_proxy::FrontProxy;
 pub use lookup::{Found, ObjectLookup, Referent};
 pub use signed::SignedTokens;
 pub use token_file::TokenFile;

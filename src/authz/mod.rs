@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use atoll_api::{LogicalClusterName, UserInfo};
+use futures::future::{BoxFuture, join_all};
 
 use crate::request::RequestInfo;
 
@@ -96,7 +97,7 @@ pub struct RuleList {
 /// Decides what users may do.
 ///
 /// Called for every request after authentication and before anything is read, again when a watch is re-checked, and by
-/// access reviews. It works from memory and must not block.
+/// access reviews. It works from memory and must not block; what it must ask elsewhere it asks in [`ask`](Self::ask).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not decide what users may do",
     note = "implement `atoll::authz::Authorizer`: one method, from the attributes of a request to a decision"
@@ -104,6 +105,16 @@ pub struct RuleList {
 pub trait Authorizer: Send + Sync {
     /// Decides about one request.
     fn authorize(&self, attributes: &Attributes<'_>) -> Decision;
+
+    /// Asks elsewhere for what [`authorize`](Self::authorize) will be asked next, and remembers the answer for a while.
+    ///
+    /// Awaited for every request, and when a watch is re-checked, before `authorize`; not for access reviews, nor for
+    /// rights that only come up while a request is handled, about which `authorize` says what it knows. The default knows
+    /// everything already.
+    fn ask<'a>(&'a self, attributes: &'a Attributes<'a>) -> Option<BoxFuture<'a, ()>> {
+        let _ = attributes;
+        None
+    }
 
     /// Lists what `user` may do in `namespace` (empty: at the cluster scope).
     fn rules_for(&self, cluster: &LogicalClusterName, user: &UserInfo, namespace: &str) -> RuleList {
@@ -250,6 +261,14 @@ impl Authorizer for Chain {
         Decision { error: join_errors(&errors), ..Decision::no_opinion(reason) }
     }
 
+    fn ask<'a>(&'a self, attributes: &'a Attributes<'a>) -> Option<BoxFuture<'a, ()>> {
+        let mut asking: Vec<_> = self.0.iter().filter_map(|authorizer| authorizer.ask(attributes)).collect();
+        match asking.len() {
+            0 | 1 => asking.pop(),
+            _ => Some(Box::pin(async move { drop(join_all(asking).await) })),
+        }
+    }
+
     fn rules_for(&self, cluster: &LogicalClusterName, user: &UserInfo, namespace: &str) -> RuleList {
         let mut all = RuleList::default();
         for list in self.0.iter().map(|authorizer| authorizer.rules_for(cluster, user, namespace)) {
@@ -264,6 +283,10 @@ impl Authorizer for Chain {
 impl<A: Authorizer + ?Sized> Authorizer for Arc<A> {
     fn authorize(&self, attributes: &Attributes<'_>) -> Decision {
         (**self).authorize(attributes)
+    }
+
+    fn ask<'a>(&'a self, attributes: &'a Attributes<'a>) -> Option<BoxFuture<'a, ()>> {
+        (**self).ask(attributes)
     }
 
     fn rules_for(&self, cluster: &LogicalClusterName, user: &UserInfo, namespace: &str) -> RuleList {

@@ -24,7 +24,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the server.
-    Serve(serve::Serve),
+    Serve(Box<serve::Serve>),
     /// Show what Atoll does: two tenants with incompatible APIs, and a workload that runs on a physical cluster.
     Demo(demo::Demo),
     /// Create, list and delete logical clusters.

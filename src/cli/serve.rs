@@ -8,8 +8,8 @@ use clap::{Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Failure;
-use crate::admission::{Addresses, WebhookSettings};
 use crate::authn::signed::Issuer;
+use crate::outbound::{Addresses, Outbound};
 use crate::resources::AddressRange;
 use crate::server::{self, Server};
 use crate::storage::Durability;
@@ -51,10 +51,11 @@ pub(super) struct Serve {
     /// When a write is acknowledged: after it survives a power loss, or at once.
     #[arg(long, value_enum, default_value_t = Durable::Full)]
     durability: Durable,
-    /// Where admission webhooks may be: remote is any address but the server's own and link-local ones, which would let
-    /// tenants reach what only this machine may.
-    #[arg(long, value_enum, default_value_t = WebhookAddresses::Remote)]
-    webhook_addresses: WebhookAddresses,
+    /// Where webhooks and aggregated API servers, which tenants name, may be: remote is any address but the server's own
+    /// and link-local ones, through which tenants would reach what only this machine may; public is none in private
+    /// networks, either; any is any; or only in these networks: 10.0.0.0/8,fd00::/8.
+    #[arg(long, alias = "webhook-addresses", value_name = "remote|public|any|CIDR,CIDR", default_value = "remote")]
+    outbound_addresses: Addresses,
     /// How long requests under way may take when the server stops, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     grace_period: u64,
@@ -72,16 +73,6 @@ enum Durable {
     Full,
     /// At once; a power loss may take the last moments.
     Relaxed,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum WebhookAddresses {
-    /// Not the server itself, and no link-local address.
-    Remote,
-    /// In no private network, either.
-    Public,
-    /// Any.
-    Any,
 }
 
 /// The format of the log.
@@ -109,14 +100,7 @@ impl Serve {
                 Durable::Full => Durability::Full,
                 Durable::Relaxed => Durability::Relaxed,
             })
-            .webhooks(WebhookSettings {
-                addresses: match self.webhook_addresses {
-                    WebhookAddresses::Remote => Addresses::Remote,
-                    WebhookAddresses::Public => Addresses::Public,
-                    WebhookAddresses::Any => Addresses::Any,
-                },
-                services: None,
-            })
+            .outbound(Outbound { addresses: self.outbound_addresses.clone(), services: None })
             .grace_period(Duration::from_secs(self.grace_period));
         if let Some(file) = &self.token_auth_file {
             builder = builder.token_auth_file(file);

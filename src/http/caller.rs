@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::answer::Identity;
 use super::{Api, Peer};
-use crate::authn::{Bearer, Credentials, EXTRA_SPACE_WARNING};
+use crate::authn::{Bearer, Credentials, EXTRA_SPACE_WARNING, FrontProxy};
 use crate::authz::{Attributes, impersonation};
 use crate::request::RequestInfo;
 
@@ -18,6 +18,8 @@ use crate::request::RequestInfo;
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
     identity: Option<Identity>,
+    /// The user whom a front proxy names.
+    named: Option<UserInfo>,
     peer: Peer,
     authorization: String,
     /// The headers that ask to act as somebody else, by their names in lower case.
@@ -38,9 +40,11 @@ pub(super) struct Recognised {
 impl Caller {
     /// Keeps what of a request tells who makes it.
     pub(super) fn of(parts: &Parts) -> Self {
+        let peer = parts.extensions.get::<Peer>().cloned().unwrap_or_default();
         Self {
             identity: parts.extensions.get::<Identity>().cloned(),
-            peer: parts.extensions.get::<Peer>().cloned().unwrap_or_default(),
+            named: peer.front_proxy.as_ref().and_then(|front| named_by(front, &parts.headers)),
+            peer,
             authorization: parts.headers.get(header::AUTHORIZATION).map(text).unwrap_or_default(),
             acting: acting(&parts.headers),
         }
@@ -74,6 +78,10 @@ impl Caller {
         if let Some(Identity(user)) = &self.identity {
             return Ok(user.clone());
         }
+        // Before all other credentials, as in Kubernetes: those are the front proxy's own.
+        if let Some(user) = &self.named {
+            return Ok(user.clone());
+        }
         let bearer = Bearer::parse(&self.authorization).token();
         let credentials = Credentials { bearer, certificate: self.peer.certificate.as_deref() };
         let identity = api.authenticator.authenticate(cluster, credentials, now).map_err(|refused| {
@@ -84,6 +92,12 @@ impl Caller {
         // A tenant's token is worth nothing elsewhere, nor in a later cluster of the same name.
         if identity.holds_in(cluster, uid.as_ref()) { Ok(identity.user) } else { Err(ApiError::unauthorized()) }
     }
+}
+
+/// The user whom a front proxy names.
+fn named_by(front: &FrontProxy, headers: &HeaderMap) -> Option<UserInfo> {
+    let readable = headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+    front.user(&readable.collect::<Vec<_>>())
 }
 
 fn acting(headers: &HeaderMap) -> Vec<(String, String)> {

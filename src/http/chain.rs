@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use super::caller::Caller;
-use super::{Api, answer, body, deadline, discovery, fresh, health, issuer, openapi, verbs};
+use super::{Api, aggregation, answer, body, deadline, discovery, fresh, health, issuer, openapi, verbs};
 use crate::authz::Attributes;
 use crate::authz::forbidden::forbidden;
 use crate::request::{self, ClusterPath, RequestContext, RequestInfo};
@@ -152,7 +152,7 @@ async fn serve(api: &Arc<Api>, request: Request<Body>) -> (Response<Body>, Seen)
 
 /// What only those with rights in a cluster that is there come to.
 async fn admit(api: &Arc<Api>, asked: &Asked, body: Body) -> ApiResult<Response<Body>> {
-    authorize(api, &asked.cx, &asked.info)?;
+    authorize(api, &asked.cx, &asked.info).await?;
     check_cluster(api, &asked.cx, &asked.info)?;
     dispatch(api, asked, body).await
 }
@@ -168,8 +168,11 @@ fn with_host(mut headers: HeaderMap, uri: &Uri) -> HeaderMap {
 }
 
 /// Whether the user may; asked before anything of what the request names is read.
-fn authorize(api: &Api, cx: &RequestContext, info: &RequestInfo) -> ApiResult<()> {
+async fn authorize(api: &Api, cx: &RequestContext, info: &RequestInfo) -> ApiResult<()> {
     let attributes = Attributes::of(info, &cx.cluster, &cx.user);
+    if let Some(asking) = api.authorizer.ask(&attributes) {
+        asking.await;
+    }
     let decision = api.authorizer.authorize(&attributes);
     if decision.is_allowed() { Ok(()) } else { Err(forbidden(&attributes, &decision)) }
 }
@@ -206,6 +209,9 @@ fn may_see_all(api: &Api, cx: &RequestContext) -> bool {
 }
 
 async fn dispatch(api: &Arc<Api>, asked: &Asked, body: Body) -> ApiResult<Response<Body>> {
+    if let Some(backend) = aggregation::of(api, asked) {
+        return aggregation::forward(api, asked, &backend, body).await;
+    }
     if asked.info.is_resource {
         // To authorization a HEAD is a GET; no resource answers it.
         if asked.method == Method::HEAD {
@@ -219,10 +225,10 @@ async fn dispatch(api: &Arc<Api>, asked: &Asked, body: Body) -> ApiResult<Respon
     if let Some(response) = issuer::answer(api, asked)? {
         return Ok(response);
     }
-    if let Some(response) = openapi::answer(api, asked)? {
+    if let Some(response) = openapi::answer(api, asked).await? {
         return Ok(response);
     }
-    if let Some(response) = discovery::answer(api, asked)? {
+    if let Some(response) = discovery::answer(api, asked).await? {
         return Ok(response);
     }
     Ok(answer::page_not_found())

@@ -2,24 +2,36 @@
 //!
 //! Documents are assembled from the surface when asked for; nothing is kept per cluster.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use atoll_api::{ApiResult, GroupVersion};
 use axum::body::Body;
+use futures::future::join_all;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha512};
 
+use super::aggregation::{self, Backend, Freshness};
 use super::chain::Asked;
 use super::verbs::method_not_allowed;
 use super::{Api, answer};
 use crate::codec::negotiate::{Encoding, Target, negotiate};
-use crate::registry::descriptor::{ALL_VERBS, Descriptor, ResourceVersionInfo, Subresource, Verb};
+use crate::registry::descriptor::{ALL_VERBS, Descriptor, ResourceVersionInfo, Subresource, Verb, compare_versions};
 use crate::registry::resource::{Origin, Resource};
+use crate::resources::group_priority;
 
 /// What is served, in no particular order.
-type Served = Vec<Arc<dyn Resource>>;
+type Served = [Arc<dyn Resource>];
+
+/// What a cluster serves: resources of this server, and groups of others.
+struct Surface {
+    /// In no particular order.
+    own: Vec<Arc<dyn Resource>>,
+    /// Other servers, one for each version of a group.
+    others: Vec<Arc<Backend>>,
+}
 
 /// The paths that every cluster has.
 const INDEX: &[&str] = &[
@@ -49,60 +61,40 @@ const INDEX: &[&str] = &[
     "/version",
 ];
 
-/// The order of the groups that Kubernetes serves by itself: that of the priorities of their APIServices.
-const GROUP_ORDER: &[&str] = &[
-    "apiregistration.k8s.io",
-    "apps",
-    "events.k8s.io",
-    "authentication.k8s.io",
-    "authorization.k8s.io",
-    "autoscaling",
-    "batch",
-    "certificates.k8s.io",
-    "networking.k8s.io",
-    "policy",
-    "rbac.authorization.k8s.io",
-    "storage.k8s.io",
-    "admissionregistration.k8s.io",
-    "apiextensions.k8s.io",
-    "scheduling.k8s.io",
-    "coordination.k8s.io",
-    "node.k8s.io",
-    "discovery.k8s.io",
-    "resource.k8s.io",
-    "flowcontrol.apiserver.k8s.io",
-];
+/// The priority of versions that this server serves, among those of others: that of custom resources.
+const OWN_VERSIONS: i64 = 100;
 
 /// The verbs of custom resources, in the order kube-apiserver lists them.
 const CUSTOM_VERBS: &[&str] = &["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
 
 /// Answers `/api`, `/apis` and what is directly below; `None` for other paths.
-pub(super) fn answer(api: &Api, asked: &Asked) -> ApiResult<Option<Response<Body>>> {
+pub(super) async fn answer(api: &Api, asked: &Asked) -> ApiResult<Option<Response<Body>>> {
     let path = asked.info.path.trim_matches('/');
     let segments: Vec<&str> = path.split('/').collect();
-    let served = || api.surfaces.served(&asked.cx.scope);
-    if path.is_empty() {
-        return index(asked, &served()).map(Some);
-    }
-    let known = matches!(segments.as_slice(), ["api"] | ["api", _] | ["apis"] | ["apis", _] | ["apis", _, _]);
+    let known = matches!(segments.as_slice(), [""] | ["api"] | ["api", _] | ["apis"] | ["apis", _] | ["apis", _, _]);
     if !known {
         return Ok(None);
+    }
+    let surface = Surface { own: api.surfaces.served(&asked.cx.scope), others: aggregation::all(api, &asked.cx.scope) };
+    if path.is_empty() {
+        return index(asked, &surface).map(Some);
     }
     let read = asked.info.verb == "get";
     let document = match segments.as_slice() {
         ["api"] if read && wants_aggregated(asked) => {
-            return aggregated(asked, &served(), Part::Core).map(Some);
+            return aggregated(api, asked, &surface, Part::Core).await.map(Some);
         }
         ["apis"] if read && wants_aggregated(asked) => {
-            return aggregated(asked, &served(), Part::Groups).map(Some);
+            return aggregated(api, asked, &surface, Part::Groups).await.map(Some);
         }
         ["api"] => {
             Some(json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": addresses(asked)}))
         }
-        ["apis"] => Some(group_list(&served())),
-        ["apis", group] => group_document(&served(), group, Standing::Alone),
-        ["api", version] => resource_list(&served(), &GroupVersion::new("", *version)),
-        ["apis", group, version] => resource_list(&served(), &GroupVersion::new(*group, *version)),
+        ["apis"] => Some(group_list(&surface)),
+        ["apis", group] => group_document(&surface, group, Standing::Alone),
+        ["api", version] => resource_list(&surface.own, &GroupVersion::new("", *version)),
+        // Another server's was passed on to it.
+        ["apis", group, version] => resource_list(&surface.own, &GroupVersion::new(*group, *version)),
         _ => None,
     };
     match document {
@@ -110,23 +102,24 @@ pub(super) fn answer(api: &Api, asked: &Asked) -> ApiResult<Option<Response<Body
         Some(document) => answer::document(asked, &document).map(Some),
         None => {
             let group = if segments[0] == "api" { "" } else { segments.get(1).copied().unwrap_or_default() };
-            let builtin = served().iter().any(|r| is_in_group(r.descriptor(), group) && r.origin() == Origin::Builtin);
+            let mut own = surface.own.iter();
+            let builtin = own.any(|r| is_in_group(r.descriptor(), group) && r.origin() == Origin::Builtin);
             if builtin { Err(atoll_api::ApiError::no_such_path()) } else { Ok(Some(answer::page_not_found())) }
         }
     }
 }
 
 /// The root: which paths there are.
-fn index(asked: &Asked, served: &Served) -> ApiResult<Response<Body>> {
+fn index(asked: &Asked, surface: &Surface) -> ApiResult<Response<Body>> {
     if asked.info.verb != "get" {
         return Err(method_not_allowed());
     }
     let mut paths: Vec<String> = INDEX.iter().map(|path| (*path).to_owned()).collect();
-    for group in groups(served) {
+    for group in surface.groups() {
         paths.push(format!("/apis/{group}"));
-        paths.extend(versions_of(served, &group).iter().map(|version| format!("/apis/{group}/{version}")));
+        paths.extend(surface.versions(&group).iter().map(|version| format!("/apis/{group}/{version}")));
     }
-    paths.extend(versions_of(served, "").iter().map(|version| format!("/api/{version}")));
+    paths.extend(surface.versions("").iter().map(|version| format!("/api/{version}")));
     paths.sort();
     answer::json_document(asked, &json!({"paths": paths}))
 }
@@ -147,8 +140,8 @@ enum Standing {
     Listed,
 }
 
-fn group_document(served: &Served, group: &str, standing: Standing) -> Option<Value> {
-    let versions = versions_of(served, group);
+fn group_document(surface: &Surface, group: &str, standing: Standing) -> Option<Value> {
+    let versions = surface.versions(group);
     let first = versions.first()?;
     let shown = |version: &String| json!({"groupVersion": format!("{group}/{version}"), "version": version});
     let mut document = json!({
@@ -161,34 +154,48 @@ fn group_document(served: &Served, group: &str, standing: Standing) -> Option<Va
     Some(document)
 }
 
-fn group_list(served: &Served) -> Value {
+fn group_list(surface: &Surface) -> Value {
+    let groups = surface.groups();
     let groups: Vec<Value> =
-        groups(served).iter().filter_map(|group| group_document(served, group, Standing::Listed)).collect();
+        groups.iter().filter_map(|group| group_document(surface, group, Standing::Listed)).collect();
     json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
 }
 
-/// The groups other than the core one: Kubernetes' own in their order, other built-in ones, then custom ones by name.
-fn groups(served: &Served) -> Vec<String> {
-    let mut builtin = Vec::new();
-    let mut custom = Vec::new();
-    for resource in served {
-        let groups = match resource.origin() {
-            Origin::Builtin => &mut builtin,
-            Origin::Custom => &mut custom,
+// === impl Surface ===
+
+impl Surface {
+    /// The groups other than the core one, those of the highest priority first, equal ones by name.
+    fn groups(&self) -> Vec<String> {
+        let mut priorities: BTreeMap<String, i64> = BTreeMap::new();
+        let mut add = |group: &str, priority: i64| {
+            let known = priorities.entry(group.to_owned()).or_insert(priority);
+            *known = priority.max(*known);
         };
-        for version in resource.descriptor().versions.iter().filter(|v| v.served && !v.version.group.is_empty()) {
-            let group = version.version.group.to_string();
-            if !groups.contains(&group) {
-                groups.push(group);
+        for resource in &self.own {
+            for version in resource.descriptor().versions.iter().filter(|v| v.served && !v.version.group.is_empty()) {
+                add(&version.version.group, group_priority(&version.version.group, resource.origin()));
             }
         }
+        self.others.iter().for_each(|other| add(&other.group, other.group_priority));
+        let mut groups: Vec<(String, i64)> = priorities.into_iter().collect();
+        groups.sort_by_key(|(_, priority)| Reverse(*priority));
+        groups.into_iter().map(|(group, _)| group).collect()
     }
-    let place = |group: &String| GROUP_ORDER.iter().position(|known| known == group).unwrap_or(GROUP_ORDER.len());
-    builtin.sort_by_key(place);
-    custom.sort();
-    custom.retain(|group| !builtin.contains(group));
-    builtin.extend(custom);
-    builtin
+
+    /// The versions of a group, in order of preference.
+    fn versions(&self, group: &str) -> Vec<String> {
+        let mut versions = versions_of(&self.own, group);
+        let others: Vec<&Arc<Backend>> = self.others.iter().filter(|other| other.group == group).collect();
+        if others.is_empty() {
+            return versions;
+        }
+        versions.retain(|version| !others.iter().any(|other| other.version == *version));
+        let own = versions.into_iter().map(|version| (OWN_VERSIONS, version));
+        let mut all: Vec<(i64, String)> =
+            own.chain(others.iter().map(|other| (other.version_priority, other.version.clone()))).collect();
+        all.sort_by(|(a, older), (b, newer)| b.cmp(a).then_with(|| compare_versions(newer, older)));
+        all.into_iter().map(|(_, version)| version).collect()
+    }
 }
 
 /// The served versions of a group, in order of preference: GA before beta before alpha, newer first, others by name.
@@ -204,7 +211,7 @@ pub(super) fn versions_of(served: &Served, group: &str) -> Vec<String> {
             }
         }
     }
-    versions.sort_by(|a, b| crate::registry::descriptor::compare_versions(b, a));
+    versions.sort_by(|a, b| compare_versions(b, a));
     versions
 }
 
@@ -243,7 +250,7 @@ fn resource_entries(resource: &dyn Resource, info: &ResourceVersionInfo) -> Vec<
         main["categories"] = descriptor.categories.iter().map(|n| n.to_string()).collect();
     }
     // What is computed is not stored. (Component statuses can be read all the same.)
-    if descriptor.verbs.contains(&Verb::Get) && descriptor.verbs.contains(&Verb::Watch) {
+    if [Verb::Get, Verb::Watch, Verb::Create].iter().all(|verb| descriptor.verbs.contains(verb)) {
         main["storageVersionHash"] = storage_hash(descriptor).into();
     }
     let mut entries = vec![main];
@@ -317,13 +324,22 @@ enum Part {
     Groups,
 }
 
+/// The resources of another server, and whether they are what it serves now.
+type Discovered = (Vec<Value>, Freshness);
+
 /// The aggregated document (KEP-3352), with its entity tag.
-fn aggregated(asked: &Asked, served: &Served, part: Part) -> ApiResult<Response<Body>> {
+async fn aggregated(api: &Api, asked: &Asked, surface: &Surface, part: Part) -> ApiResult<Response<Body>> {
     let groups = match part {
         Part::Core => vec![String::new()],
-        Part::Groups => groups(served),
+        Part::Groups => surface.groups(),
     };
-    let items: Vec<Value> = groups.iter().filter_map(|group| aggregated_group(served, group)).collect();
+    // All at once: one that is slow does not add to another.
+    let others = match part {
+        Part::Core => Vec::new(),
+        Part::Groups => join_all(surface.others.iter().map(|other| aggregation::resources(api, other))).await,
+    };
+    let others: Vec<_> = surface.others.iter().zip(others).collect();
+    let items: Vec<Value> = groups.iter().filter_map(|group| aggregated_group(surface, &others, group)).collect();
     let document = json!({
         "kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items,
     });
@@ -344,8 +360,8 @@ fn aggregated(asked: &Asked, served: &Served, part: Part) -> ApiResult<Response<
     Ok(response)
 }
 
-fn aggregated_group(served: &Served, group: &str) -> Option<Value> {
-    let versions = versions_of(served, group);
+fn aggregated_group(surface: &Surface, others: &[(&Arc<Backend>, Discovered)], group: &str) -> Option<Value> {
+    let versions = surface.versions(group);
     if versions.is_empty() {
         return None;
     }
@@ -353,8 +369,17 @@ fn aggregated_group(served: &Served, group: &str) -> Option<Value> {
     let versions: Vec<Value> = versions
         .iter()
         .map(|version| {
-            let gv = GroupVersion::new(group, version.as_str());
-            json!({"version": version, "resources": aggregated_resources(served, &gv), "freshness": "Current"})
+            let other = others.iter().find(|(other, _)| other.group == group && other.version == *version);
+            match other {
+                Some((_, (resources, freshness))) => {
+                    json!({"version": version, "resources": resources, "freshness": freshness.as_str()})
+                }
+                None => {
+                    let gv = GroupVersion::new(group, version.as_str());
+                    let resources = aggregated_resources(&surface.own, &gv);
+                    json!({"version": version, "resources": resources, "freshness": "Current"})
+                }
+            }
         })
         .collect();
     Some(json!({"metadata": metadata, "versions": versions}))

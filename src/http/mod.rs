@@ -2,6 +2,7 @@
 //!
 //! The order in which a request is handled is in `chain.rs`; each verb has its file. Knows no concrete kind and no engine.
 
+pub mod aggregation;
 mod answer;
 mod body;
 mod caller;
@@ -15,9 +16,11 @@ mod issuer;
 mod openapi;
 mod openapi_v2;
 mod provided;
+mod rights;
 mod subresource;
 mod verbs;
 mod watch;
+mod web_socket;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -30,16 +33,18 @@ use http::{Request, Response};
 use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceExt};
 
-use crate::authn::{ClientCertificate, SignedTokens, Union};
+use crate::authn::{ClientCertificate, FrontProxy, SignedTokens, Union};
 use crate::authz::Authorizer;
 use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::resources::Surfaces;
 use crate::tenancy::Clusters;
 
+pub use aggregation::Aggregation;
 pub use answer::Identity;
 pub use openapi_v2::Documents;
 pub use provided::{Connect, Connection, Provided};
+pub use web_socket::WebSocket;
 
 /// The most bytes a request's body may have, as in kube-apiserver.
 pub const MAX_BODY: usize = 3 * 1024 * 1024;
@@ -58,6 +63,8 @@ pub struct Api {
     pub authorizer: Arc<dyn Authorizer>,
     /// Whose keys others check tokens with.
     pub tokens: Arc<SignedTokens>,
+    /// How requests get to the API servers of clusters.
+    pub aggregation: Aggregation,
     /// The subresources that an embedder provides.
     pub provided: Vec<Provided>,
     /// The documents of OpenAPI 2 that were last asked for.
@@ -82,6 +89,8 @@ pub type HttpService = BoxCloneSyncService<Request<Body>, Response<Body>, Infall
 pub struct Peer {
     /// The verified client certificate's subject, if there was one.
     pub certificate: Option<Arc<ClientCertificate>>,
+    /// As what it may name users in headers, if it is a front proxy.
+    pub front_proxy: Option<Arc<FrontProxy>>,
 }
 
 // === impl ApiService ===

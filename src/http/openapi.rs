@@ -7,10 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use atoll_api::{ApiResult, ClusterScope, GroupVersion, Object};
 use axum::body::Body;
+use futures::future::join_all;
 use http::{HeaderValue, Response, header};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
+use super::aggregation::{self, Backend, Spec};
 use super::chain::Asked;
 use super::{Api, answer, openapi_v2};
 use crate::registry::descriptor::{ResourceVersionInfo, Verb};
@@ -19,15 +21,16 @@ use crate::resources::catalog::{Descriptions, openapi_name, publish, type_of_kin
 use crate::schema::openapi::{CustomKind, Document, definitions};
 
 /// Answers `/openapi/v3` and what is below; `None` for other paths.
-pub(super) fn answer(api: &Api, asked: &Asked) -> ApiResult<Option<Response<Body>>> {
+pub(super) async fn answer(api: &Api, asked: &Asked) -> ApiResult<Option<Response<Body>>> {
     let path = asked.info.path.trim_matches('/');
     if path == "openapi/v2" {
-        return whole(api, asked).map(Some);
+        return whole(api, asked).await.map(Some);
     }
     let Some(rest) = path.strip_prefix("openapi/v3") else { return Ok(None) };
     let served = api.surfaces.served(&asked.cx.scope);
+    let others = aggregation::all(api, &asked.cx.scope);
     if rest.is_empty() {
-        let mut response = answer::json_document(asked, &root(api, asked, &served))?;
+        let mut response = answer::json_document(asked, &root(api, asked, &served, &others).await)?;
         // Kubernetes lets Go guess what this is, which takes JSON for text (kube-openapi, handler3).
         let guessed = HeaderValue::from_static("text/plain; charset=utf-8");
         response.headers_mut().insert(header::CONTENT_TYPE, guessed);
@@ -38,10 +41,13 @@ pub(super) fn answer(api: &Api, asked: &Asked) -> ApiResult<Option<Response<Body
         ["apis", group, version] => GroupVersion::new(*group, *version),
         _ => return Ok(Some(answer::page_not_found())),
     };
-    if !versions(&served).contains(&version) {
-        return Ok(Some(answer::page_not_found()));
-    }
-    let mut response = answer::json_document(asked, &document(api, asked, &served, &version))?;
+    let other = others.iter().find(|other| *other.group == *version.group && *other.version == *version.version);
+    let found = match other {
+        Some(other) => aggregation::document(api, other).await,
+        None => versions(&served).contains(&version).then(|| document(api, asked, &served, &version)),
+    };
+    let Some(found) = found else { return Ok(Some(answer::page_not_found())) };
+    let mut response = answer::json_document(asked, &found)?;
     // A document that is asked for by its hash never changes.
     if asked.query.contains("hash=") {
         let forever = HeaderValue::from_static("public, immutable");
@@ -51,14 +57,19 @@ pub(super) fn answer(api: &Api, asked: &Asked) -> ApiResult<Option<Response<Body
 }
 
 /// The whole API in one document.
-fn whole(api: &Api, asked: &Asked) -> ApiResult<Response<Body>> {
+async fn whole(api: &Api, asked: &Asked) -> ApiResult<Response<Body>> {
     let served = api.surfaces.served(&asked.cx.scope);
-    let versions = versions(&served);
+    let others = aggregation::all(api, &asked.cx.scope);
+    let mut versions = versions(&served);
+    versions.retain(|version| !is_of(&others, version));
+    let added = join_all(others.iter().map(|other| aggregation::whole(api, other))).await;
+    let added: Vec<Spec> = added.into_iter().flatten().collect();
     let mut hasher = Sha256::new();
     for version in &versions {
         hasher.update(version.to_string());
         hasher.update(hash(api, asked, &served, version));
     }
+    added.iter().for_each(|spec| hasher.update(&spec.hash));
     let hash: String = hasher.finalize().iter().map(|byte| format!("{byte:02X}")).collect();
     openapi_v2::answer(asked, &api.documents, &hash, || {
         let descriptions = Descriptions::unpack();
@@ -66,8 +77,13 @@ fn whole(api: &Api, asked: &Asked) -> ApiResult<Response<Body>> {
         for version in &versions {
             add_version(api, asked, &served, (version, Document::V2), &descriptions, (&mut schemas, &mut paths));
         }
-        (paths, schemas.into_iter().collect())
+        (paths, schemas.into_iter().collect(), added)
     })
+}
+
+/// Whether a version is one that another server serves.
+fn is_of(others: &[std::sync::Arc<Backend>], version: &GroupVersion) -> bool {
+    others.iter().any(|other| *other.group == *version.group && *other.version == *version.version)
 }
 
 type Served = [std::sync::Arc<dyn Resource>];
@@ -78,13 +94,19 @@ fn versions(served: &Served) -> BTreeSet<GroupVersion> {
 }
 
 /// Where the documents are. kubectl takes the addresses as they stand, so they name the cluster.
-fn root(api: &Api, asked: &Asked, served: &Served) -> Value {
+async fn root(api: &Api, asked: &Asked, served: &Served, others: &[std::sync::Arc<Backend>]) -> Value {
     let prefix = if asked.cx.cluster.is_root() { String::new() } else { format!("/clusters/{}", asked.cx.cluster) };
     let mut paths = Map::new();
-    for version in versions(served) {
+    for version in versions(served).into_iter().filter(|version| !is_of(others, version)) {
         let path = if version.group.is_empty() { format!("api/{version}") } else { format!("apis/{version}") };
         let hash = hash(api, asked, served, &version);
         paths.insert(path.clone(), json!({"serverRelativeURL": format!("{prefix}/openapi/v3/{path}?hash={hash}")}));
+    }
+    let hashes = join_all(others.iter().map(|other| aggregation::index(api, other))).await;
+    for (other, hash) in others.iter().zip(hashes).filter_map(|(other, hash)| Some((other, hash?))) {
+        let path = format!("apis/{}/{}", other.group, other.version);
+        let query = if hash.is_empty() { String::new() } else { format!("?hash={hash}") };
+        paths.insert(path.clone(), json!({"serverRelativeURL": format!("{prefix}/openapi/v3/{path}{query}")}));
     }
     json!({"paths": paths})
 }
@@ -108,8 +130,11 @@ fn hash(api: &Api, asked: &Asked, served: &Served, version: &GroupVersion) -> St
     hasher.finalize().iter().map(|byte| format!("{byte:02X}")).collect()
 }
 
-/// The definition of a custom resource, as it is stored.
+/// The definition of a custom resource, as it is stored or part of the program.
 fn raw_definition(api: &Api, asked: &Asked, resource: &dyn Resource) -> Option<Object> {
+    if let Some(definition) = resource.described_by() {
+        return Some(definition.clone());
+    }
     let ClusterScope::One(cluster) = &asked.cx.scope else { return None };
     let name = resource.descriptor().resource.to_string();
     let key = crate::storage::Key::new(crate::resources::definitions(), cluster.clone(), "", name);
@@ -185,13 +210,14 @@ fn add_custom(
     let Some(definition) = definition else { return };
     let spec = definition.get("spec").cloned().unwrap_or_default();
     let text = |field: &str| spec["names"][field].as_str().unwrap_or_default();
+    let of_list = format!("{}List", text("kind"));
     let versions = spec["versions"].as_array().cloned().unwrap_or_default();
     let version = versions.iter().find(|version| version["name"] == *info.version.version);
     let kind = CustomKind {
         group: &info.version.group,
         version: &info.version.version,
         kind: text("kind"),
-        list_kind: text("listKind"),
+        list_kind: Some(text("listKind")).filter(|kind| !kind.is_empty()).unwrap_or(&of_list),
         plural: text("plural"),
         schema: version.map(|version| &version["schema"]["openAPIV3Schema"]),
         selectable_fields: &[],

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Map, Value, json};
 
+use super::aggregation::Spec;
 use super::answer;
 use super::chain::Asked;
 use crate::codec::negotiate::parse_accept;
@@ -64,12 +65,13 @@ fn form(asked: &Asked) -> Option<(Form, &'static str)> {
     })
 }
 
-/// Answers with the document that `parts` (paths and schemas in version 3) make, which are the same as long as `hash` is.
+/// Answers with the document that `parts` (paths and schemas in version 3, and what other servers add) make, which are the
+/// same as long as `hash` is.
 pub(super) fn answer(
     asked: &Asked,
     documents: &Documents,
     hash: &str,
-    parts: impl FnOnce() -> (Map<String, Value>, Map<String, Value>),
+    parts: impl FnOnce() -> (Map<String, Value>, Map<String, Value>, Vec<Spec>),
 ) -> ApiResult<Response<Body>> {
     let Some((form, media_type)) = form(asked) else { return Ok(answer::empty(StatusCode::NOT_ACCEPTABLE)) };
     let tag = format!("\"{hash}\"");
@@ -78,8 +80,8 @@ pub(super) fn answer(
         answer::empty(StatusCode::NOT_MODIFIED)
     } else {
         let bytes = documents.find(hash, form).unwrap_or_else(|| {
-            let (paths, schemas) = parts();
-            let document = document(paths, schemas);
+            let (paths, schemas, added) = parts();
+            let document = document(paths, schemas, added);
             let bytes: Bytes = match form {
                 Form::Json => document.to_string().into(),
                 Form::Protobuf => encode_openapi_v2(&document).into(),
@@ -96,15 +98,18 @@ pub(super) fn answer(
     Ok(response)
 }
 
-fn document(paths: Map<String, Value>, schemas: Map<String, Value>) -> Value {
-    let definitions: Map<String, Value> = schemas.into_iter().map(|(name, schema)| (name, to_v2(schema))).collect();
-    let paths: Map<String, Value> = paths
+fn document(paths: Map<String, Value>, schemas: Map<String, Value>, added: Vec<Spec>) -> Value {
+    let mut definitions: Map<String, Value> = schemas.into_iter().map(|(name, schema)| (name, to_v2(schema))).collect();
+    let mut paths: Map<String, Value> = paths
         .into_iter()
         .map(|(path, item)| {
             let item = path_item(&path, item);
             (path, item)
         })
         .collect();
+    for spec in added {
+        spec.merge_into(&mut paths, &mut definitions);
+    }
     json!({
         "swagger": "2.0", "info": {"title": "Kubernetes", "version": "v1.36.0"}, "paths": paths, "definitions": definitions,
         "securityDefinitions": {"BearerToken": {

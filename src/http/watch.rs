@@ -5,22 +5,19 @@ use std::time::Duration;
 
 use atoll_api::options::ListOptions;
 use atoll_api::query::Query;
-use atoll_api::{ApiError, ApiResult, LogicalClusterName, UserInfo};
+use atoll_api::{ApiError, ApiResult};
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use futures::stream;
 use http::Response;
-use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::caller::Caller;
 use super::chain::Asked;
+use super::rights::Rights;
 use super::verbs::list;
 use super::{Api, answer};
-use crate::authz::Attributes;
-use crate::authz::forbidden::forbidden;
 use crate::registry::{Target, Watch, WatchRequest, WatchStep};
-use crate::request::RequestInfo;
+use crate::resources::{Recomputed, View};
 
 /// How long a watch lasts when the client does not say: as with kube-apiserver's `--min-request-timeout`, at random
 /// between once and twice this, so that watches do not all end together.
@@ -34,8 +31,27 @@ const RECHECK_EVERY: Duration = Duration::from_secs(10);
 /// When this much is ready it is sent, even if there is more.
 const BATCH_BYTES: usize = 64 * 1024;
 
-/// Answers a watch.
+/// Answers a watch of what is stored.
 pub(super) async fn answer(api: &Arc<Api>, asked: &Asked, target: &Target) -> ApiResult<Response<Body>> {
+    begin(api, asked, target, None).await
+}
+
+/// Answers a watch of what a view computes.
+pub(super) async fn answer_view(
+    api: &Arc<Api>,
+    asked: &Asked,
+    target: &Target,
+    view: &Arc<dyn View>,
+) -> ApiResult<Response<Body>> {
+    begin(api, asked, target, Some(view)).await
+}
+
+async fn begin(
+    api: &Arc<Api>,
+    asked: &Asked,
+    target: &Target,
+    view: Option<&Arc<dyn View>>,
+) -> ApiResult<Response<Body>> {
     answer::agree(asked, target, answer::Holds::Watch)?;
     let options = ListOptions::from_query(&Query::parse(&asked.query))?;
     let mut list = list::request(asked, target, &options)?;
@@ -48,7 +64,15 @@ pub(super) async fn answer(api: &Arc<Api>, asked: &Asked, target: &Target) -> Ap
         marks_initial_end: options.allow_bookmarks,
     };
     let frames = answer::Frames::of(asked, target)?;
-    let watch = match api.registry.watch(&asked.cx, target, &request).await {
+    let watch = match view {
+        None => api.registry.watch(&asked.cx, target, &request).await.map(|watch| Steps::Stored(Box::new(watch))),
+        Some(view) => {
+            let (cx, view) = (asked.cx.at(asked.cx.now), Arc::clone(view));
+            let begun = Recomputed::begin(cx, &api.registry, &api.surfaces, view, target, &request).await;
+            begun.map(|watch| Steps::Computed(Box::new(watch)))
+        }
+    };
+    let watch = match watch {
         Ok(watch) => watch,
         // The stream begins all the same: clients look for this error among its events.
         Err(error) if error.reason() == atoll_api::Reason::Expired => {
@@ -66,10 +90,41 @@ pub(super) async fn answer(api: &Arc<Api>, asked: &Asked, target: &Target) -> Ap
     Ok(answer::stream(media_type, body))
 }
 
+/// Where the steps of a watch come from.
+enum Steps {
+    /// From the store.
+    Stored(Box<Watch>),
+    /// From a view, whenever its sources change.
+    Computed(Box<Recomputed>),
+}
+
+impl Steps {
+    async fn next(&mut self) -> WatchStep {
+        match self {
+            Self::Stored(watch) => watch.next().await,
+            Self::Computed(watch) => watch.next().await,
+        }
+    }
+
+    fn try_next(&mut self) -> Option<WatchStep> {
+        match self {
+            Self::Stored(watch) => watch.try_next(),
+            Self::Computed(watch) => watch.try_next(),
+        }
+    }
+
+    fn revision(&self) -> u64 {
+        match self {
+            Self::Stored(watch) => watch.revision(),
+            Self::Computed(watch) => watch.revision(),
+        }
+    }
+}
+
 /// A watch being sent.
 struct Running {
     api: Arc<Api>,
-    watch: Watch,
+    watch: Steps,
     frames: answer::Frames,
     rights: Rights,
     bookmarks: bool,
@@ -80,16 +135,8 @@ struct Running {
     _counted: crate::metrics::WatchGuard,
 }
 
-/// What is needed to ask again whether the watch is allowed.
-struct Rights {
-    info: RequestInfo,
-    cluster: LogicalClusterName,
-    caller: Caller,
-    user: UserInfo,
-}
-
 impl Running {
-    fn new(api: &Arc<Api>, asked: &Asked, watch: Watch, frames: answer::Frames, options: &ListOptions) -> Self {
+    fn new(api: &Arc<Api>, asked: &Asked, watch: Steps, frames: answer::Frames, options: &ListOptions) -> Self {
         let now = Instant::now();
         let spread = uuid::Uuid::new_v4().as_bytes()[0] as u64 * DEFAULT_TIMEOUT.as_millis() as u64 / 256;
         let lasts = match options.timeout_seconds {
@@ -102,12 +149,7 @@ impl Running {
             api: api.clone(),
             watch,
             frames,
-            rights: Rights {
-                info: asked.info.clone(),
-                cluster: asked.cx.cluster.clone(),
-                caller: asked.caller.clone(),
-                user: asked.cx.user.clone(),
-            },
+            rights: Rights::of(asked),
             bookmarks: options.allow_bookmarks,
             next_bookmark: last_bookmark.min(now + BOOKMARK_EVERY),
             next_check: now + RECHECK_EVERY,
@@ -132,7 +174,7 @@ impl Running {
                         }
                     }
                 }
-                Err(_) => self.tick(&mut out),
+                Err(_) => self.tick(&mut out).await,
             }
         }
         (!out.is_empty()).then(|| out.freeze())
@@ -170,11 +212,11 @@ impl Running {
     }
 
     /// What time alone brings: bookmarks, a new look at the rights, the end.
-    fn tick(&mut self, out: &mut BytesMut) {
+    async fn tick(&mut self, out: &mut BytesMut) {
         let now = Instant::now();
         if now >= self.next_check {
             self.next_check = now + RECHECK_EVERY;
-            if let Err(error) = self.rights.check(&self.api) {
+            if let Err(error) = self.rights.check(&self.api).await {
                 return self.fail(error, out);
             }
         }
@@ -189,19 +231,5 @@ impl Running {
         if now >= self.end {
             self.over = true;
         }
-    }
-}
-
-impl Rights {
-    /// Kubernetes asks at the start only; a server of many tenants must not honour a right that was taken away, nor a
-    /// credential that has ended.
-    fn check(&self, api: &Api) -> ApiResult<()> {
-        let recognised = self.caller.recognise(api, &self.cluster, &self.info, Timestamp::now())?;
-        if recognised.user.name != self.user.name {
-            return Err(ApiError::unauthorized());
-        }
-        let attributes = Attributes::of(&self.info, &self.cluster, &recognised.user);
-        let decision = api.authorizer.authorize(&attributes);
-        if decision.is_allowed() { Ok(()) } else { Err(forbidden(&attributes, &decision)) }
     }
 }

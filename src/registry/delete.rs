@@ -5,9 +5,8 @@ use atoll_api::{ApiError, ApiResult, GroupResource, Object};
 use bytes::Bytes;
 
 use super::encode::TypeMeta;
-use super::modify::underlay_is_read_only;
 use super::resource::Grace;
-use super::{ObjectName, Registry, Target, encode, get, meta};
+use super::{ObjectName, Registry, Target, encode, get, meta, underlay};
 use crate::admission::{self, Ending, Operation};
 use crate::request::RequestContext;
 use crate::storage::{Action, Entry, Expect, Key, Op};
@@ -77,7 +76,7 @@ impl Registry {
         for _ in 0..ATTEMPTS {
             let Some(entry) = self.store.get(&key) else {
                 return Err(match self.underlay_entry(cx, target, name) {
-                    Some(_) => underlay_is_read_only(target, name.name),
+                    Some(_) => underlay::is_read_only(target, name.name),
                     None => ApiError::not_found(&target.shown(), name.name),
                 });
             };

@@ -18,8 +18,11 @@ impl Registry {
         options: &DeleteOptions,
     ) -> ApiResult<ListAnswer> {
         let mut answer = self.list(cx, target, request).await?;
-        // Bootstrap policy is seen in the list but is not the cluster's to delete.
-        answer.entries.retain(|entry| *entry.cluster() == cx.cluster);
+        // What the cluster sees without having stored it is not its to delete.
+        answer.entries.retain(|entry| {
+            let name = ObjectName { namespace: entry.namespace(), name: entry.name() };
+            self.store.get(&self.key(&cx.cluster, target, &name)).is_some()
+        });
         for entry in &answer.entries {
             let name = ObjectName { namespace: entry.namespace(), name: entry.name() };
             match self.delete_named(cx, target, &name, Named::InCollection, options).await {

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use atoll_api::{ApiError, ApiResult, LogicalClusterName, Object, Reason};
+use atoll_api::{ApiError, ApiResult, Object, Reason};
 use bytes::Bytes;
 
 use super::encode::TypeMeta;
 use super::{ObjectName, Registry, Target};
-use crate::authz::stored::is_shared;
 use crate::request::RequestContext;
 use crate::storage::{CommitError, Entry, Key};
 
@@ -33,6 +32,20 @@ impl Registry {
         target.read(&*self.find(cx, target, name)?)
     }
 
+    /// Reads one object as it was at a revision.
+    pub fn get_object_at(
+        &self,
+        cx: &RequestContext,
+        target: &Target,
+        name: &ObjectName<'_>,
+        revision: u64,
+    ) -> ApiResult<Object> {
+        let found = self.store.get_at(&self.key(&cx.cluster, target, name), revision);
+        let found = found.map_err(|error| super::watch::too_old(error, revision))?;
+        let entry = found.or_else(|| self.underlay_entry(cx, target, name));
+        target.read(&*entry.ok_or_else(|| ApiError::not_found(&target.shown(), name.name))?)
+    }
+
     /// The stored object of that name, in the cluster or in the underlay.
     pub fn find(&self, cx: &RequestContext, target: &Target, name: &ObjectName<'_>) -> ApiResult<Arc<Entry>> {
         let key = self.key(&cx.cluster, target, name);
@@ -40,20 +53,6 @@ impl Registry {
             .get(&key)
             .or_else(|| self.underlay_entry(cx, target, name))
             .ok_or_else(|| ApiError::not_found(&target.shown(), name.name))
-    }
-
-    /// The bootstrap object of that name which the cluster sees though it is not its own.
-    pub(super) fn underlay_entry(
-        &self,
-        cx: &RequestContext,
-        target: &Target,
-        name: &ObjectName<'_>,
-    ) -> Option<Arc<Entry>> {
-        if !target.resource.has_underlay() || cx.cluster.is_root() {
-            return None;
-        }
-        let key = self.key(&LogicalClusterName::root(), target, name);
-        self.store.get(&key).filter(|entry| is_shared(entry))
     }
 
     /// The object just stored, as the client gets it.

@@ -6,16 +6,15 @@ use std::time::Duration;
 
 use atoll_api::options::VersionMatch;
 use atoll_api::selector::{FieldSelector, LabelSelector};
-use atoll_api::{ApiError, ApiResult, ClusterScope, LogicalClusterName, Object, Reason, ResourceVersion};
+use atoll_api::{ApiError, ApiResult, LogicalClusterName, Object, Reason, ResourceVersion};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use super::resource::Origin;
 use super::{Registry, Target, encode};
-use crate::authz::stored::is_shared;
 use crate::request::RequestContext;
-use crate::storage::{Entry, ListQuery, Page, Position, ReadError};
+use crate::storage::{Entry, ListQuery, Position, ReadError};
 
 /// How long a list waits for a version that is still to come.
 const WAIT_FOR_VERSION: Duration = Duration::from_secs(3);
@@ -94,7 +93,7 @@ impl Registry {
         };
         let first = request.continue_token.is_empty();
         let mut page = self.store.list(query).map_err(|error| expired(error, request, first, cx))?;
-        if first && target.resource.has_underlay() {
+        if first {
             self.add_underlay(cx, target, request, &mut page);
         }
         let token = |start: Position| Continue {
@@ -158,28 +157,6 @@ impl Registry {
         }
         Err(error)
     }
-
-    /// Puts the bootstrap objects that every cluster sees among the cluster's own, in order of their names.
-    fn add_underlay(&self, cx: &RequestContext, target: &Target, request: &ListRequest, page: &mut Page) {
-        if cx.cluster.is_root() || cx.scope == ClusterScope::All {
-            return;
-        }
-        let place = |entry: &Entry| (entry.namespace().to_owned(), entry.name().to_owned());
-        let own: Vec<(String, String)> = page.entries.iter().map(|entry| place(entry)).collect();
-        let shared = |entry: &Entry| {
-            is_shared(entry) && matches(target, request, entry) && own.binary_search(&place(entry)).is_err()
-        };
-        let root = ClusterScope::One(LogicalClusterName::root());
-        let query = ListQuery {
-            namespace: Some(request.namespace.as_str()).filter(|ns| !ns.is_empty()),
-            filter: Some(&shared),
-            ..ListQuery::new(&target.descriptor().resource, &root)
-        };
-        if let Ok(underlay) = self.store.list(query) {
-            page.entries.extend(underlay.entries);
-            page.entries.sort_by_key(|entry| place(entry));
-        }
-    }
 }
 
 /// Whether a list asks for any state there is. Kubernetes answers such lists from its cache, and then whole, whatever the
@@ -218,7 +195,7 @@ fn selected_from(target: &Target, entry: &Entry) -> ApiResult<Object> {
 }
 
 /// Parses a `resourceVersion` parameter.
-pub(super) fn parse_version(text: &str) -> ApiResult<ResourceVersion> {
+pub fn parse_version(text: &str) -> ApiResult<ResourceVersion> {
     ResourceVersion::parse(text).ok_or_else(|| {
         let shown = atoll_api::field::go_quote(text);
         // Kubernetes answers 500 here (storage/cacher: the fault is not wrapped in a Status).

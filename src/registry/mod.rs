@@ -25,6 +25,7 @@ pub mod namespace;
 mod patch;
 mod scale;
 mod tracking;
+pub mod underlay;
 mod update;
 mod view;
 mod watch;
@@ -43,11 +44,12 @@ pub use self::delete::Deleted;
 use self::descriptor::{Descriptor, ResourceVersionInfo};
 use self::follow::Follower;
 pub use self::forms::forms;
-pub use self::list::{ListAnswer, ListRequest};
+pub use self::list::{ListAnswer, ListRequest, parse_version};
 pub use self::meta::{check_name, seconds};
 pub use self::patch::{Patch, PatchKind};
 use self::resource::{Part, Resource};
-pub use self::watch::{Happened, Watch, WatchRequest, WatchStep};
+use self::underlay::Underlay;
+pub use self::watch::{Happened, Watch, WatchRequest, WatchStep, too_old};
 use crate::admission::{self, Attributes, Operation};
 use crate::authz::Authorizer;
 use crate::storage::{Key, Store};
@@ -59,6 +61,7 @@ pub struct Registry {
     authorizer: Arc<dyn Authorizer>,
     followers: Vec<(GroupResource, Arc<dyn Follower>)>,
     claimers: Vec<(GroupResource, Arc<dyn Claimer>)>,
+    underlays: Vec<(GroupResource, Arc<dyn Underlay>)>,
 }
 
 /// A resource in one of its versions, as a request names it.
@@ -240,7 +243,7 @@ impl Registry {
         authorizer: Arc<dyn Authorizer>,
         followers: Vec<(GroupResource, Arc<dyn Follower>)>,
     ) -> Self {
-        Self { store, admission, authorizer, followers, claimers: Vec::new() }
+        Self { store, admission, authorizer, followers, claimers: Vec::new(), underlays: Vec::new() }
     }
 
     /// The store below.

@@ -10,7 +10,7 @@ use super::create::{Began, kind_of};
 use super::encode::TypeMeta;
 use super::resource::Part;
 use super::tracking::{Tracked, Unconverted};
-use super::{ObjectName, Registry, Target, Written, decode, encode, get, meta, scale};
+use super::{ObjectName, Registry, Target, Written, decode, encode, get, meta, scale, underlay};
 use crate::admission::{self, Attributes, Ending, Operation};
 use crate::request::RequestContext;
 use crate::storage::{Action, Entry, Expect, Key, Op};
@@ -121,7 +121,7 @@ impl Registry {
         make: &mut (impl FnMut(Option<&Object>) -> ApiResult<(Object, Precondition)> + Send),
     ) -> ApiResult<Written> {
         if self.underlay_entry(cx, target, name).is_some() {
-            return Err(underlay_is_read_only(target, name.name));
+            return Err(underlay::is_read_only(target, name.name));
         }
         if !change.may_create {
             return Err(ApiError::not_found(&target.shown(), name.name));
@@ -277,12 +277,6 @@ impl Precondition {
             },
         }
     }
-}
-
-/// The answer to a write to bootstrap policy outside of the system cluster.
-pub(super) fn underlay_is_read_only(target: &Target, name: &str) -> ApiError {
-    let why = "it is bootstrap policy shared by all logical clusters, which only the system cluster can change; create an object of another name instead";
-    ApiError::forbidden(&target.shown(), name, why)
 }
 
 /// What the server keeps, resets and counts in a changed object before it is checked.

@@ -97,6 +97,12 @@ pub trait Resource: Send + Sync + 'static {
         None
     }
 
+    /// The definition of a kind that is part of the program, in the form of a `CustomResourceDefinition`: what clients are
+    /// told of its schema.
+    fn described_by(&self) -> Option<&Object> {
+        None
+    }
+
     /// Whether the object that defines the kind, which has been changed since, still says the same of how objects are
     /// written and read.
     fn is_still_defined_by(&self, definition: &Entry) -> bool {

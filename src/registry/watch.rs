@@ -125,7 +125,7 @@ impl Registry {
 }
 
 /// What a watcher is told when its version is no longer (or not yet) in history.
-pub(super) fn too_old(error: ReadError, asked: u64) -> ApiError {
+pub fn too_old(error: ReadError, asked: u64) -> ApiError {
     match error {
         ReadError::Expired { oldest } => ApiError::expired(format!("too old resource version: {asked} ({oldest})")),
         ReadError::Future { current } => {

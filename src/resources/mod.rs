@@ -12,6 +12,7 @@ pub mod kind;
 mod podspec;
 mod printing;
 mod read;
+mod recomputed;
 pub mod sets;
 
 mod admissionregistration;
@@ -57,9 +58,15 @@ use crate::registry::claim::Claimer;
 use crate::registry::computed::Computed;
 use crate::registry::connect::Connector;
 use crate::registry::follow::Follower;
+use crate::registry::underlay::Underlay;
+use crate::storage::Store;
+use crate::tenancy::Clusters;
 
+pub use apiregistration::priorities::group_priority;
+pub use apiregistration::told::front_proxy_name;
 pub use core::service::claims::AddressRange;
 pub use kind::Builtin;
+pub use recomputed::Recomputed;
 pub use surface::{Connecting, Handler, Own, Surfaces, definitions};
 pub use typed::{DefinitionError, Typed};
 pub use view::{Reader, View};
@@ -162,6 +169,24 @@ pub fn followers(services: &Services, surfaces: &Arc<Surfaces>) -> Vec<(GroupRes
 /// Those who give objects of a resource what must be unique in their cluster.
 pub fn claimers(range: AddressRange) -> Vec<(GroupResource, Arc<dyn Claimer>)> {
     vec![(GroupResource::new("", "services"), Arc::new(core::service::claims::Allocator { range }))]
+}
+
+/// What the server itself tells clusters, in objects that nobody stores. `client_ca` and `front_proxy_ca` (PEM) are whom
+/// API servers of a cluster may believe.
+pub fn underlays(
+    surfaces: &Arc<Surfaces>,
+    store: &Arc<Store>,
+    clusters: &Arc<Clusters>,
+    (client_ca, front_proxy_ca): (String, String),
+) -> Vec<(GroupResource, Arc<dyn Underlay>)> {
+    let (store, clusters) = (|| Arc::clone(store), || Arc::clone(clusters));
+    let surfaces = Arc::clone(surfaces);
+    let local = apiregistration::told::LocalServices { surfaces, store: store(), clusters: clusters() };
+    let trust = apiregistration::told::Trust { clusters: clusters(), store: store(), client_ca, front_proxy_ca };
+    vec![
+        (GroupResource::new("apiregistration.k8s.io", "apiservices"), Arc::new(local)),
+        (GroupResource::new("", "configmaps"), Arc::new(trust)),
+    ]
 }
 
 /// What is asked of writes after everything that may change them, and before they are checked.

@@ -2,7 +2,7 @@
 //!
 //! Nothing is kept per cluster: shares of built-ins are kept per selection, custom kinds hang on their definitions.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use atoll_api::{
@@ -13,7 +13,8 @@ use dashmap::DashMap;
 use super::custom::{Conversions, Custom, Everywhere, Schemas};
 use super::view::View;
 use super::{Builtin, PLATFORM, sets};
-use crate::admission::{Kinds, Served, WebhookSettings};
+use crate::admission::{Kinds, Served};
+use crate::outbound::Outbound;
 use crate::registry::computed::Computed;
 use crate::registry::connect::Connector;
 use crate::registry::resource::Resource;
@@ -75,6 +76,7 @@ pub struct Surfaces {
 struct Share {
     resources: Vec<Arc<dyn Resource>>,
     targets: HashMap<GroupVersionResource, Target>,
+    versions: HashSet<GroupVersion>,
 }
 
 impl Share {
@@ -91,16 +93,17 @@ impl Share {
     }
 
     fn new(resources: Vec<Arc<dyn Resource>>) -> Self {
-        let mut targets = HashMap::new();
+        let (mut targets, mut versions) = (HashMap::new(), HashSet::new());
         for resource in &resources {
             let descriptor = resource.descriptor();
             for (index, version) in descriptor.versions.iter().enumerate().filter(|(_, version)| version.served) {
+                versions.insert(version.version.clone());
                 let (group, version) = (version.version.group.clone(), version.version.version.clone());
                 let gvr = GroupVersionResource { group, version, resource: descriptor.resource.resource.clone() };
                 targets.insert(gvr, Target::new(resource.clone(), index));
             }
         }
-        Self { resources, targets }
+        Self { resources, targets, versions }
     }
 }
 
@@ -113,10 +116,10 @@ impl Surfaces {
         Self { store, clusters, all, shares: DashMap::new(), schemas: Schemas::default(), handlers, connectors, own }
     }
 
-    /// Asks the webhooks of definitions under these settings.
+    /// Asks the webhooks of definitions where these settings permit.
     #[must_use]
-    pub fn with_webhooks(mut self, settings: WebhookSettings) -> Self {
-        self.schemas = Schemas::default().with_conversions(Conversions::new(settings));
+    pub fn with_webhooks(mut self, outbound: Outbound) -> Self {
+        self.schemas = Schemas::default().with_conversions(Conversions::new(outbound));
         self
     }
 
@@ -175,9 +178,14 @@ impl Surfaces {
         self.share(scope).is_some_and(|share| share.targets.keys().any(|gvr| &*gvr.group == group))
     }
 
+    /// Whether a group and version is one that the program itself serves there, and not only definitions of the cluster.
+    pub fn has_builtin(&self, scope: &ClusterScope, group: &str, version: &str) -> bool {
+        self.share(scope).is_some_and(|share| share.versions.contains(&GroupVersion::new(group, version)))
+    }
+
     /// What computes the objects of a resource that is not stored.
-    pub fn view(&self, resource: &GroupResource) -> Option<&dyn View> {
-        self.own.views.get(resource).map(|view| &**view)
+    pub fn view(&self, resource: &GroupResource) -> Option<&Arc<dyn View>> {
+        self.own.views.get(resource)
     }
 
     /// What answers for a resource or subresource by computing, if something does.

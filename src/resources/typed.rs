@@ -17,6 +17,7 @@ use crate::schema::{Link, Schema};
 
 /// What a client can do with objects that it can only read.
 const READ_VERBS: &[Verb] = &[Verb::Get, Verb::List];
+const WATCH_VERBS: &[Verb] = &[Verb::Get, Verb::List, Verb::Watch];
 
 /// A resource whose objects are a Rust type.
 ///
@@ -24,6 +25,7 @@ const READ_VERBS: &[Verb] = &[Verb::Get, Verb::List];
 /// get a `T` are left out for objects that are no `T`, which their schema tells the client.
 pub struct Typed<T> {
     custom: Custom,
+    definition: Object,
     descriptor: Descriptor,
     hooks: Hooks<T>,
     backing: Option<Backing>,
@@ -81,10 +83,10 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Typed<T> {
         let value = serde_json::to_value(definition).map_err(|_| DefinitionError::NoObject)?;
         let object = Object::from_value(value).map_err(|_| DefinitionError::NoObject)?;
         let name = object.name().to_owned();
-        let custom = Custom::of_program(object).ok_or(DefinitionError::Unusable { name })?;
+        let custom = Custom::of_program(object.clone()).ok_or(DefinitionError::Unusable { name })?;
         let descriptor = custom.descriptor().clone();
         let hooks = Hooks { default: Vec::new(), validate: Vec::new(), warn: Vec::new() };
-        Ok(Self { custom, descriptor, hooks, backing: None })
+        Ok(Self { custom, definition: object, descriptor, hooks, backing: None })
     }
 
     /// Fills in what clients leave out, on every write and beyond the defaults of the schema. It may run several times
@@ -119,6 +121,13 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Typed<T> {
     #[must_use]
     pub fn read_only(mut self) -> Self {
         self.descriptor.verbs = READ_VERBS;
+        self
+    }
+
+    /// Lets clients read and watch objects, and nothing else.
+    #[must_use]
+    pub fn watch_only(mut self) -> Self {
+        self.descriptor.verbs = WATCH_VERBS;
         self
     }
 
@@ -217,6 +226,10 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Resource for Typed
 
     fn origin(&self) -> Origin {
         Origin::Custom
+    }
+
+    fn described_by(&self) -> Option<&Object> {
+        Some(&self.definition)
     }
 
     fn convert(&self, object: &mut Object, to: &GroupVersion) -> ApiResult<()> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use atoll_api::options::VersionMatch;
 use atoll_api::{ApiError, ApiResult, GroupVersion, GroupVersionResource, Object};
 use futures::future::BoxFuture;
 
@@ -11,8 +12,9 @@ use crate::request::RequestContext;
 
 /// A resource that is not stored: its objects are computed from others on each request.
 ///
-/// Called for every GET and LIST of the resource, after the client has been authorized to read it. Selectors, tables and
-/// encodings are seen to afterwards. What is read through the reader is read with the server's own rights.
+/// Called for every GET and LIST of the resource, after the client has been authorized to read it, and for those who
+/// watch it whenever one of its sources has changed. Selectors, tables and encodings are seen to afterwards. What is read
+/// through the reader is read with the server's own rights, all of it as of one moment.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no view",
     note = "implement `atoll::resources::View`: one method, `list`, that computes the objects of a namespace"
@@ -34,6 +36,13 @@ pub trait View: Send + Sync + 'static {
             Ok(all.into_iter().find(|object| object.name() == name))
         })
     }
+
+    /// The resources that it is computed from, as version and name (`("apps/v1", "deployments")`), and nothing else: given
+    /// the same objects it must compute the same, whatever the time. Clients may then watch it, which costs nothing while
+    /// these do not change. The default names none, and nobody can watch.
+    fn sources(&self) -> &[(&str, &str)] {
+        &[]
+    }
 }
 
 /// Reads what is stored in the cluster of a request.
@@ -42,14 +51,16 @@ pub struct Reader<'a> {
     cx: &'a RequestContext,
     registry: &'a Arc<Registry>,
     surfaces: &'a Surfaces,
+    /// As of which revision.
+    at: u64,
 }
 
 // === impl Reader ===
 
 impl<'a> Reader<'a> {
-    /// Reads for a request.
-    pub(crate) fn new(cx: &'a RequestContext, registry: &'a Arc<Registry>, surfaces: &'a Surfaces) -> Self {
-        Self { cx, registry, surfaces }
+    /// Reads for a request, as of a revision.
+    pub(crate) fn new(cx: &'a RequestContext, registry: &'a Arc<Registry>, surfaces: &'a Surfaces, at: u64) -> Self {
+        Self { cx, registry, surfaces, at }
     }
 
     /// The request that is answered: its cluster, its user, its time.
@@ -60,18 +71,25 @@ impl<'a> Reader<'a> {
     /// The objects of a resource (`apps/v1`, `deployments`) in a namespace, or in all if it is empty.
     pub async fn list(&self, api_version: &str, resource: &str, namespace: &str) -> ApiResult<Vec<Object>> {
         let target = self.target(api_version, resource)?;
-        let request = ListRequest { namespace: namespace.to_owned(), ..ListRequest::default() };
+        let request = ListRequest {
+            namespace: namespace.to_owned(),
+            resource_version: self.at.to_string(),
+            version_match: Some(VersionMatch::Exact),
+            ..ListRequest::default()
+        };
         let page = self.registry.list(self.cx, &target, &request).await?;
+        self.registry.ready_to_read(&target, &page.entries).await?;
         page.entries.iter().map(|entry| target.read(entry)).collect()
     }
 
     /// One object of a resource; the namespace is empty for what lives in none.
     pub fn get(&self, api_version: &str, resource: &str, namespace: &str, name: &str) -> ApiResult<Object> {
         let target = self.target(api_version, resource)?;
-        self.registry.get_object(self.cx, &target, &ObjectName { namespace, name })
+        self.registry.get_object_at(self.cx, &target, &ObjectName { namespace, name }, self.at)
     }
 
-    fn target(&self, api_version: &str, resource: &str) -> ApiResult<Target> {
+    /// The resource of that version and name.
+    pub(super) fn target(&self, api_version: &str, resource: &str) -> ApiResult<Target> {
         let unknown = || ApiError::internal(format!("{resource} of {api_version} is not served in this cluster"));
         let version = GroupVersion::parse(api_version).ok_or_else(unknown)?;
         let gvr = GroupVersionResource { group: version.group, version: version.version, resource: resource.into() };

@@ -13,19 +13,21 @@ use tokio::net::TcpListener;
 
 use super::extend::Extensions;
 use super::objects::Objects;
-use super::pki::{self, Pki};
+use super::peers::Peers;
+use super::pki::{self, FrontProxy, Pki};
 use super::renewal::{Given, Renewal};
 use super::shared::{self, Shared};
 use super::{Server, bootstrap};
-use crate::admission::{self, Chain, WebhookSettings};
+use crate::admission::{self, Chain};
 use crate::authn::signed::{self, Extension, Issuer, KeyRing};
 use crate::authn::stored::StoredObjects;
 use crate::authn::{self, SignedTokens, TokenFile};
 use crate::authz::rbac::Rbac;
 use crate::authz::stored::{StoredPolicy, StoredUnderlay};
 use crate::authz::{self, Authorizer, PrivilegedGroup};
-use crate::http::{Api, ApiService, Documents};
+use crate::http::{Aggregation, Api, ApiService, Documents};
 use crate::metrics::Metrics;
+use crate::outbound::{Outbound, StoredServices};
 use crate::registry::Registry;
 use crate::registry::descriptor::Descriptor;
 use crate::registry::encode::encode;
@@ -50,7 +52,7 @@ pub struct Builder {
     advertised: Option<IpAddr>,
     durability: Durability,
     grace: Duration,
-    webhooks: WebhookSettings,
+    outbound: Outbound,
     sync: SyncSettings,
     controllers: Controllers,
     tenancy: Tenancy,
@@ -124,7 +126,7 @@ impl Default for Builder {
             advertised: None,
             durability: Durability::Full,
             grace: Duration::from_secs(10),
-            webhooks: WebhookSettings::default(),
+            outbound: Outbound::default(),
             sync: SyncSettings::default(),
             controllers: Controllers::All,
             tenancy: Tenancy::Clusters,
@@ -232,10 +234,11 @@ impl Builder {
         self
     }
 
-    /// Where the webhooks of clusters may be: by default, nowhere near the server itself.
+    /// Where the webhooks and the aggregated API servers of clusters may be, and who knows where their services are: by
+    /// default, nowhere near the server itself, and the cluster's own objects.
     #[must_use]
-    pub fn webhooks(mut self, settings: WebhookSettings) -> Self {
-        self.webhooks = settings;
+    pub fn outbound(mut self, outbound: Outbound) -> Self {
+        self.outbound = outbound;
         self
     }
 
@@ -280,7 +283,9 @@ impl Builder {
             sync: self.sync,
             selection: self.controllers,
         };
-        Ok(Server { api, service, pki, tls, underlay, listener, grace: self.grace, controllers })
+        let peers = Peers::new(&self.given.user_ca(&pki), &self.given.front_proxies).map_err(Error::Pki)?;
+        let (peers, grace) = (Arc::new(peers), self.grace);
+        Ok(Server { api, service, pki, tls, peers, underlay, listener, grace, controllers })
     }
 
     fn assemble(&self, store: Arc<Store>, pki: &Pki) -> Result<(Api, Arc<StoredUnderlay>), Error> {
@@ -302,14 +307,16 @@ impl Builder {
         };
         let handlers = resources::handlers(&services);
         let own = self.extensions.own.clone();
+        let mut outbound = self.outbound.clone();
+        outbound.services.get_or_insert_with(|| Arc::new(StoredServices::new(store.clone())));
         let surfaces = Surfaces::new(store.clone(), clusters.clone(), handlers, own);
-        let surfaces = surfaces.with_connectors(resources::connectors()).with_webhooks(self.webhooks.clone());
+        let surfaces = surfaces.with_connectors(resources::connectors()).with_webhooks(outbound.clone());
         let surfaces = Arc::new(surfaces);
         let means = admission::Means {
             store: store.clone(),
             authorizer: authorizer.clone(),
             stored_form: encode,
-            webhooks: self.webhooks.clone(),
+            outbound: outbound.clone(),
             kinds: surfaces.clone(),
         };
         let objects = Objects::of(store.clone());
@@ -318,15 +325,34 @@ impl Builder {
         let mut plugins = admission::default_chain(&means, &further);
         plugins.retain(|plugin| !self.extensions.left_out.iter().any(|name| name == plugin.name()));
         let followers = resources::followers(&services, &surfaces);
-        let registry = Registry::new(store, Chain::new(plugins), Arc::clone(&authorizer), followers)
-            .with_claimers(resources::claimers(self.service_addresses));
+        let registry = Registry::new(store.clone(), Chain::new(plugins), Arc::clone(&authorizer), followers)
+            .with_claimers(resources::claimers(self.service_addresses))
+            .with_underlays(resources::underlays(&surfaces, &store, &clusters, self.authorities(pki)));
         let registry = Arc::new(registry);
         let resources::Services { authenticator, underlay, tokens, .. } = services;
         let metrics = Metrics::new();
         let provided = self.extensions.provided.clone();
         let documents = Documents::default();
-        let api = Api { registry, surfaces, clusters, authenticator, authorizer, tokens, provided, documents, metrics };
+        let front = FrontProxy::new(&pki.front_proxy, Timestamp::now()).map_err(Error::Pki)?;
+        let aggregation = Aggregation::new(outbound, move |uid| front.shown_to(uid).map_err(|error| error.to_string()));
+        let api = Api {
+            registry,
+            surfaces,
+            clusters,
+            authenticator,
+            authorizer,
+            tokens,
+            aggregation,
+            provided,
+            documents,
+            metrics,
+        };
         Ok((api, underlay))
+    }
+
+    /// The CAs whose certificates are users', and the CA of front proxies.
+    fn authorities(&self, pki: &Pki) -> (String, String) {
+        (self.given.user_ca(pki), pki.front_proxy.certificate.clone())
     }
 
     /// Tokens of the clusters that there are, signed with the server's key.
@@ -366,7 +392,7 @@ impl Builder {
         pki::Options {
             data_dir: self.data_dir.clone(),
             listen,
-            names: Vec::new(),
+            names: self.extensions.serving_names.clone(),
             server_url: pki::local_url(listen),
             shared: None,
         }

@@ -17,7 +17,7 @@ use super::Builder;
 use super::objects::{Objects, resource_of};
 use super::pki::Pair;
 use crate::admission::AdmissionPlugin;
-use crate::authn::{AnonymousAccess, Authenticator};
+use crate::authn::{AnonymousAccess, Authenticator, FrontProxy};
 use crate::authz::Authorizer;
 use crate::http::{Connect, HttpService, Provided};
 use crate::registry::resource::Resource;
@@ -45,6 +45,8 @@ pub(super) struct Extensions {
     pub own: Own,
     /// Subresources that it answers itself.
     pub provided: Vec<Provided>,
+    /// Further names in the serving certificate.
+    pub serving_names: Vec<String>,
     /// The key that signs the tokens of service accounts, and those that are believed besides; PEM.
     pub token_keys: Option<(String, Vec<String>)>,
 }
@@ -67,6 +69,7 @@ impl Default for Extensions {
             layers: Vec::new(),
             own: Own::default(),
             provided: Vec::new(),
+            serving_names: Vec::new(),
             token_keys: None,
         }
     }
@@ -135,13 +138,14 @@ impl Builder {
         self
     }
 
-    /// Serves a resource of your own whose objects are computed whenever they are read.
+    /// Serves a resource of your own whose objects are computed whenever they are read, and can be watched if the view
+    /// says what they are computed from.
     #[must_use]
     pub fn view<T>(mut self, resource: Typed<T>, view: impl View) -> Self
     where
         T: Serialize + DeserializeOwned + Send + Sync + 'static,
     {
-        let resource = resource.read_only();
+        let resource = if view.sources().is_empty() { resource.read_only() } else { resource.watch_only() };
         self.extensions.own.views.insert(resource.descriptor().resource.clone(), Arc::new(view));
         self.resource(resource)
     }
@@ -177,6 +181,21 @@ impl Builder {
     #[must_use]
     pub fn routes(self, routes: Router) -> Self {
         self.layer(tower::layer::layer_fn(move |api: HttpService| routes.clone().fallback_service(api)))
+    }
+
+    /// Believes a front proxy, such as another API server behind which this one serves a group: whoever shows a certificate
+    /// of its CA may say in headers whose request it passes on. [`behind`](Self::behind) knows an API server's own.
+    #[must_use]
+    pub fn front_proxy(mut self, front: FrontProxy) -> Self {
+        self.given.front_proxies.push(front);
+        self
+    }
+
+    /// Puts further DNS names and addresses into the serving certificate, by which clients reach the server.
+    #[must_use]
+    pub fn serving_names<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.extensions.serving_names.extend(names.into_iter().map(Into::into));
+        self
     }
 
     /// Shows clients a serving certificate that somebody else made, and renews.

@@ -15,8 +15,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use crate::authn::ClientCertificate;
-use crate::http::{ApiService, Peer};
+use super::peers::Peers;
+use crate::http::ApiService;
 
 /// How long a client may take to finish its TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -31,7 +31,7 @@ const STREAMS: u32 = 250;
 pub(super) async fn serve(
     listener: TcpListener,
     tls: Arc<ArcSwap<rustls::ServerConfig>>,
-    router: ApiService,
+    (router, peers): (ApiService, Arc<Peers>),
     stop: CancellationToken,
     grace: Duration,
 ) {
@@ -45,7 +45,7 @@ pub(super) async fn serve(
             Ok((stream, peer)) => {
                 let watcher = graceful.watcher();
                 let acceptor = TlsAcceptor::from(tls.load_full());
-                tokio::spawn(connection(stream, peer, acceptor, router.clone(), watcher));
+                tokio::spawn(connection((stream, peer), acceptor, router.clone(), peers.clone(), watcher));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -59,10 +59,10 @@ pub(super) async fn serve(
 }
 
 async fn connection(
-    stream: TcpStream,
-    peer: SocketAddr,
+    (stream, peer): (TcpStream, SocketAddr),
     acceptor: TlsAcceptor,
     router: ApiService,
+    peers: Arc<Peers>,
     watcher: hyper_util::server::graceful::Watcher,
 ) {
     let _ = stream.set_nodelay(true);
@@ -70,13 +70,7 @@ async fn connection(
         tracing::debug!(%peer, "no TLS handshake");
         return;
     };
-    let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()).and_then(|der| {
-        ClientCertificate::from_der(der).unwrap_or_else(|error| {
-            tracing::debug!(%peer, %error, "a client certificate names nobody");
-            None
-        })
-    });
-    let peer = Peer { certificate: certificate.map(Arc::new) };
+    let peer = peers.recognise(stream.get_ref().1.peer_certificates());
     let service = router.map_request(move |mut request: http::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(peer.clone());
         request

@@ -5,11 +5,13 @@
 mod bootstrap;
 mod builder;
 mod client;
+mod delegation;
 mod election;
 mod extend;
 pub mod kubeconfig;
 mod listen;
 mod objects;
+mod peers;
 pub mod pki;
 mod renewal;
 pub mod shared;
@@ -28,9 +30,11 @@ use tokio_util::sync::CancellationToken;
 
 pub use atoll_controllers::Selection as Controllers;
 pub use builder::{Builder, Error};
+pub use delegation::DelegationError;
 pub use objects::Objects;
 
 use crate::authz::stored::StoredUnderlay;
+use crate::http::aggregation::probe as probe_server;
 use crate::http::{Api, ApiService};
 use crate::resources::AddressRange;
 
@@ -43,6 +47,7 @@ pub struct Server {
     service: ApiService,
     pki: Arc<pki::Pki>,
     tls: renewal::Renewal,
+    peers: Arc<peers::Peers>,
     underlay: Arc<StoredUnderlay>,
     listener: Option<TcpListener>,
     grace: Duration,
@@ -99,7 +104,7 @@ impl Server {
             tasks.push(tokio::spawn(listen::serve(
                 listener,
                 self.tls.current(),
-                self.service.clone(),
+                (self.service.clone(), self.peers),
                 stop.clone(),
                 self.grace,
             )));
@@ -120,6 +125,7 @@ impl Server {
                 port: address.port(),
             }),
             sync: self.controllers.sync,
+            probe: probe(&self.api),
             selection: self.controllers.selection,
         };
         let candidate = election::Candidate::new(store.clone());
@@ -133,6 +139,25 @@ impl Server {
         tasks.push(tokio::spawn(candidate.run(work, stop.clone(), release)));
         Ok(Running { api: self.api, service: self.service, pki: self.pki, address, stop, released, tasks })
     }
+}
+
+/// How the controllers ask the servers behind API services: as requests to them are passed on.
+fn probe(api: &Arc<Api>) -> atoll_controllers::Probe {
+    let services = match api.aggregation.knows_services() {
+        true => atoll_controllers::ServicesAre::Known,
+        false => atoll_controllers::ServicesAre::Stored,
+    };
+    let api = Arc::downgrade(api);
+    let ask = move |cluster: String, name: String| {
+        let api = api.upgrade();
+        let asked = async move {
+            let api = api.ok_or("the server is stopping")?;
+            let cluster = LogicalClusterName::parse(&cluster).map_err(|error| error.to_string())?;
+            probe_server(&api, &cluster, &name).await
+        };
+        asked.boxed()
+    };
+    atoll_controllers::Probe { services, ask: Arc::new(ask) }
 }
 
 // === impl Running ===

@@ -1,7 +1,8 @@
 //! The server's own keys and certificates: made when absent, kept under the data directory, renewed when due.
 //!
-//! One CA signs the serving certificate and the administrator's client certificate. Certificates that somebody else
-//! made are given to [`server_config`] as they are; nothing here judges them.
+//! One CA signs the serving certificate and the administrator's client certificate. Another signs what the server shows
+//! the API servers of clusters as their front proxy (`front.rs`). Certificates that somebody else made are given to
+//! [`server_config`] as they are; nothing here judges them.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -26,8 +27,10 @@ use super::kubeconfig::{Auth, Kubeconfig};
 use super::shared::Shared;
 
 mod files;
+mod front;
 
 use files::Files;
+pub use front::FrontProxy;
 
 /// The user name in the administrator's certificate.
 pub const ADMIN: &str = "atoll-admin";
@@ -139,6 +142,8 @@ pub struct Pki {
     pub serving: Pair,
     /// The administrator's client certificate.
     pub admin: Pair,
+    /// The CA of the server's certificates as a front proxy.
+    pub front_proxy: Pair,
     /// The key that signs tokens, PEM.
     pub token_key: String,
     /// The text of the administrator's kubeconfig.
@@ -210,9 +215,9 @@ impl Pki {
         }
         // Without files there is nothing to be found but what is shared.
         let in_memory = options.shared.as_ref().filter(|_| options.data_dir.is_none());
-        let ca = match in_memory {
-            Some(shared) => shared.ca.clone(),
-            None => ensure_ca(&files, today, now)?,
+        let (ca, front_proxy) = match in_memory {
+            Some(shared) => (shared.ca.clone(), shared.front_proxy.clone()),
+            None => (ensure_ca(&files, &CA, today, now)?, ensure_ca(&files, &FRONT_PROXY_CA, today, now)?),
         };
         let issuer = issuer(&files, &ca)?;
         let names = subject_names(options)?;
@@ -248,7 +253,7 @@ impl Pki {
         let ends = [&serving, &admin].into_iter().filter_map(|pair| not_after(&pair.certificate)).min();
         let renew_at = ends.unwrap_or_default() - RENEW_DAYS * 86_400;
         let renew_at = Timestamp::from_second(renew_at).unwrap_or(now);
-        Ok(Self { ca, serving, admin, token_key, admin_kubeconfig, renew_at })
+        Ok(Self { ca, serving, admin, front_proxy, token_key, admin_kubeconfig, renew_at })
     }
 
     /// What the TLS listener works by.
@@ -256,6 +261,21 @@ impl Pki {
         server_config(&self.serving, &self.ca.certificate)
     }
 }
+
+/// A CA of the server, and the files it is kept in.
+struct Authority {
+    common_name: &'static str,
+    certificate: &'static str,
+    key: &'static str,
+}
+
+const CA: Authority = Authority { common_name: "atoll-ca", certificate: "pki/ca.crt", key: "pki/ca.key" };
+/// Apart from the other: whom it signs may speak for anybody, and must not be taken for somebody.
+const FRONT_PROXY_CA: Authority = Authority {
+    common_name: "atoll-front-proxy-ca",
+    certificate: "pki/front-proxy-ca.crt",
+    key: "pki/front-proxy-ca.key",
+};
 
 // === making ===
 
@@ -272,9 +292,9 @@ fn dated(today: Date, days: i64) -> Result<CertificateParams, Error> {
     Ok(params)
 }
 
-fn make_ca(today: Date, key: &KeyPair) -> Result<String, Error> {
+fn make_ca(authority: &Authority, today: Date, key: &KeyPair) -> Result<String, Error> {
     let mut params = dated(today, CA_DAYS)?;
-    params.distinguished_name.push(DnType::CommonName, "atoll-ca");
+    params.distinguished_name.push(DnType::CommonName, authority.common_name);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
     let certificate = params.self_signed(key).map_err(|cause| Error::Make { what: "CA certificate", cause })?;
@@ -343,6 +363,8 @@ fn adopt(files: &Files<'_>, shared: &Shared) -> Result<(), Error> {
         ("pki/ca.key", &shared.ca.key),
         ("pki/ca.crt", &shared.ca.certificate),
         ("pki/service-account.key", &shared.token_key),
+        (FRONT_PROXY_CA.key, &shared.front_proxy.key),
+        (FRONT_PROXY_CA.certificate, &shared.front_proxy.certificate),
     ];
     for (name, text) in common {
         match files.read(name)? {
@@ -354,27 +376,28 @@ fn adopt(files: &Files<'_>, shared: &Shared) -> Result<(), Error> {
     Ok(())
 }
 
-fn ensure_ca(files: &Files<'_>, today: Date, now: Timestamp) -> Result<Pair, Error> {
-    let key = match files.read("pki/ca.key")? {
+fn ensure_ca(files: &Files<'_>, authority: &Authority, today: Date, now: Timestamp) -> Result<Pair, Error> {
+    let (certificate_file, key_file) = (authority.certificate, authority.key);
+    let key = match files.read(key_file)? {
         Some(key) => key,
-        None if files.read("pki/ca.crt")?.is_some() => {
-            return Err(Error::NoCaKey { certificate: files.path("pki/ca.crt"), key: files.path("pki/ca.key") });
+        None if files.read(certificate_file)?.is_some() => {
+            return Err(Error::NoCaKey { certificate: files.path(certificate_file), key: files.path(key_file) });
         }
         None => {
             let key = make_key("CA key")?.serialize_pem();
-            files.write("pki/ca.key", &key)?;
+            files.write(key_file, &key)?;
             key
         }
     };
-    let pair = parse_key(files, "pki/ca.key", &key)?;
+    let pair = parse_key(files, key_file, &key)?;
     // A key without a certificate is left by a crash between the two writes, or asks for a renewal.
-    let Some(certificate) = files.read("pki/ca.crt")? else {
-        let certificate = make_ca(today, &pair)?;
-        files.write("pki/ca.crt", &certificate)?;
+    let Some(certificate) = files.read(certificate_file)? else {
+        let certificate = make_ca(authority, today, &pair)?;
+        files.write(certificate_file, &certificate)?;
         return Ok(Pair { certificate, key });
     };
     let unusable = |cause: &str| Error::Unusable {
-        path: files.path("pki/ca.crt"),
+        path: files.path(certificate_file),
         what: "CA certificate for the key beside it",
         cause: cause.to_owned().into(),
     };
@@ -384,7 +407,7 @@ fn ensure_ca(files: &Files<'_>, today: Date, now: Timestamp) -> Result<Pair, Err
         return Err(unusable("it is no CA, or not of this key"));
     }
     if parsed.validity().not_after.timestamp() <= now.as_second() {
-        return Err(Error::CaExpired { path: files.path("pki/ca.crt") });
+        return Err(Error::CaExpired { path: files.path(certificate_file) });
     }
     Ok(Pair { certificate, key })
 }

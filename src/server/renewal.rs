@@ -9,6 +9,7 @@ use rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 
 use super::pki::{self, Pki};
+use crate::authn::FrontProxy;
 
 /// How often the clock is looked at; a sleep of months would not notice that it was set.
 const LOOK_EVERY: Duration = Duration::from_secs(3600);
@@ -28,6 +29,8 @@ pub(super) struct Given {
     pub serving: Option<pki::Pair>,
     /// The CA whose client certificates are believed, beside the server's own; PEM.
     pub client_ca: Option<String>,
+    /// Who may name users in headers.
+    pub front_proxies: Vec<FrontProxy>,
 }
 
 // === impl Given ===
@@ -35,9 +38,16 @@ pub(super) struct Given {
 impl Given {
     /// What the listener works by: what was given, and the server's own for the rest.
     fn server_config(&self, pki: &Pki) -> Result<Arc<ServerConfig>, pki::Error> {
+        let mut client_ca = self.user_ca(pki);
+        client_ca.extend(self.front_proxies.iter().map(|front| format!("\n{}", front.ca)));
+        pki::server_config(self.serving.as_ref().unwrap_or(&pki.serving), &client_ca)
+    }
+
+    /// The CAs whose certificates are users'.
+    pub(super) fn user_ca(&self, pki: &Pki) -> String {
         let mut client_ca = pki.ca.certificate.clone();
         client_ca.extend(self.client_ca.iter().map(|pem| format!("\n{pem}")));
-        pki::server_config(self.serving.as_ref().unwrap_or(&pki.serving), &client_ca)
+        client_ca
     }
 }
 

@@ -31,7 +31,7 @@ use serde_json::{Value, json};
 use tokio::sync::{OnceCell, oneshot};
 use tokio::time::{Instant, sleep};
 
-use crate::admission::{Addresses, WebhookSettings};
+use crate::outbound::{Addresses, Outbound};
 use crate::server::{self, Builder, Running, Server};
 
 /// Where logical clusters are created and deleted.
@@ -96,9 +96,9 @@ static SHARED: OnceCell<ControlPlane> = OnceCell::const_new();
 impl ControlPlane {
     /// Starts a control plane that serves everything Atoll does, keeps it in memory, and has no port.
     pub async fn start() -> Result<Self, Error> {
-        // The webhooks that a test registers are on the machine it runs on.
-        let webhooks = WebhookSettings { addresses: Addresses::Any, ..WebhookSettings::default() };
-        Self::start_with(Server::builder().resources(["all"]).webhooks(webhooks)).await
+        // The webhooks and API servers that a test registers are on the machine it runs on.
+        let outbound = Outbound { addresses: Addresses::Any, ..Outbound::default() };
+        Self::start_with(Server::builder().resources(["all"]).outbound(outbound)).await
     }
 
     /// Starts a control plane made of what a builder says, such as one with admission plugins of your own.

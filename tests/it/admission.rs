@@ -1,7 +1,7 @@
 //! Webhooks and admission policies: they act in the logical cluster that has them, from the moment it has them, and in no
 //! other.
 
-use atoll::admission::{Addresses, WebhookSettings};
+use atoll::outbound::{Addresses, Outbound};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -14,8 +14,8 @@ const REGISTRATION: &str = "/apis/admissionregistration.k8s.io/v1";
 
 /// A server that may call webhooks in this process, with two clusters.
 async fn two() -> (Atoll, Client, Client) {
-    let settings = WebhookSettings { addresses: Addresses::Any, services: None };
-    let atoll = Atoll::start_with(|builder| builder.webhooks(settings)).await;
+    let outbound = Outbound { addresses: Addresses::Any, services: None };
+    let atoll = Atoll::start_with(|builder| builder.outbound(outbound)).await;
     let (ours, theirs) = (atoll.cluster("ours").await, atoll.cluster("theirs").await);
     (atoll, ours, theirs)
 }
@@ -173,13 +173,13 @@ async fn webhooks_at_the_servers_own_addresses_are_not_called() {
     post(&ours, "validatingwebhookconfigurations", configuration.clone()).await;
     let refusal = ours.post(CONFIG_MAPS, config_map("m", "x")).await.refused(500, "InternalError");
     let told = refusal["message"].as_str().unwrap_or_default();
-    assert!(told.contains("failed calling webhook \"near.it.example.com\"") && told.contains("--webhook-addresses"));
+    assert!(told.contains("failed calling webhook \"near.it.example.com\"") && told.contains("--outbound-addresses"));
     ours.delete(&format!("{REGISTRATION}/validatingwebhookconfigurations/near")).await.expect(200);
     let service = json!({"namespace": "default", "name": "hook", "path": "/review"});
     configuration["webhooks"][0]["clientConfig"] = json!({"service": service});
     post(&ours, "validatingwebhookconfigurations", configuration.clone()).await;
     let refusal = ours.post(CONFIG_MAPS, config_map("m", "x")).await.refused(500, "InternalError");
-    assert!(refusal["message"].as_str().is_some_and(|told| told.contains("service \"default/hook\"")), "{refusal}");
+    assert!(refusal["message"].as_str().is_some_and(|told| told.contains("service \"hook\" not found")), "{refusal}");
     ours.delete(&format!("{REGISTRATION}/validatingwebhookconfigurations/near")).await.expect(200);
     configuration["webhooks"][0]["failurePolicy"] = "Ignore".into();
     post(&ours, "validatingwebhookconfigurations", configuration).await;

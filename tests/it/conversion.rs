@@ -1,6 +1,6 @@
 //! Conversion webhooks: custom objects in the versions clients ask for, and their owners' fields in the versions they know.
 
-use atoll::admission::{Addresses, WebhookSettings};
+use atoll::outbound::{Addresses, Outbound};
 use serde_json::{Value, json};
 
 use crate::requests::{DEFINITIONS, definition};
@@ -12,8 +12,8 @@ const V2: &str = "/apis/it.example.com/v2/namespaces/default/widgets";
 
 /// A server with two clusters whose widgets have an address in one piece in v1, and in two in v2.
 async fn two(webhook: &Webhook) -> (Atoll, Client, Client) {
-    let settings = WebhookSettings { addresses: Addresses::Any, services: None };
-    let atoll = Atoll::start_with(|builder| builder.webhooks(settings)).await;
+    let outbound = Outbound { addresses: Addresses::Any, services: None };
+    let atoll = Atoll::start_with(|builder| builder.outbound(outbound)).await;
     let (ours, theirs) = (atoll.cluster("ours").await, atoll.cluster("theirs").await);
     let text = json!({"type": "string"});
     let version = |name: &str, spec: Value, is_stored: bool| {

@@ -2,12 +2,16 @@
 
 #![allow(dead_code, reason = "each example has a `main` of its own")]
 
+#[path = "../../examples/aggregated.rs"]
+mod aggregated;
 #[path = "../../examples/backed.rs"]
 mod backed;
 #[path = "../../examples/crds.rs"]
 mod crds;
 #[path = "../../examples/everything.rs"]
 mod everything;
+#[path = "../../examples/exec.rs"]
+mod exec;
 #[path = "../../examples/inline_admission.rs"]
 mod inline_admission;
 #[path = "../../examples/limits.rs"]

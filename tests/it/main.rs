@@ -2,6 +2,7 @@
 
 mod actions;
 mod admission;
+mod aggregation;
 mod answers;
 mod atoll_server;
 mod bad_input;

@@ -15,10 +15,10 @@ use super::super::Failure;
 use super::super::serve::{LogFormat, start_log};
 use super::flags::{Asked, Flag, Given, heeded, passed_over, read, refused};
 use super::{flags, told_to_stop};
-use crate::admission::{Addresses, WebhookSettings};
 use crate::authn::AnonymousAccess;
 use crate::authn::signed::Issuer;
 use crate::authz::AlwaysAllow;
+use crate::outbound::{Addresses, Outbound};
 use crate::resources::AddressRange;
 use crate::server::pki::Pair;
 use crate::server::{Builder, Controllers, Server};
@@ -115,7 +115,7 @@ fn builder(given: &Given) -> Result<Builder, Failure> {
         .listen(address(given)?)
         .grace_period(GRACE)
         // The webhooks of a suite are on the machine it runs on.
-        .webhooks(WebhookSettings { addresses: Addresses::Any, ..WebhookSettings::default() })
+        .outbound(Outbound { addresses: Addresses::Any, ..Outbound::default() })
         .without_admission(given.list("disable-admission-plugins"))
         .controllers(match given.last("atoll-controllers") {
             Some("true") => Controllers::All,

@@ -11,7 +11,8 @@ use atoll_api::{ApiError, ApiResult, FieldErrors, GroupVersion, LogicalClusterNa
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::admission::{WebhookClient, WebhookSettings};
+use crate::admission::WebhookClient;
+use crate::outbound::Outbound;
 use crate::resources::checks::path;
 use crate::resources::read::{strings, text};
 
@@ -54,14 +55,14 @@ pub(super) struct Webhook {
 
 impl Default for Conversions {
     fn default() -> Self {
-        Self::new(WebhookSettings::default())
+        Self::new(Outbound::default())
     }
 }
 
 impl Conversions {
-    /// Asks webhooks under these settings.
-    pub fn new(settings: WebhookSettings) -> Self {
-        Self { client: WebhookClient::new(settings), answers: Mutex::default() }
+    /// Asks webhooks where these settings permit.
+    pub fn new(outbound: Outbound) -> Self {
+        Self { client: WebhookClient::new(outbound), answers: Mutex::default() }
     }
 
     fn find(&self, digest: &Digested) -> Option<Arc<Object>> {

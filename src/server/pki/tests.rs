@@ -124,7 +124,8 @@ fn a_key_that_does_not_fit_its_certificate_is_replaced_with_it() {
 fn a_directory_without_keys_gets_those_that_servers_share() {
     let (dir, now) = (tempfile::tempdir().expect("a directory"), at("2026-06-01T12:00:00Z"));
     let first = Pki::ensure(&options(None), now).expect("made");
-    let shared = Shared { ca: first.ca.clone(), token_key: first.token_key.clone() };
+    let shared =
+        Shared { ca: first.ca.clone(), token_key: first.token_key.clone(), front_proxy: first.front_proxy.clone() };
     let second = Pki::ensure(&Options { shared: Some(shared), ..options(Some(dir.path())) }, now).expect("adopted");
     assert_eq!((&second.ca.certificate, &second.token_key), (&first.ca.certificate, &first.token_key));
     let key = fs::read_to_string(dir.path().join("pki/ca.key")).expect("written");

@@ -1,11 +1,9 @@
 //! One call of a webhook: a connection of its own, one request, one answer, within a time and a size.
 //!
-//! Tenants say who is called. So names are looked up here and the address is checked that is then called, nothing is
-//! followed, and whatever the other side does, no more is read than a limit.
+//! Tenants say who is called. So nothing is followed, and whatever the other side does, no more is read than a limit.
+//! Which addresses may be called is decided where connections are made (`outbound`).
 
 use std::future::Future;
-use std::io::ErrorKind;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,15 +12,12 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::ServerName;
 use serde_json::Value;
-use tokio::net::TcpStream;
 use tokio::time::Instant;
-use tokio_rustls::TlsConnector;
 
-use super::address::Addresses;
 use super::configuration::{Hook, Place};
 use crate::admission::turns::Turns;
+use crate::outbound::{Destination, Outbound, Stream, connect};
 
 /// The most bytes of an answer that are read.
 const MAX_ANSWER: usize = 4 << 20;
@@ -31,55 +26,21 @@ const MAX_SHOWN: usize = 2048;
 /// How many webhooks of one cluster are called at once; more wait.
 const AT_ONCE: usize = 32;
 
-/// Where webhooks may be.
-#[derive(Clone, Default)]
-pub struct WebhookSettings {
-    /// The addresses they may have.
-    pub addresses: Addresses,
-    /// Who knows where services are; without anybody, webhooks behind services cannot be called.
-    pub services: Option<Arc<dyn Services>>,
-}
-
-/// Knows where the services of clusters are, for webhooks that name one.
-pub trait Services: Send + Sync {
-    /// Where a service is, or why that cannot be told.
-    fn find(
-        &self,
-        cluster: &LogicalClusterName,
-        namespace: &str,
-        name: &str,
-        port: u16,
-    ) -> Result<ServiceAddress, String>;
-}
-
-/// Where a service is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServiceAddress {
-    /// A name or address.
-    pub host: String,
-    /// The port.
-    pub port: u16,
-}
-
 /// Calls webhooks.
 pub(in crate::admission) struct Caller {
-    settings: WebhookSettings,
+    outbound: Outbound,
     turns: Turns,
 }
 
-/// What is to be called: the host and port to connect to, the name its certificate must have, and the path.
-struct Destination {
-    host: String,
-    port: u16,
-    server_name: String,
+/// What is to be called: whom to connect to, and the path.
+struct Called {
+    destination: Destination,
     path: String,
-    /// A service's address comes from whom the server trusts.
-    addresses: Addresses,
 }
 
 impl Caller {
-    pub(in crate::admission) fn new(settings: WebhookSettings) -> Self {
-        Self { settings, turns: Turns::new(AT_ONCE) }
+    pub(in crate::admission) fn new(outbound: Outbound) -> Self {
+        Self { outbound, turns: Turns::new(AT_ONCE) }
     }
 
     /// Posts a review to a webhook, and gives its answer; or why there is none.
@@ -104,11 +65,11 @@ impl Caller {
         let timeout = usual.min(deadline.saturating_duration_since(Instant::now()));
         let exchange = async {
             let _turn = self.turns.wait(cluster, "").await;
-            let destination = self.destination(cluster, place)?;
+            let called = self.called(cluster, place)?;
             let tls = trust.clone()?;
             let seconds = timeout.as_secs() + u64::from(timeout.subsec_nanos() > 0);
-            let request = request(&destination, review, seconds)?;
-            let stream = connect(&destination, tls).await?;
+            let request = request(&called, review, seconds)?;
+            let stream = connect(&called.destination, tls).await?;
             exchange(stream, request).await
         };
         let answer = match tokio::time::timeout(timeout, exchange).await {
@@ -118,28 +79,17 @@ impl Caller {
         answer.map_err(|why| format!("Post \"{}?timeout={}\": {why}", place.shown(), shown(usual)))?
     }
 
-    fn destination(&self, cluster: &LogicalClusterName, place: &Place) -> Result<Destination, String> {
+    fn called(&self, cluster: &LogicalClusterName, place: &Place) -> Result<Called, String> {
         match place {
             Place::Unreadable(why) => Err(why.clone()),
             Place::Url(uri) => {
-                let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
-                Ok(Destination {
-                    server_name: host.clone(),
-                    host,
-                    port: uri.port_u16().unwrap_or(443),
-                    path: if uri.path().is_empty() { "/".to_owned() } else { uri.path().to_owned() },
-                    addresses: self.settings.addresses,
-                })
+                let destination = self.outbound.host(uri.host().unwrap_or_default(), uri.port_u16().unwrap_or(443));
+                let path = if uri.path().is_empty() { "/".to_owned() } else { uri.path().to_owned() };
+                Ok(Called { destination, path })
             }
             Place::Service { namespace, name, port, path } => {
-                let services = self.settings.services.as_ref().ok_or_else(|| {
-                    format!(
-                        "nothing in this server provides service \"{namespace}/{name}\"; use a webhook with a URL instead"
-                    )
-                })?;
-                let ServiceAddress { host, port } = services.find(cluster, namespace, name, *port)?;
-                let server_name = format!("{name}.{namespace}.svc");
-                Ok(Destination { host, port, server_name, path: path.clone(), addresses: Addresses::Any })
+                let destination = self.outbound.service(cluster, namespace, name, *port)?;
+                Ok(Called { destination, path: path.clone() })
             }
         }
     }
@@ -149,13 +99,17 @@ fn shown(timeout: Duration) -> String {
     format!("{}s", timeout.as_secs())
 }
 
-fn request(destination: &Destination, review: &Value, seconds: u64) -> Result<Request<Full<Bytes>>, String> {
+fn request(
+    Called { destination, path }: &Called,
+    review: &Value,
+    seconds: u64,
+) -> Result<Request<Full<Bytes>>, String> {
     let authority = match destination.port {
         443 => destination.server_name.clone(),
         port if destination.server_name.contains(':') => format!("[{}]:{port}", destination.server_name),
         port => format!("{}:{port}", destination.server_name),
     };
-    let target: Uri = format!("{}?timeout={seconds}s", destination.path).parse().map_err(|_| "the path is no path")?;
+    let target: Uri = format!("{path}?timeout={seconds}s").parse().map_err(|_| "the path is no path")?;
     let body = serde_json::to_vec(review).map_err(|error| error.to_string())?;
     Request::builder()
         .method(Method::POST)
@@ -167,34 +121,6 @@ fn request(destination: &Destination, review: &Value, seconds: u64) -> Result<Re
         .header(header::CONNECTION, HeaderValue::from_static("close"))
         .body(Full::from(body))
         .map_err(|error| error.to_string())
-}
-
-type Stream = tokio_rustls::client::TlsStream<TcpStream>;
-
-async fn connect(destination: &Destination, tls: Arc<rustls::ClientConfig>) -> Result<Stream, String> {
-    let Destination { host, port, .. } = destination;
-    let found = tokio::net::lookup_host((host.as_str(), *port)).await;
-    let found: Vec<SocketAddr> = found.map_err(|error| format!("lookup {host}: {error}"))?.collect();
-    let mut last = format!("lookup {host}: no such host");
-    for address in found {
-        if let Some(why) = destination.addresses.refuses(address.ip()) {
-            last = format!(
-                "dial tcp {address}: the server does not call this address: {why} (its setting --webhook-addresses=any permits it)"
-            );
-            continue;
-        }
-        match TcpStream::connect(address).await {
-            Ok(stream) => {
-                let name = ServerName::try_from(destination.server_name.clone()).map_err(|error| error.to_string())?;
-                return TlsConnector::from(tls).connect(name, stream).await.map_err(|error| format!("tls: {error}"));
-            }
-            Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
-                last = format!("dial tcp {address}: connect: connection refused");
-            }
-            Err(error) => last = format!("dial tcp {address}: {error}"),
-        }
-    }
-    Err(last)
 }
 
 /// The answer, or what the other side says in its place; fails if there is no answer.

@@ -6,9 +6,9 @@ use atoll_api::LogicalClusterName;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::call::{Caller, WebhookSettings};
+use super::call::Caller;
 use super::configuration::{Place, trusted};
-use super::trust::Trust;
+use crate::outbound::{Outbound, Trust};
 
 /// Calls webhooks, with the same care and within the same limits as those of admission.
 pub struct WebhookClient {
@@ -17,9 +17,9 @@ pub struct WebhookClient {
 }
 
 impl WebhookClient {
-    /// A client under these settings.
-    pub fn new(settings: WebhookSettings) -> Self {
-        Self { caller: Caller::new(settings), trust: Trust::default() }
+    /// A client that calls whom these settings permit.
+    pub fn new(outbound: Outbound) -> Self {
+        Self { caller: Caller::new(outbound), trust: Trust::default() }
     }
 
     /// Posts a review to the webhook that a `clientConfig` of a cluster's object names, and gives its answer; or why there

@@ -8,11 +8,11 @@ use base64::engine::general_purpose::STANDARD;
 use http::Uri;
 use serde_json::Value;
 
-use super::trust::Trust;
 use crate::admission::collection::object;
 use crate::admission::expressions::{Conditions, Params, Vocabulary};
 use crate::admission::matching::Criteria;
 use crate::admission::read::{has, list, text};
+use crate::outbound::{self, Trust};
 use crate::storage::Entry;
 
 /// What a webhook may take if it does not say.
@@ -107,13 +107,14 @@ impl Hook {
 
 /// Whose certificates a `clientConfig` trusts.
 pub(super) fn trusted(client: &Value, trust: &Trust) -> Result<Arc<rustls::ClientConfig>, String> {
-    match text(client, "caBundle") {
-        "" => trust.of_system(),
+    let verifier = match text(client, "caBundle") {
+        "" => trust.of_system()?,
         bundle => {
             let pem = STANDARD.decode(bundle).map_err(|_| "the CA bundle is not base64".to_owned())?;
-            trust.of_bundle(&pem)
+            trust.of_bundle(&pem)?
         }
-    }
+    };
+    outbound::client(verifier, None).map(Arc::new)
 }
 
 impl Place {

@@ -1,6 +1,5 @@
 //! Webhooks: programs of a cluster's users that are asked about its writes over HTTPS, and may change or refuse them.
 
-mod address;
 mod call;
 mod client;
 mod configuration;
@@ -8,7 +7,6 @@ mod mutating;
 mod review;
 #[cfg(test)]
 mod tests;
-mod trust;
 mod validating;
 
 use std::sync::Arc;
@@ -18,14 +16,11 @@ use atoll_api::{ApiError, ApiResult, LogicalClusterName};
 use atoll_cel::{Budget, Variables};
 use tokio::time::Instant;
 
-pub use self::address::Addresses;
 pub(in crate::admission) use self::call::Caller;
-pub use self::call::{ServiceAddress, Services, WebhookSettings};
 pub use self::client::WebhookClient;
 use self::configuration::{Configuration, Hook, Unreachable};
 pub use self::mutating::MutatingAdmissionWebhook;
 use self::review::{Answer, Review, Role, refusal};
-use self::trust::Trust;
 pub use self::validating::ValidatingAdmissionWebhook;
 
 use crate::admission::collection::Collection;
@@ -33,6 +28,7 @@ use crate::admission::expressions::{Asking, Holds, Sight};
 use crate::admission::matching::{Namespaces, Subject};
 use crate::admission::{Shape, note};
 use crate::authz::Authorizer;
+use crate::outbound::Trust;
 use crate::storage::Store;
 
 const GROUP: &str = "admissionregistration.k8s.io";

@@ -20,6 +20,7 @@ use super::*;
 use crate::admission::testing::{Bench, context, creation, made};
 use crate::admission::{AdmissionPlugin, Attributes, Chain, Operation, Options};
 use crate::authz::AlwaysAllow;
+use crate::outbound::{Addresses, Outbound, ServiceAddress, Services};
 
 type Answerer = dyn Fn(&Value) -> Response<Full<Bytes>> + Send + Sync;
 
@@ -101,12 +102,12 @@ fn patching(review: &Value, patch: Value) -> Response<Full<Bytes>> {
     answered(review, json!({"patch": STANDARD.encode(patch.to_string()), "patchType": "JSONPatch"}))
 }
 
-fn calling(settings: WebhookSettings) -> WebhookMeans {
-    WebhookMeans { caller: Arc::new(Caller::new(settings)), authorizer: Arc::new(AlwaysAllow) }
+fn calling(outbound: Outbound) -> WebhookMeans {
+    WebhookMeans { caller: Arc::new(Caller::new(outbound)), authorizer: Arc::new(AlwaysAllow) }
 }
 
 fn any_address() -> WebhookMeans {
-    calling(WebhookSettings { addresses: Addresses::Any, services: None })
+    calling(Outbound { addresses: Addresses::Any, services: None })
 }
 
 async fn configure(bench: &Bench, role: Role, hooks: Vec<Value>) {
@@ -223,7 +224,7 @@ async fn places_that_cannot_or_must_not_be_called_are_told() {
         (nobody, any_address(), "Post \"https://127.0.0.1:1/x?timeout=10s\": dial tcp 127.0.0.1:1: "),
         (service, any_address(), "nothing in this server provides service \"n/s\""),
         (untrusted, any_address(), "tls: "),
-        (json!({}), calling(WebhookSettings::default()), "the server does not call this address"),
+        (json!({}), calling(Outbound::default()), "the server does not call this address"),
     ] {
         let error = validate(server.hook("a.example.com", change), means).await.expect_err(why);
         assert!(error.contains(why), "{error}");
@@ -247,10 +248,10 @@ async fn a_service_is_called_where_it_is_under_its_own_name() {
         }
     }
     let server = Server::start(|review| answered(review, json!({}))).await;
-    let settings = WebhookSettings { addresses: Addresses::Remote, services: Some(Arc::new(Here(server.address))) };
+    let outbound = Outbound { addresses: Addresses::Remote, services: Some(Arc::new(Here(server.address))) };
     let client = json!({"service": {"name": "s", "namespace": "n"}, "caBundle": server.ca});
     let hook = server.hook("a.example.com", json!({"clientConfig": client}));
-    let error = validate(hook, calling(settings)).await.expect_err("has a certificate of another name");
+    let error = validate(hook, calling(outbound)).await.expect_err("has a certificate of another name");
     assert!(error.contains("tls: ") && error.contains("s.n.svc"), "{error}");
 }
 

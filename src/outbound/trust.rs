@@ -1,24 +1,38 @@
-//! Whose certificates the server trusts when it calls a webhook.
+//! Whose certificates the server trusts when it calls somebody for a tenant.
 
 use std::sync::{Arc, OnceLock};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+/// Who is believed to be the server that is called.
+type Verifier = Arc<dyn ServerCertVerifier>;
+
 /// What is trusted, by those who do not say whom they trust.
 #[derive(Default)]
-pub(super) struct Trust {
-    system: OnceLock<Result<Arc<ClientConfig>, String>>,
+pub(crate) struct Trust {
+    system: OnceLock<Result<Verifier, String>>,
 }
+
+/// By what the server shows those whom it calls who it is: certificates in DER, the first its own, and the key of that.
+pub(crate) struct Shown {
+    /// The certificates.
+    pub(crate) chain: Vec<CertificateDer<'static>>,
+    /// The key.
+    pub(crate) key: PrivateKeyDer<'static>,
+}
+
+// === impl Trust ===
 
 impl Trust {
     /// The authorities of the machine, read when first needed.
-    pub(super) fn of_system(&self) -> Result<Arc<ClientConfig>, String> {
+    pub(crate) fn of_system(&self) -> Result<Verifier, String> {
         let read = || {
             let mut roots = RootCertStore::empty();
             // What cannot be read is left out: a machine may well have one bad file among many.
@@ -26,13 +40,13 @@ impl Trust {
             if roots.is_empty() {
                 return Err("the machine trusts no certificate authority; set a CA bundle".to_owned());
             }
-            client(roots)
+            Ok(signed_by(roots)? as Verifier)
         };
         self.system.get_or_init(read).clone()
     }
 
     /// The authorities of a bundle in PEM. A certificate of the bundle is trusted itself, too, whoever signed it.
-    pub(super) fn of_bundle(&self, pem: &[u8]) -> Result<Arc<ClientConfig>, String> {
+    pub(crate) fn of_bundle(&self, pem: &[u8]) -> Result<Verifier, String> {
         let mut roots = RootCertStore::empty();
         let mut bundle = Vec::new();
         for certificate in CertificateDer::pem_slice_iter(pem) {
@@ -43,8 +57,32 @@ impl Trust {
         if roots.is_empty() {
             return Err("the CA bundle has no certificate".to_owned());
         }
-        pinning(roots, bundle)
+        Ok(Arc::new(Pinning { signed: signed_by(roots)?, bundle }))
     }
+
+    /// Anybody.
+    pub(crate) fn of_anybody(&self) -> Verifier {
+        Arc::new(Anybody(Arc::new(rustls::crypto::aws_lc_rs::default_provider())))
+    }
+}
+
+/// How to speak TLS with somebody who must be whom the verifier believes.
+pub(crate) fn client(verifier: Verifier, shown: Option<Shown>) -> Result<ClientConfig, String> {
+    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier);
+    match shown {
+        None => Ok(config.with_no_client_auth()),
+        Some(Shown { chain, key }) => config.with_client_auth_cert(chain, key).map_err(|error| error.to_string()),
+    }
+}
+
+fn signed_by(roots: RootCertStore) -> Result<Arc<WebPkiServerVerifier>, String> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
+    verifier.map_err(|error| error.to_string())
 }
 
 /// Trusts what Go trusts: what the authorities of a bundle have signed, and the very certificates of the bundle.
@@ -53,20 +91,6 @@ impl Trust {
 struct Pinning {
     signed: Arc<WebPkiServerVerifier>,
     bundle: Vec<CertificateDer<'static>>,
-}
-
-fn pinning(roots: RootCertStore, bundle: Vec<CertificateDer<'static>>) -> Result<Arc<ClientConfig>, String> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let signed = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-        .build()
-        .map_err(|error| error.to_string())?;
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Pinning { signed, bundle }))
-        .with_no_client_auth();
-    Ok(Arc::new(config))
 }
 
 impl Pinning {
@@ -121,12 +145,41 @@ impl ServerCertVerifier for Pinning {
     }
 }
 
-fn client(roots: RootCertStore) -> Result<Arc<ClientConfig>, String> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::new(config))
+/// Believes everybody, as a tenant may ask for its own servers.
+#[derive(Debug)]
+struct Anybody(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
 }

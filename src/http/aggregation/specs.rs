@@ -1,0 +1,183 @@
+//! The OpenAPI documents of the servers behind, among those of the cluster.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use super::super::Api;
+use super::backend::Backend;
+use super::fetched::fetch;
+
+const JSON: &str = "application/json";
+const DEFINITIONS: &str = "#/definitions/";
+/// How deep a document is looked into for references.
+const DEPTH: usize = 64;
+
+/// What of a server's document of OpenAPI 2 is its group's and version's.
+pub(in crate::http) struct Spec {
+    /// The paths.
+    pub(in crate::http) paths: Map<String, Value>,
+    /// What they refer to.
+    pub(in crate::http) definitions: Map<String, Value>,
+    /// Changes when the document does.
+    pub(in crate::http) hash: String,
+}
+
+/// The hash of a server's document of OpenAPI 3, if it has one.
+pub(in crate::http) async fn index(api: &Api, backend: &Backend) -> Option<String> {
+    let (document, _) = fetch(api, backend, "/openapi/v3", JSON).await;
+    let document = document.filter(|document| document.status.is_success())?;
+    let index: Value = serde_json::from_slice(&document.bytes).ok()?;
+    let path = format!("apis/{}/{}", backend.group, backend.version);
+    let url = index["paths"][&path]["serverRelativeURL"].as_str()?;
+    let hash = url.split_once("hash=").map(|(_, hash)| hash.split('&').next().unwrap_or_default());
+    let hash = hash.filter(|hash| hash.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+    Some(hash.unwrap_or_default().to_owned())
+}
+
+/// A server's document of OpenAPI 3.
+pub(in crate::http) async fn document(api: &Api, backend: &Backend) -> Option<Value> {
+    let hash = index(api, backend).await?;
+    let path = format!("/openapi/v3{}", backend.root());
+    let path = if hash.is_empty() { path } else { format!("{path}?hash={hash}") };
+    let (document, _) = fetch(api, backend, &path, JSON).await;
+    let document = document.filter(|document| document.status.is_success())?;
+    serde_json::from_slice(&document.bytes).ok()
+}
+
+/// What a server's document of OpenAPI 2 adds to that of the cluster.
+pub(in crate::http) async fn whole(api: &Api, backend: &Backend) -> Option<Spec> {
+    let (document, _) = fetch(api, backend, "/openapi/v2", JSON).await;
+    let document = document.filter(|document| document.status.is_success())?;
+    let hash = Sha256::digest(&document.bytes).iter().map(|byte| format!("{byte:02X}")).collect();
+    let mut parsed: Value = serde_json::from_slice(&document.bytes).ok()?;
+    let below = format!("{}/", backend.root());
+    let mut paths = taken(&mut parsed, "paths");
+    paths.retain(|path, _| path.starts_with(&below));
+    let mut definitions = taken(&mut parsed, "definitions");
+    let used = used(&paths, &definitions);
+    definitions.retain(|name, _| used.contains(name));
+    Some(Spec { paths, definitions, hash })
+}
+
+// === impl Spec ===
+
+impl Spec {
+    /// Adds paths and definitions to those of a document. Definitions that are there already and differ get another name.
+    pub(in crate::http) fn merge_into(self, paths: &mut Map<String, Value>, definitions: &mut Map<String, Value>) {
+        let mut renamed: Map<String, Value> = Map::new();
+        for (name, definition) in &self.definitions {
+            if definitions.get(name).is_some_and(|known| known != definition) {
+                let free = (2..).map(|number| format!("{name}_v{number}")).find(|name| !definitions.contains_key(name));
+                renamed.insert(name.clone(), free.unwrap_or_default().into());
+            }
+        }
+        let target = |name: &str| renamed.get(name).and_then(Value::as_str).unwrap_or(name).to_owned();
+        for (name, mut definition) in self.definitions {
+            rename(&mut definition, &target, DEPTH);
+            definitions.insert(target(&name), definition);
+        }
+        for (path, mut item) in self.paths {
+            rename(&mut item, &target, DEPTH);
+            paths.entry(path).or_insert(item);
+        }
+    }
+}
+
+fn taken(document: &mut Value, name: &str) -> Map<String, Value> {
+    match document.get_mut(name).map(Value::take) {
+        Some(Value::Object(fields)) => fields,
+        _ => Map::new(),
+    }
+}
+
+/// The definitions that paths refer to, by themselves and through others.
+fn used(paths: &Map<String, Value>, definitions: &Map<String, Value>) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut waiting = Vec::new();
+    paths.values().for_each(|item| references(item, &mut waiting, DEPTH));
+    while let Some(name) = waiting.pop() {
+        if let Some(definition) = definitions.get(&name)
+            && found.insert(name)
+        {
+            references(definition, &mut waiting, DEPTH);
+        }
+    }
+    found
+}
+
+fn references(value: &Value, found: &mut Vec<String>, depth: usize) {
+    if depth == 0 {
+        return;
+    }
+    match value {
+        Value::Object(fields) => {
+            for (name, inner) in fields {
+                match inner.as_str().and_then(|text| text.strip_prefix(DEFINITIONS)) {
+                    Some(target) if name == "$ref" => found.push(target.to_owned()),
+                    _ => references(inner, found, depth - 1),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| references(item, found, depth - 1)),
+        _ => {}
+    }
+}
+
+fn rename(value: &mut Value, target: &dyn Fn(&str) -> String, depth: usize) {
+    if depth == 0 {
+        return;
+    }
+    match value {
+        Value::Object(fields) => {
+            for (name, inner) in fields.iter_mut() {
+                match inner.as_str().and_then(|text| text.strip_prefix(DEFINITIONS)) {
+                    Some(old) if name == "$ref" => *inner = format!("{DEFINITIONS}{}", target(old)).into(),
+                    _ => rename(inner, target, depth - 1),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| rename(item, target, depth - 1)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn fields(value: Value) -> Map<String, Value> {
+        value.as_object().cloned().unwrap_or_default()
+    }
+
+    #[test]
+    fn definitions_that_differ_get_another_name_and_equal_ones_do_not() {
+        let mut paths = fields(json!({"/apis/a/v1/": {"get": {}}}));
+        let mut definitions = fields(json!({"Same": {"type": "object"}, "Other": {"type": "string"}}));
+        let reference = |name: &str| json!({"$ref": format!("{DEFINITIONS}{name}")});
+        let spec = Spec {
+            paths: fields(json!({"/apis/b/v1/": {"get": {"schema": reference("Other"), "same": reference("Same")}}})),
+            definitions: fields(json!({
+                "Same": {"type": "object"}, "Other": {"items": reference("Other")},
+            })),
+            hash: String::new(),
+        };
+        spec.merge_into(&mut paths, &mut definitions);
+        assert_eq!(paths["/apis/b/v1/"]["get"], json!({"schema": reference("Other_v2"), "same": reference("Same")}));
+        assert_eq!(definitions["Other"], json!({"type": "string"}));
+        assert_eq!(definitions["Other_v2"], json!({"items": reference("Other_v2")}));
+        assert_eq!(definitions.len(), 3);
+    }
+
+    #[test]
+    fn only_what_is_referred_to_is_taken() {
+        let definitions = fields(json!({
+            "A": {"items": {"$ref": "#/definitions/B"}}, "B": {"items": {"$ref": "#/definitions/A"}}, "C": {},
+        }));
+        let paths = fields(json!({"/x": [{"$ref": "#/definitions/A"}, {"$ref": "#/definitions/Gone"}]}));
+        assert_eq!(used(&paths, &definitions).into_iter().collect::<Vec<_>>(), ["A", "B"]);
+    }
+}
