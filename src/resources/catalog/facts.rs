@@ -51,6 +51,9 @@ pub struct FieldFacts {
     /// The default.
     #[serde(default, rename = "d", deserialize_with = "some_value")]
     pub default: Option<Value>,
+    /// The values there are, as they are published: of the field, or of the elements of a list or map.
+    #[serde(default, rename = "e")]
+    pub values: Option<Value>,
     /// 1 if the field is required.
     #[serde(default, rename = "r")]
     required: u8,

@@ -4,17 +4,27 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::facts::{FieldFacts, TypeFacts, TypeName};
+use super::facts::{FieldFacts, Presence, TypeFacts, TypeName};
 use super::{Descriptions, TYPES, openapi_name};
 
 /// Adds the schema of a type, and of all it refers to, to `schemas`.
 pub fn publish(name: &str, descriptions: &Descriptions, schemas: &mut BTreeMap<String, Value>) {
-    let mut wanted = vec![name.to_owned()];
-    while let Some(name) = wanted.pop() {
+    let mut wanted = Wanted { types: vec![name.to_owned()], words: Vec::new() };
+    while let Some(name) = wanted.types.pop() {
         let public = openapi_name(&name);
         let Some(facts) = TYPES.facts_of(&name).filter(|_| !schemas.contains_key(&public)) else { continue };
         schemas.insert(public, schema_of(&name, facts, descriptions, &mut wanted));
     }
+    for (name, schema) in wanted.words {
+        schemas.entry(name.to_owned()).or_insert(schema);
+    }
+}
+
+/// What schemas refer to and is to be published too.
+struct Wanted {
+    types: Vec<String>,
+    /// Types with an encoding of their own.
+    words: Vec<(&'static str, Value)>,
 }
 
 /// The name of the type that is a kind, such as `apps.v1.Deployment`.
@@ -23,14 +33,14 @@ pub fn type_of_kind(group: &str, version: &str, kind: &str) -> Option<&'static s
     TYPES.names().find(|name| TYPES.facts_of(name).is_some_and(|facts| facts.gvk.iter().any(is_it)))
 }
 
-fn schema_of(name: &str, facts: &TypeFacts, descriptions: &Descriptions, wanted: &mut Vec<String>) -> Value {
+fn schema_of(name: &str, facts: &TypeFacts, descriptions: &Descriptions, wanted: &mut Wanted) -> Value {
     let mut properties = Map::new();
     let mut required = Vec::new();
     for (field, field_facts) in &facts.fields {
-        let mut schema = value_of(&field_facts.type_name, wanted);
+        let mut schema = value_of(&field_facts.type_name, field_facts.values.as_ref(), wanted);
         describe_field(&mut schema, field_facts);
         if let Some(text) = descriptions.of_field(name, field) {
-            schema["description"] = text.into();
+            set(&mut schema, "description", text.into());
         }
         properties.insert(field.clone(), schema);
         if field_facts.is_required() {
@@ -56,16 +66,19 @@ fn schema_of(name: &str, facts: &TypeFacts, descriptions: &Descriptions, wanted:
     if let Some(map_type) = &facts.map_type {
         schema["x-kubernetes-map-type"] = map_type.as_str().into();
     }
+    if let Some(unions) = &facts.unions {
+        schema["x-kubernetes-unions"] = unions.clone();
+    }
     schema
 }
 
 /// How lists and maps are merged, and the default.
 fn describe_field(schema: &mut Value, facts: &FieldFacts) {
     match &facts.list {
-        Some(Value::String(list_type)) => schema["x-kubernetes-list-type"] = list_type.as_str().into(),
+        Some(Value::String(list_type)) => set(schema, "x-kubernetes-list-type", list_type.as_str().into()),
         Some(keys) => {
-            schema["x-kubernetes-list-type"] = "map".into();
-            schema["x-kubernetes-list-map-keys"] = keys.clone();
+            set(schema, "x-kubernetes-list-type", "map".into());
+            set(schema, "x-kubernetes-list-map-keys", keys.clone());
         }
         None => {}
     }
@@ -76,33 +89,108 @@ fn describe_field(schema: &mut Value, facts: &FieldFacts) {
     ];
     for (word, text) in texts {
         if let Some(text) = text {
-            schema[word] = text.as_str().into();
+            set(schema, word, text.as_str().into());
         }
     }
-    if let Some(default) = &facts.default {
-        schema["default"] = default.clone();
+    if let Some(default) = facts.default.clone().or_else(|| zero_of_field(facts)) {
+        set(schema, "default", default);
     }
 }
 
-fn value_of(type_name: &TypeName, wanted: &mut Vec<String>) -> Value {
+/// Adds a word to a schema. Nothing may stand beside a reference, which therefore becomes the one part of `allOf`.
+fn set(schema: &mut Value, word: &str, value: Value) {
+    if let Some(reference) = schema.as_object_mut().and_then(|schema| schema.remove("$ref")) {
+        schema["allOf"] = json!([{"$ref": reference}]);
+    }
+    schema[word] = value;
+}
+
+/// What Go writes for a field that was not set: the default of fields that are no pointers.
+fn zero_of_field(facts: &FieldFacts) -> Option<Value> {
+    match (&facts.type_name, facts.presence) {
+        (TypeName::Struct(_), Presence::Zero | Presence::Drop) => Some(json!({})),
+        (TypeName::Struct(_), _) => None,
+        (type_name, Presence::Zero) => zero_of(type_name),
+        _ => None,
+    }
+}
+
+/// What Go writes for an element that was not set.
+fn zero_of(type_name: &TypeName) -> Option<Value> {
     match type_name {
-        TypeName::String => json!({"type": "string"}),
+        TypeName::Struct(_) => Some(json!({})),
+        TypeName::String => Some("".into()),
+        TypeName::Boolean => Some(false.into()),
+        TypeName::Int32 | TypeName::Int64 | TypeName::Double => Some(0.into()),
+        _ => None,
+    }
+}
+
+fn value_of(type_name: &TypeName, values: Option<&Value>, wanted: &mut Wanted) -> Value {
+    let reference = |name: &str| json!({"$ref": format!("#/components/schemas/{name}")});
+    match type_name {
+        TypeName::String => match values {
+            Some(values) => json!({"type": "string", "enum": values}),
+            None => json!({"type": "string"}),
+        },
         TypeName::Bytes => json!({"type": "string", "format": "byte"}),
         TypeName::Boolean => json!({"type": "boolean"}),
         TypeName::Int32 => json!({"type": "integer", "format": "int32"}),
         TypeName::Int64 => json!({"type": "integer", "format": "int64"}),
         TypeName::Double => json!({"type": "number", "format": "double"}),
-        TypeName::Quantity => json!({"oneOf": [{"type": "string"}, {"type": "number"}]}),
-        TypeName::IntOrString => json!({"format": "int-or-string", "oneOf": [{"type": "integer"}, {"type": "string"}]}),
-        TypeName::Time | TypeName::MicroTime => json!({"type": "string", "format": "date-time"}),
-        TypeName::FieldsV1 | TypeName::RawExtension => json!({"type": "object"}),
-        TypeName::Json | TypeName::SchemaOrBool | TypeName::SchemaOrArray | TypeName::SchemaOrStrings => json!({}),
         TypeName::Struct(index) => {
             let name = TYPES.name(*index);
-            wanted.push(name.to_owned());
-            json!({"allOf": [{"$ref": format!("#/components/schemas/{}", openapi_name(name))}], "default": {}})
+            wanted.types.push(name.to_owned());
+            reference(&openapi_name(name))
         }
-        TypeName::List(items) => json!({"type": "array", "items": value_of(items, wanted)}),
-        TypeName::Map(values) => json!({"type": "object", "additionalProperties": value_of(values, wanted)}),
+        TypeName::List(items) => json!({"type": "array", "items": element_of(items, values, wanted)}),
+        TypeName::Map(elements) => {
+            json!({"type": "object", "additionalProperties": element_of(elements, values, wanted)})
+        }
+        word => {
+            let (name, schema) = word_of(word);
+            wanted.words.push((name, schema));
+            reference(name)
+        }
+    }
+}
+
+fn element_of(type_name: &TypeName, values: Option<&Value>, wanted: &mut Wanted) -> Value {
+    let mut schema = value_of(type_name, values, wanted);
+    if let Some(zero) = zero_of(type_name) {
+        set(&mut schema, "default", zero);
+    }
+    schema
+}
+
+/// The published name and schema of a type with an encoding of its own.
+fn word_of(type_name: &TypeName) -> (&'static str, Value) {
+    match type_name {
+        TypeName::Quantity => (
+            "io.k8s.apimachinery.pkg.api.resource.Quantity",
+            json!({"oneOf": [{"type": "string"}, {"type": "number"}]}),
+        ),
+        TypeName::IntOrString => (
+            "io.k8s.apimachinery.pkg.util.intstr.IntOrString",
+            json!({"format": "int-or-string", "oneOf": [{"type": "integer"}, {"type": "string"}]}),
+        ),
+        TypeName::Time => {
+            ("io.k8s.apimachinery.pkg.apis.meta.v1.Time", json!({"type": "string", "format": "date-time"}))
+        }
+        TypeName::MicroTime => {
+            ("io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime", json!({"type": "string", "format": "date-time"}))
+        }
+        TypeName::FieldsV1 => ("io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1", json!({"type": "object"})),
+        TypeName::RawExtension => ("io.k8s.apimachinery.pkg.runtime.RawExtension", json!({"type": "object"})),
+        TypeName::SchemaOrBool => {
+            ("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrBool", json!({}))
+        }
+        TypeName::SchemaOrArray => {
+            ("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrArray", json!({}))
+        }
+        TypeName::SchemaOrStrings => {
+            ("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrStringArray", json!({}))
+        }
+        _ => ("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSON", json!({})),
     }
 }

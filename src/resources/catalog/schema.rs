@@ -38,6 +38,7 @@ fn of_field(field: &FieldFacts) -> Link {
     let mut schema = match link {
         Link::Named(catalog, index) => Catalog::schema(catalog, index).clone(),
         Link::Owned(schema) => Arc::unwrap_or_clone(schema),
+        Link::Made(maker) => maker.schema().clone(),
     };
     schema.patch = patch;
     schema.list_type = list_type;
