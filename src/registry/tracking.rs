@@ -137,7 +137,8 @@ impl Tracked<'_> {
             blank: &blank,
             reset: &reset,
             versions: &Served(self.target, self.unconverted),
-            now: self.cx.now,
+            // Kubernetes loses the time of those who write a scale (managedfields/scalehandler.go, 1.36).
+            now: (self.subresource != "scale").then_some(self.cx.now),
         })
     }
 }

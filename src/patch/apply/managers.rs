@@ -111,11 +111,11 @@ impl Managers {
     }
 
     /// Adds to what a manager owns, now.
-    pub(super) fn take_over(&mut self, manager: Manager, api_version: &str, fields: Set, now: Timestamp) {
+    pub(super) fn take_over(&mut self, manager: Manager, api_version: &str, fields: Set, now: Option<Timestamp>) {
         let owned = self.0.entry(manager).or_insert_with(|| Owned::new(api_version, Set::default()));
         owned.api_version = api_version.to_owned();
         owned.fields = std::mem::take(&mut owned.fields).union(fields);
-        owned.time = Some(now);
+        owned.time = now;
         owned.recorded = None;
     }
 

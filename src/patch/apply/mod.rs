@@ -49,8 +49,8 @@ pub struct Tracking<'a> {
     pub reset: &'a [&'a [&'a str]],
     /// The versions of the kind.
     pub versions: &'a dyn Versions,
-    /// The time of the write.
-    pub now: Timestamp,
+    /// The time of the write, if it is to be recorded.
+    pub now: Option<Timestamp>,
 }
 
 /// The versions of a kind: of use where fields are owned in other versions than that of the request.

@@ -56,7 +56,7 @@ pub(super) fn apply(
     let mut result = match outcome.merged {
         Some(merged) => {
             if let Some(owned) = managers.0.get_mut(&applying) {
-                owned.time = Some(tracking.now);
+                owned.time = tracking.now;
             }
             merged
         }

@@ -165,7 +165,7 @@ impl<'a> Shape<'a> {
         let schema: &'a Schema = link;
         let role = if schema.embedded_resource { Role::Embedded } else { Role::Other };
         // A named type is described once for all places that refer to it, so it inherits nothing.
-        let inherited = open && matches!(link, Link::Owned(_));
+        let inherited = open && matches!(link, Link::Owned(_) | Link::Made(_));
         Self::Known { schema, role, open: inherited || schema.preserve_unknown }
     }
 

@@ -108,7 +108,7 @@ impl World {
             blank: &self.blank,
             reset: self.reset,
             versions: &versions,
-            now: Timestamp::from_second(self.seconds).expect("a time"),
+            now: Some(Timestamp::from_second(self.seconds).expect("a time")),
         };
         act(&tracking, self.object.as_ref())
     }

@@ -50,7 +50,7 @@ fn act(live: &Value, api_version: &str, act: impl FnOnce(&Tracking<'_>, &Value) 
         blank: &blank,
         reset: &[],
         versions: &versions,
-        now: Timestamp::from_second(60).expect("a time"),
+        now: Some(Timestamp::from_second(60).expect("a time")),
     };
     versions.convert(&act(&tracking, &live), "v1").expect("a version")
 }
