@@ -65,9 +65,9 @@ async fn whole(api: &Api, asked: &Asked) -> ApiResult<Response<Body>> {
     let added = join_all(others.iter().map(|other| aggregation::whole(api, other))).await;
     let added: Vec<Spec> = added.into_iter().flatten().collect();
     let mut hasher = Sha256::new();
-    for version in &versions {
+    for (version, hash) in hashes(&served).into_iter().filter(|(version, _)| !is_of(&others, version)) {
         hasher.update(version.to_string());
-        hasher.update(hash(api, asked, &served, version));
+        hasher.update(hash);
     }
     added.iter().for_each(|spec| hasher.update(&spec.hash));
     let hash: String = hasher.finalize().iter().map(|byte| format!("{byte:02X}")).collect();
@@ -97,9 +97,8 @@ fn versions(served: &Served) -> BTreeSet<GroupVersion> {
 async fn root(api: &Api, asked: &Asked, served: &Served, others: &[std::sync::Arc<Backend>]) -> Value {
     let prefix = if asked.cx.cluster.is_root() { String::new() } else { format!("/clusters/{}", asked.cx.cluster) };
     let mut paths = Map::new();
-    for version in versions(served).into_iter().filter(|version| !is_of(others, version)) {
+    for (version, hash) in hashes(served).into_iter().filter(|(version, _)| !is_of(others, version)) {
         let path = if version.group.is_empty() { format!("api/{version}") } else { format!("apis/{version}") };
-        let hash = hash(api, asked, served, &version);
         paths.insert(path.clone(), json!({"serverRelativeURL": format!("{prefix}/openapi/v3/{path}?hash={hash}")}));
     }
     let hashes = join_all(others.iter().map(|other| aggregation::index(api, other))).await;
@@ -111,23 +110,26 @@ async fn root(api: &Api, asked: &Asked, served: &Served, others: &[std::sync::Ar
     json!({"paths": paths})
 }
 
-/// What a document is made of, as a number: the release, what is served, and the text of definitions.
-fn hash(api: &Api, asked: &Asked, served: &Served, version: &GroupVersion) -> String {
-    let mut hasher = Sha256::new();
-    hasher.update(env!("CARGO_PKG_VERSION"));
-    for resource in served.iter().filter(|resource| resource.descriptor().served(version).is_some()) {
-        hasher.update(&*resource.descriptor().resource.resource);
-        if resource.origin() == Origin::Custom {
-            hasher.update(
-                raw_definition(api, asked, &**resource)
-                    .unwrap_or_default()
-                    .get("spec")
-                    .map(Value::to_string)
-                    .unwrap_or_default(),
-            );
+/// What each document is made of, as a number: the release, what is served, and the text of definitions.
+fn hashes(served: &Served) -> BTreeMap<GroupVersion, String> {
+    let mut hashers: BTreeMap<&GroupVersion, Sha256> = BTreeMap::new();
+    for resource in served {
+        let descriptor = resource.descriptor();
+        let described = || Some(Sha256::digest(resource.described_by()?.get("spec")?.to_string()).into());
+        let definition = resource.definition_hash().or_else(described).unwrap_or_default();
+        for version in descriptor.versions.iter().filter(|version| version.served) {
+            let hasher = hashers.entry(&version.version).or_insert_with(|| {
+                let mut hasher = Sha256::new();
+                hasher.update(env!("CARGO_PKG_VERSION"));
+                hasher
+            });
+            hasher.update(&*descriptor.resource.resource);
+            hasher.update([0]);
+            hasher.update(definition);
         }
     }
-    hasher.finalize().iter().map(|byte| format!("{byte:02X}")).collect()
+    let text = |hasher: Sha256| hasher.finalize().iter().map(|byte| format!("{byte:02X}")).collect();
+    hashers.into_iter().map(|(version, hasher)| (version.clone(), text(hasher))).collect()
 }
 
 /// The definition of a custom resource, as it is stored or part of the program.
@@ -186,14 +188,16 @@ fn add_builtin(
     if !resource.descriptor().verbs.contains(&Verb::List) {
         return;
     }
-    let item = format!("#/components/schemas/{}", openapi_name(name));
+    publish("meta.v1.ListMeta", descriptions, schemas);
+    let reference = |name: &str| format!("#/components/schemas/{}", openapi_name(name));
+    let item = reference(name);
     let list_kind = &resource.descriptor().list_kind;
     let list = json!({
         "type": "object", "description": format!("{list_kind} is a list of objects of kind {kind}."), "required": ["items"],
         "properties": {
             "apiVersion": {"type": "string"}, "kind": {"type": "string"},
             "items": {"type": "array", "items": {"allOf": [{"$ref": item}], "default": {}}},
-            "metadata": {"type": "object"},
+            "metadata": {"allOf": [{"$ref": reference("meta.v1.ListMeta")}], "default": {}},
         },
         "x-kubernetes-group-version-kind": [{"group": &**group, "version": &**version, "kind": &**list_kind}],
     });

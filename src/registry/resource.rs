@@ -110,6 +110,11 @@ pub trait Resource: Send + Sync + 'static {
         false
     }
 
+    /// What the stored object that defines the kind says of it, as a number: equal only where that is equal.
+    fn definition_hash(&self) -> Option<[u8; 32]> {
+        None
+    }
+
     /// Why no objects may be created just now, if that is so.
     fn refuses_new(&self) -> Option<&'static str> {
         None

@@ -178,6 +178,14 @@ pub enum Link {
     Owned(Arc<Schema>),
     /// A named one of a catalog.
     Named(&'static dyn Catalog, u16),
+    /// One that is made when it is first looked at.
+    Made(Arc<dyn Maker>),
+}
+
+/// Makes a schema when it is first asked for, and keeps it.
+pub trait Maker: Send + Sync {
+    /// The schema, always the same.
+    fn schema(&self) -> &Schema;
 }
 
 impl Deref for Link {
@@ -187,6 +195,7 @@ impl Deref for Link {
         match self {
             Self::Owned(schema) => schema,
             Self::Named(catalog, index) => catalog.schema(*index),
+            Self::Made(maker) => maker.schema(),
         }
     }
 }
@@ -202,6 +211,7 @@ impl std::fmt::Debug for Link {
         match self {
             Self::Owned(schema) => schema.fmt(f),
             Self::Named(_, index) => write!(f, "Named({index})"),
+            Self::Made(_) => f.write_str("Made"),
         }
     }
 }

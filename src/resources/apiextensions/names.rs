@@ -2,6 +2,8 @@
 //!
 //! The rules are those of apiextensions' naming and establishing controllers.
 
+use std::sync::Arc;
+
 use atoll_api::options::WriteOptions;
 use atoll_api::{ClusterScope, GroupResource, Object};
 use futures::future::BoxFuture;
@@ -10,8 +12,9 @@ use serde_json::{Value, json};
 use crate::registry::follow::Follower;
 use crate::registry::{ObjectName, Registry, Target};
 use crate::request::RequestContext;
+use crate::resources::custom::{Names, see_names};
 use crate::resources::read;
-use crate::storage::ListQuery;
+use crate::storage::{Entry, ListQuery};
 
 /// The field manager that kube-apiserver writes conditions under.
 const MANAGER: &str = "kube-apiserver";
@@ -40,29 +43,25 @@ impl Follower for AcceptNames {
             // The definition itself first; names it has given up may then be what others wait for.
             settle(cx, registry, target, name.name).await;
             end_if_empty(cx, registry, target, name).await;
+            let mut waiting = Vec::new();
             for other in group_of(cx, registry, target, name.name) {
-                if is_waiting(&other) {
-                    settle(cx, registry, target, other.name()).await;
-                }
+                see_names(&other, |names| waiting.extend(names.is_waiting.then(|| other.name().to_owned())));
+            }
+            for other in waiting {
+                settle(cx, registry, target, &other).await;
             }
         })
     }
 }
 
 /// The other definitions of the group that a definition's name ends with.
-fn group_of(cx: &RequestContext, registry: &Registry, target: &Target, name: &str) -> Vec<Object> {
+fn group_of(cx: &RequestContext, registry: &Registry, target: &Target, name: &str) -> Vec<Arc<Entry>> {
     let Some((_, group)) = name.split_once('.') else { return Vec::new() };
     let scope = ClusterScope::One(cx.cluster.clone());
-    let of_group = |entry: &crate::storage::Entry| {
-        entry.name() != name && entry.name().split_once('.').is_some_and(|(_, other)| other == group)
-    };
+    let of_group =
+        |entry: &Entry| entry.name() != name && entry.name().split_once('.').is_some_and(|(_, other)| other == group);
     let query = ListQuery { filter: Some(&of_group), ..ListQuery::new(&target.descriptor().resource, &scope) };
-    let entries = registry.store().list(query).map(|page| page.entries).unwrap_or_default();
-    entries.iter().filter_map(|entry| target.read(entry).ok()).collect()
-}
-
-fn is_waiting(definition: &Object) -> bool {
-    told(definition, "NamesAccepted").is_none_or(|condition| condition["status"] != "True")
+    registry.store().list(query).map(|page| page.entries).unwrap_or_default()
 }
 
 fn told<'a>(definition: &'a Object, kind: &str) -> Option<&'a Value> {
@@ -75,7 +74,7 @@ async fn settle(cx: &RequestContext, registry: &Registry, target: &Target, name:
     let Ok(definition) = registry.get_object(cx, target, &name) else { return };
     let mut taken = Taken::default();
     for other in group_of(cx, registry, target, name.name) {
-        taken.add(&other);
+        see_names(&other, |names| taken.add(names));
     }
     if settled(&definition, &taken, cx) == definition {
         return;
@@ -89,12 +88,9 @@ async fn settle(cx: &RequestContext, registry: &Registry, target: &Target, name:
 }
 
 impl Taken {
-    fn add(&mut self, definition: &Object) {
-        let names = definition.at(&["status", "acceptedNames"]).cloned().unwrap_or_default();
-        let text = |field: &str| names[field].as_str().filter(|name| !name.is_empty()).map(str::to_owned);
-        let short = names["shortNames"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
-        self.resources.extend(text("plural").into_iter().chain(text("singular")).chain(short));
-        self.kinds.extend(text("kind").into_iter().chain(text("listKind")));
+    fn add(&mut self, names: &Names) {
+        self.resources.extend(names.resources.iter().cloned());
+        self.kinds.extend(names.kinds.iter().cloned());
     }
 }
 
@@ -238,7 +234,7 @@ mod tests {
         let first = settled(&definition("things", "Thing"), &Taken::default(), &cx);
         assert_eq!(told(&first, "Established").expect("told")["status"], "True");
         let mut taken = Taken::default();
-        taken.add(&first);
+        taken.add(&Names::read(Value::Object(first.0.clone()).to_string().as_bytes()));
         let second = settled(&definition("others", "Thing"), &taken, &cx);
         let condition = told(&second, "NamesAccepted").expect("told");
         assert_eq!(

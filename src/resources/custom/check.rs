@@ -17,7 +17,7 @@ const STANDARD_FINALIZERS: [&str; 3] = ["orphan", "foregroundDeletion", "kuberne
 
 /// Checks a new object.
 pub(super) fn create(parts: &VersionParts, object: &Object) -> FieldErrors {
-    let (schema, value, root) = (&parts.schema.checked, object_value(object), FieldPath::root());
+    let (schema, value, root) = (&parts.schema.get().checked, object_value(object), FieldPath::root());
     let mut errors = validate::create(schema, &value, &root);
     check_scale(&mut errors, parts, object, ScaleParts::SpecAndStatus);
     errors.extend(metadata::validate_embedded(schema, &value, &root, Extent::Part));
@@ -29,7 +29,7 @@ pub(super) fn create(parts: &VersionParts, object: &Object) -> FieldErrors {
 
 /// Checks a changed object; what is as it was is passed over.
 pub(super) fn update(parts: &VersionParts, object: &Object, old: &Object, warn: &mut dyn FnMut(String)) -> FieldErrors {
-    let (schema, root) = (&parts.schema.checked, FieldPath::root());
+    let (schema, root) = (&parts.schema.get().checked, FieldPath::root());
     let (value, was) = (object_value(object), object_value(old));
     let mut errors = validate::update(schema, &value, &was, &root);
     check_scale(&mut errors, parts, object, ScaleParts::SpecAndStatus);
@@ -46,7 +46,7 @@ pub(super) fn status_update(
     old: &Object,
     warn: &mut dyn FnMut(String),
 ) -> FieldErrors {
-    let (schema, root) = (&parts.schema.checked, FieldPath::root());
+    let (schema, root) = (&parts.schema.get().checked, FieldPath::root());
     let mut errors = FieldErrors::new();
     if let (Some(schema), Some(status)) = (schema.properties.get("status"), object.get("status")) {
         let was = old.get("status").unwrap_or(&Value::Null);
@@ -62,7 +62,7 @@ pub(super) fn status_update(
 /// Evaluates the rules of the schema, which rely on types: other faults may leave them unchecked. Gives warnings of
 /// rules that the object breaks as it did before.
 fn check_rules(errors: &mut FieldErrors, parts: &VersionParts, value: &Value, old: Option<&Value>) -> Vec<String> {
-    let Some(rules) = &parts.schema.rules else { return Vec::new() };
+    let Some(rules) = &parts.schema.get().rules else { return Vec::new() };
     if let Some(unchecked) = validate::unchecked_rules(errors) {
         errors.push(unchecked);
         return Vec::new();
@@ -210,7 +210,7 @@ mod tests {
     fn parts() -> VersionParts {
         let path = |path: &str| path.into();
         VersionParts {
-            schema: Schemas::default().compile(&json!({"type": "object"})).expect("a schema"),
+            schema: Schemas::default().lazy(bytes::Bytes::from_static(br#"{"type":"object"}"#)),
             columns: Vec::new(),
             scale: Some(ScalePaths {
                 spec_replicas: path("spec.replicas"),

@@ -1,12 +1,14 @@
 //! From a stored definition to the kind it defines.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use atoll_api::{GroupResource, GroupVersion, Object};
+use bytes::Bytes;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::schemas::Schemas;
+use super::schemas::{LazySchema, Schemas};
+use super::shell::Shell;
 use super::webhook::Webhook;
 use super::{Conversion, Custom, VersionParts, print};
 use crate::registry::descriptor::{
@@ -20,11 +22,11 @@ use crate::storage::Entry;
 
 /// The kind, if it is served.
 pub(super) fn compile(entry: &Entry, schemas: &Schemas) -> Option<Custom> {
-    let definition: Object = serde_json::from_slice(&entry.bytes).ok()?;
-    let mut custom = compile_definition(&definition, entry.revision, schemas)?;
-    let spec = field(&definition, "spec");
+    let shell = Shell::read(&entry.bytes)?;
+    let mut custom = compile_definition(&entry.bytes, &shell, entry.revision, schemas)?;
+    let spec = field(&shell.definition, "spec");
     if spec["conversion"]["strategy"] == "Webhook" {
-        let webhook = Webhook::read(&schemas.conversions, entry.cluster(), spec, custom.meaning);
+        let webhook = Webhook::read(&schemas.conversions, entry.cluster(), spec, meaning_of(&shell));
         custom.conversion = Conversion::Webhook(Box::new(webhook));
     }
     Some(custom)
@@ -43,8 +45,9 @@ pub(super) fn accept(definition: &mut Object) {
     definition.0.insert("status".to_owned(), status);
 }
 
-/// The kind that a definition, put by a revision, defines.
-pub(super) fn compile_definition(definition: &Object, revision: u64, schemas: &Schemas) -> Option<Custom> {
+/// The kind that a definition, put by a revision, defines; `source` is its text.
+pub(super) fn compile_definition(source: &Bytes, shell: &Shell, revision: u64, schemas: &Schemas) -> Option<Custom> {
+    let definition = &shell.definition;
     let status = field(definition, "status");
     if !condition_is_true(&status["conditions"], "Established") {
         return None;
@@ -52,15 +55,17 @@ pub(super) fn compile_definition(definition: &Object, revision: u64, schemas: &S
     let spec = field(definition, "spec");
     let names = &status["acceptedNames"];
     let group: Arc<str> = text(&spec["group"]).into();
-    let mut raw: Vec<&Value> = list(&spec["versions"]).iter().collect();
-    raw.sort_by(|a, b| compare_versions(text(&b["name"]), text(&a["name"])));
-    let storage = raw.iter().position(|version| flag(&version["storage"]))?;
-    let best = raw.iter().copied().find(|version| flag(&version["served"]) && !flag(&version["deprecated"]));
+    let mut raw: Vec<(&Value, &Bytes)> = list(&spec["versions"]).iter().zip(&shell.schemas).collect();
+    raw.sort_by(|(a, _), (b, _)| compare_versions(text(&b["name"]), text(&a["name"])));
+    let storage = raw.iter().position(|(version, _)| flag(&version["storage"]))?;
+    let versions = raw.iter().map(|(version, _)| *version);
+    let best = versions.into_iter().find(|version| flag(&version["served"]) && !flag(&version["deprecated"]));
     let best = best.map_or("", |version| text(&version["name"]));
     let mut versions = Vec::with_capacity(raw.len());
     let mut parts = Vec::with_capacity(raw.len());
-    for version in &raw {
-        let (info, part) = compile_version(&group, names, version, best, schemas)?;
+    for (version, schema) in &raw {
+        let schema = schemas.lazy(Bytes::clone(schema));
+        let (info, part) = compile_version(&group, names, version, best, schema);
         versions.push(info);
         parts.push(part);
     }
@@ -81,21 +86,24 @@ pub(super) fn compile_definition(definition: &Object, revision: u64, schemas: &S
         descriptor,
         versions: parts,
         definition: Definition { resource: surface::definitions(), name: definition.name().into(), revision },
-        meaning: meaning_of(definition),
+        source: source.clone(),
+        spec: shell.spec.clone(),
+        spec_hash: OnceLock::new(),
         is_terminating: is_terminating(definition),
         conversion: Conversion::Rename,
     })
 }
 
 /// What of a stored definition decides how objects are written and read.
-pub(super) fn meaning(entry: &Entry) -> Option<[u8; 32]> {
-    serde_json::from_slice(&entry.bytes).ok().map(|definition| meaning_of(&definition))
+pub(super) fn meaning(source: &Bytes) -> Option<[u8; 32]> {
+    Shell::read(source).map(|shell| meaning_of(&shell))
 }
 
-fn meaning_of(definition: &Object) -> [u8; 32] {
+fn meaning_of(shell: &Shell) -> [u8; 32] {
+    let definition = &shell.definition;
     let mut hasher = Sha256::new();
     hasher.update(definition.uid());
-    hasher.update(field(definition, "spec").to_string());
+    hasher.update(&shell.spec);
     hasher.update(field(definition, "status")["acceptedNames"].to_string());
     hasher.update([u8::from(is_terminating(definition))]);
     hasher.finalize().into()
@@ -111,9 +119,8 @@ fn compile_version(
     names: &Value,
     version: &Value,
     best: &str,
-    schemas: &Schemas,
-) -> Option<(ResourceVersionInfo, VersionParts)> {
-    let schema = schemas.compile(&version["schema"]["openAPIV3Schema"])?;
+    schema: Arc<LazySchema>,
+) -> (ResourceVersionInfo, VersionParts) {
     let (columns, paths) = print::columns(version);
     let selectable = list(&version["selectableFields"]).iter();
     let scale = scale(&version["subresources"]["scale"]);
@@ -125,13 +132,13 @@ fn compile_version(
     let info = ResourceVersionInfo {
         version: GroupVersion { group: group.clone(), version: text(&version["name"]).into() },
         served: flag(&version["served"]),
-        schema: Link::Owned(schema.whole.clone()),
+        schema: Link::Made(schema.clone()),
         columns,
         subresources: subresources.into(),
         selectable_fields: selectable.map(|field| text(&field["jsonPath"]).trim_start_matches('.').into()).collect(),
         deprecation_warning: flag(&version["deprecated"]).then(|| deprecation(group, names, version, best).into()),
     };
-    Some((info, VersionParts { schema, columns: paths, scale }))
+    (info, VersionParts { schema, columns: paths, scale })
 }
 
 /// The warning of a deprecated version: its own, or one that names the best of those that are not, if it is preferred.

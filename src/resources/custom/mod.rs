@@ -8,9 +8,10 @@ mod compile;
 mod everywhere;
 mod print;
 mod schemas;
+mod shell;
 mod webhook;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use atoll_api::{ApiResult, FieldError, FieldErrors, FieldPath, GroupVersion, Object};
 use futures::future::BoxFuture;
@@ -23,11 +24,15 @@ use crate::registry::resource::{Definition, GenerationPolicy, Origin, Part, Reso
 use crate::schema::json_path::JsonPath;
 use crate::schema::prune::{Extent, prune};
 use crate::storage::Entry;
-use schemas::VersionSchema;
+use bytes::Bytes;
+use schemas::LazySchema;
+use sha2::{Digest, Sha256};
+use shell::Shell;
 use webhook::Webhook;
 
 pub use everywhere::Everywhere;
 pub use schemas::Schemas;
+pub use shell::Names;
 pub use webhook::Conversions;
 
 /// A custom kind.
@@ -35,8 +40,12 @@ pub struct Custom {
     descriptor: Descriptor,
     versions: Vec<VersionParts>,
     definition: Definition,
-    /// What of the definition decides how objects are written and read: as long as it is the same, so are they.
-    meaning: [u8; 32],
+    /// The stored definition, of which its schemas are parts.
+    source: Bytes,
+    /// The text of its spec.
+    spec: Bytes,
+    /// What the spec says, as a number, once somebody has asked.
+    spec_hash: OnceLock<[u8; 32]>,
     is_terminating: bool,
     conversion: Conversion,
 }
@@ -51,26 +60,48 @@ enum Conversion {
 
 /// What a version of a custom kind needs besides its descriptor.
 struct VersionParts {
-    schema: Arc<VersionSchema>,
+    schema: Arc<LazySchema>,
     columns: Vec<JsonPath>,
     scale: Option<ScalePaths>,
 }
 
-/// What hangs on a stored definition; nothing if it is not served.
-struct Compiled(Option<Arc<Custom>>);
+/// What hangs on a stored definition.
+struct Derived {
+    names: Names,
+    /// The kind, once it is needed; nothing if it is not served.
+    kind: OnceLock<Option<Arc<Custom>>>,
+}
+
+impl Derived {
+    fn of(entry: &Entry) -> Arc<Self> {
+        entry.derived(|entry| Self { names: Names::read(&entry.bytes), kind: OnceLock::new() })
+    }
+}
+
+/// Calls `see` with the names that a stored definition was granted.
+pub(super) fn see_names(entry: &Entry, mut see: impl FnMut(&Names)) {
+    see(&Derived::of(entry).names);
+}
 
 // === impl Custom ===
 
 impl Custom {
     /// The kind that a stored definition defines, if it is served.
     pub fn of(entry: &Entry, schemas: &Schemas) -> Option<Arc<Self>> {
-        entry.derived(|entry| Compiled(compile::compile(entry, schemas).map(Arc::new))).0.clone()
+        Derived::of(entry).kind.get_or_init(|| compile::compile(entry, schemas).map(Arc::new)).clone()
     }
 
     /// The kind of a definition that is part of the program and stored nowhere; `None` if it cannot be served.
     pub(super) fn of_program(mut definition: Object) -> Option<Self> {
         compile::accept(&mut definition);
-        compile::compile_definition(&definition, 0, &Schemas::default())
+        let bytes = Bytes::from(serde_json::to_vec(&definition).ok()?);
+        let custom = compile::compile_definition(&bytes, &Shell::read(&bytes)?, 0, &Schemas::default())?;
+        // A program that brings what cannot be used is told at once.
+        let sound = |parts: &VersionParts| {
+            serde_json::from_slice(parts.schema.text())
+                .is_ok_and(|raw| crate::schema::structural::compile(&raw).is_ok())
+        };
+        custom.versions.iter().all(sound).then_some(custom)
     }
 
     fn parts(&self, version: Option<&GroupVersion>) -> &VersionParts {
@@ -124,7 +155,7 @@ impl Resource for Custom {
         }
         object.0.insert("apiVersion".into(), to.to_string().into());
         let mut value = Value::Object(std::mem::take(&mut object.0));
-        prune(&self.parts(Some(to)).schema.whole, &mut value, Extent::Object);
+        prune(&self.parts(Some(to)).schema.get().whole, &mut value, Extent::Object);
         if let Value::Object(map) = value {
             object.0 = map;
         }
@@ -144,7 +175,12 @@ impl Resource for Custom {
     }
 
     fn is_still_defined_by(&self, entry: &Entry) -> bool {
-        compile::meaning(entry) == Some(self.meaning)
+        let meaning = compile::meaning(&entry.bytes);
+        meaning.is_some() && meaning == compile::meaning(&self.source)
+    }
+
+    fn definition_hash(&self) -> Option<[u8; 32]> {
+        Some(*self.spec_hash.get_or_init(|| Sha256::digest(&self.spec).into()))
     }
 
     fn refuses_new(&self) -> Option<&'static str> {

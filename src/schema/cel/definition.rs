@@ -90,7 +90,7 @@ impl Weigher {
                     self.tell_untyped(schema, place);
                 }
             }
-            (_, Link::Named(..)) => {}
+            (_, Link::Named(..) | Link::Made(_)) => {}
         }
     }
 
