@@ -17,3 +17,7 @@ record:
 # Measure.
 bench *ARGS:
     cargo bench --bench load -- {{ARGS}}
+
+# Fuzz a target (docs/fuzzing.md has the list).
+fuzz TARGET *ARGS:
+    cargo +nightly fuzz run {{TARGET}} -- -max_len=4096 {{ARGS}}

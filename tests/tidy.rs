@@ -55,7 +55,7 @@ const MAX_FUNCTION_LINES: usize = 100;
 const MAX_EXAMPLE_LINES: usize = 100;
 
 /// Folders with code of ours.
-const CODE: &[&str] = &["src", "api", "cel", "controllers", "tests", "benches", "examples"];
+const CODE: &[&str] = &["src", "api", "cel", "controllers", "tests", "benches", "examples", "fuzz"];
 /// Folders that are not the repository's.
 const FOREIGN: &[&str] = &["target", ".git", ".atoll", ".venv", "node_modules", "__pycache__"];
 

@@ -1,0 +1,8 @@
+//! Fuzzes what `bodies::apply` does.
+#![no_main]
+
+#[path = "../bodies.rs"]
+#[allow(dead_code)]
+mod bodies;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::apply(data));
