@@ -195,10 +195,10 @@ pub(crate) fn selectors(data: &[u8]) {
         assert_eq!(selector, again);
         let _ = selector.matches(|_| "a".into());
     }
-    if let Ok(value) = serde_json::from_str(text) {
-        if let Ok(selector) = LabelSelector::from_object(&value) {
-            let _ = selector.matches(|_| Some("a"));
-        }
+    if let Ok(value) = serde_json::from_str(text)
+        && let Ok(selector) = LabelSelector::from_object(&value)
+    {
+        let _ = selector.matches(|_| Some("a"));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use atoll_api::{ApiError, ApiResult, FieldError, FieldErrors, FieldPath, Object};
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::resource::{GenerationPolicy, Resource};
 use super::{ObjectName, Target};
@@ -158,6 +158,31 @@ pub(super) fn drop_repeated_owners(cx: &RequestContext, object: &mut Object) {
     }
 }
 
+/// A write that changes nothing but when owners last wrote changes nothing, so that it is not stored: applying a value in
+/// another spelling than the stored one, for instance.
+pub(super) fn keep_times_of_owners(new: &mut Object, old: &Object) {
+    let owners = |object: &Object| object.metadata().and_then(|metadata| metadata.get("managedFields")).cloned();
+    let (Some(Value::Array(ours)), Some(Value::Array(theirs))) = (owners(new), owners(old)) else { return };
+    let equal_but_for_time = |(a, b): (&Value, &Value)| match (a.as_object(), b.as_object()) {
+        (Some(a), Some(b)) => {
+            let rest = |map: &Map<String, Value>| map.len() - usize::from(map.contains_key("time"));
+            rest(a) == rest(b) && a.iter().all(|(name, value)| name == "time" || b.get(name) == Some(value))
+        }
+        _ => false,
+    };
+    if ours == theirs || ours.len() != theirs.len() || !ours.iter().zip(&theirs).all(equal_but_for_time) {
+        return;
+    }
+    let is_same = new.0.len() == old.0.len()
+        && new.0.iter().all(|(name, value)| name == "metadata" || old.get(name) == Some(value))
+        && new.metadata().zip(old.metadata()).is_some_and(|(a, b)| {
+            a.len() == b.len() && a.iter().all(|(name, value)| name == "managedFields" || b.get(name) == Some(value))
+        });
+    if is_same {
+        new.metadata_mut().insert("managedFields".into(), theirs.into());
+    }
+}
+
 /// The fault of a replacement that names no version where one must be named.
 pub(super) fn version_must_be_named() -> FieldErrors {
     let path = FieldPath::new("metadata.resourceVersion");
@@ -174,5 +199,22 @@ mod tests {
         assert!(name.starts_with("web-") && name.len() == 9, "{name}");
         assert_eq!(generate(&"x".repeat(80)).len(), 63);
         assert_ne!(generate("a"), generate("a"));
+    }
+
+    #[test]
+    fn a_write_that_changes_only_the_times_of_owners_changes_nothing() {
+        let object = |time: &str, manager: &str, data: &str| {
+            let owners = serde_json::json!([{"manager": manager, "operation": "Apply", "time": time}]);
+            let metadata = serde_json::json!({"name": "a", "managedFields": owners});
+            Object::from_value(serde_json::json!({"metadata": metadata, "data": data})).expect("an object")
+        };
+        let old = object("1", "m", "x");
+        for (new, kept) in
+            [(object("2", "m", "x"), true), (object("2", "n", "x"), false), (object("2", "m", "y"), false)]
+        {
+            let mut after = new.clone();
+            keep_times_of_owners(&mut after, &old);
+            assert_eq!(after, if kept { old.clone() } else { new });
+        }
     }
 }

@@ -208,6 +208,7 @@ impl Registry {
         decode::default(&working, &mut new)?;
         meta::drop_repeated_owners(cx, &mut new);
         ready(cx, &working, change.part, &mut new, &old);
+        meta::keep_times_of_owners(&mut new, &old);
         if change.part == Part::Main {
             self.settle_claims(cx, &working, &mut new, Some(&old))?;
         }

@@ -148,7 +148,7 @@ pub fn connectors() -> Vec<Connecting> {
 pub fn followers(services: &Services, surfaces: &Arc<Surfaces>) -> Vec<(GroupResource, Arc<dyn Follower>)> {
     let rbac = || Arc::clone(&services.rbac);
     let mut followers: Vec<(GroupResource, Arc<dyn Follower>)> = vec![
-        (surface::definitions(), Arc::new(apiextensions::names::AcceptNames)),
+        (surface::definitions(), Arc::new(apiextensions::names::AcceptNames(Arc::clone(surfaces)))),
         (
             GroupResource::new("admissionregistration.k8s.io", "validatingadmissionpolicies"),
             Arc::new(admissionregistration::type_checking::CheckTypes { surfaces: Arc::clone(surfaces) }),

@@ -173,6 +173,14 @@ impl Surfaces {
         page.unwrap_or_default().iter().filter_map(|entry| Custom::of(entry, &self.schemas)).collect()
     }
 
+    /// Reads a definition as far as discovery needs it, so that whoever asks first does not wait for a thousand.
+    pub fn prepare(&self, cluster: &LogicalClusterName, definition: &str) {
+        let entry = self.store.get(&Key::new(definitions(), cluster.clone(), "", definition));
+        if let Some(custom) = entry.and_then(|entry| Custom::of(&entry, &self.schemas)) {
+            custom.definition_hash();
+        }
+    }
+
     /// Whether a group and version is one of the built-in ones served there.
     pub fn is_builtin_group(&self, scope: &ClusterScope, group: &str) -> bool {
         self.share(scope).is_some_and(|share| share.targets.keys().any(|gvr| &*gvr.group == group))

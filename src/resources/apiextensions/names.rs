@@ -14,6 +14,7 @@ use crate::registry::{ObjectName, Registry, Target};
 use crate::request::RequestContext;
 use crate::resources::custom::{Names, see_names};
 use crate::resources::read;
+use crate::resources::surface::Surfaces;
 use crate::storage::{Entry, ListQuery};
 
 /// The field manager that kube-apiserver writes conditions under.
@@ -22,7 +23,7 @@ const MANAGER: &str = "kube-apiserver";
 pub(super) const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 
 /// Follows definitions.
-pub(in crate::resources) struct AcceptNames;
+pub(in crate::resources) struct AcceptNames(pub(in crate::resources) Arc<Surfaces>);
 
 /// The names that other definitions of a group have been granted.
 #[derive(Default)]
@@ -50,6 +51,7 @@ impl Follower for AcceptNames {
             for other in waiting {
                 settle(cx, registry, target, &other).await;
             }
+            self.0.prepare(&cx.cluster, name.name);
         })
     }
 }

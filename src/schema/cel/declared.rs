@@ -52,8 +52,8 @@ fn declare(schema: &Schema, level: Level, named: Named<'_>) -> DeclType {
 pub(super) fn nested(link: &Link, named: Named<'_>) -> Arc<DeclType> {
     Arc::new(match (link, named) {
         (Link::Owned(schema), _) => declare(schema, level(schema), named),
-        // What rules see is compiled with them.
-        (Link::Named(..), Named::Untyped) | (Link::Made(_), _) => DeclType::dynamic(),
+        (Link::Made(maker), _) => declare(maker.schema(), level(maker.schema()), named),
+        (Link::Named(..), Named::Untyped) => DeclType::dynamic(),
         (Link::Named(_, index), Named::WrittenOut(around)) => {
             if std::iter::successors(around, |open| open.around).any(|open| open.index == *index) {
                 return Arc::new(DeclType::object(None).build());
