@@ -175,6 +175,7 @@ refused "validation" 'Unsupported value|supported values' "$kubectl" patch coral
 check "scale a custom object" 'scaled' "$kubectl" scale coral fan --replicas 7
 check "a category" 'coral.e2e.example.com/fan' "$kubectl" get all -o name
 check "explain a custom kind" 'What divers see' "$kubectl" explain coral.spec.colour
+check "explain what every custom object has" "Standard object's metadata" "$kubectl" explain coral.metadata
 check "explain a built-in kind" 'replicas' "$kubectl" explain deployment.spec
 refused "an unknown field" 'unknown field' "${sh[@]}" "sed 's/colour: red/colour: red, size: 5/' '$scratch/coral.yaml' | k apply -f -"
 check "delete the definition" 'deleted' "$kubectl" delete crd corals.e2e.example.com --timeout 30s

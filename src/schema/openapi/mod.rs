@@ -110,7 +110,7 @@ pub fn list_definition(kind: &CustomKind<'_>, document: Document) -> Value {
                 "apiVersion": api_version(),
                 "kind": kind_name(),
                 "items": items,
-                "metadata": metadata(document, LIST_META, "Metadata of the list."),
+                "metadata": metadata(document, LIST_META, "Standard list metadata."),
             }),
         ),
     ]);
@@ -133,7 +133,7 @@ fn set_object_fields(definition: &mut Map<String, Value>, document: Document) {
     let Value::Object(properties) = properties else { return };
     properties.insert("apiVersion".to_owned(), api_version());
     properties.insert("kind".to_owned(), kind_name());
-    properties.insert("metadata".to_owned(), metadata(document, OBJECT_META, "Metadata that all objects have."));
+    properties.insert("metadata".to_owned(), metadata(document, OBJECT_META, "Standard object's metadata."));
 }
 
 fn api_version() -> Value {
