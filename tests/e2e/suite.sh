@@ -23,7 +23,7 @@ until grep -q ready "$home/said"; do kill -0 $server; sleep 0.1; done
 # What is about the API alone, in all areas.
 focus=(
   sig-api-machinery 'API operations' ServiceCIDR IPAddress 'master service' 'pointing to API Server' 'service from listing all'
-  ControllerRevision PodTemplates Lease PriorityClass 'LimitRange should (create|list)' CSINode CSIStorageCapacity
+  PodTemplates 'Lease API' PriorityClass 'LimitRange should (create|list)' CSINode CSIStorageCapacity
   VolumeAttachment VolumeAttributesClass StorageClasses 'Events should' 'Events API' SelfSubject SubjectReview
   'ServiceAccounts should (run|update|guarantee)' 'ConfigMap should (run|update|fail)' 'Secrets should (patch|fail)'
   'lifecycle of an Endpoint' runtimeclass
@@ -34,7 +34,8 @@ skip=(
   AdmissionWebhook 'priority and fairness' 'onversion webhook' CustomResourceConversion CustomResourceFieldSelectors
   Aggregat StorageVersion 'Garbage collector' 'etcd failure' 'should create pods, set' 'Namespaces.*pods' 'pods are removed'
   'capture the life of a (replication controller|replica set)' 'return pod details' 'RuntimeClass.*(chedul|Overhead|reject|nconfigured)'
-  Deployment ReplicaSet StatefulSet DaemonSet CronJob 'Job '
+  'life of a persistent volume claim' 'volume attributes class scope' 'metadata details across all namespaces for nodes'
+  NodeLease ControllerRevision Deployment ReplicaSet StatefulSet DaemonSet CronJob 'Job '
 )
 join() { local IFS='|'; echo "$*"; }
 if [ $# -eq 0 ]; then
