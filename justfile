@@ -6,6 +6,10 @@ check:
     cargo clippy --workspace --all-targets -- -D warnings
     cargo test --workspace
 
+# The documentation of the library, as docs.rs would show it.
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
 # Everything that gates a landing.
 ci:
     bash .ci/run

@@ -1,57 +1,68 @@
-//! Limits in code: how many objects a namespace may have, and how many requests are worked on at once.
+//! Limits in code: who is served first, how often somebody may ask, and how many objects there may be.
 //!
-//! Quotas are Kubernetes' own, made here by the program; the bound on requests is a layer in front of the API. (Atoll has
-//! no priorities and no fairness between requests to configure.)
+//! How many requests are served at once, and how often a user may ask, the program says to the builder. Priority levels
+//! and quotas are Kubernetes' own objects, made here by the program: they divide what a logical cluster has.
 //!
 //! ```sh
 //! cargo run --features examples --example limits
 //! ```
 
-use std::convert::Infallible;
-use std::sync::Arc;
-
-use atoll::http::HttpService;
+use atoll::flow::{FlowControl, RateLimit, Settings};
 use atoll::server::{Builder, Server};
-use axum::body::Body;
-use http::{Request, Response, StatusCode, header};
 use k8s_openapi::api::core::v1::ResourceQuota;
+use k8s_openapi::api::flowcontrol::v1::{FlowSchema, PriorityLevelConfiguration};
 use kube::{Api, Client};
 use serde_json::json;
-use tokio::sync::Semaphore;
-use tower::ServiceExt;
 
-/// A server that works on as many requests at once as there are slots, and sends the others away to come again.
-fn bounded(slots: Arc<Semaphore>) -> Builder {
-    Server::builder().layer(tower::layer::layer_fn(move |api: HttpService| {
-        let slots = slots.clone();
-        tower::service_fn(move |request: Request<Body>| {
-            let (api, slots) = (api.clone(), slots.clone());
-            async move {
-                // Held until the answer begins: a watch that has begun takes no slot.
-                match slots.try_acquire_owned() {
-                    Ok(_slot) => api.oneshot(request).await,
-                    Err(_) => Ok::<_, Infallible>(busy()),
-                }
-            }
-        })
-    }))
+/// What the program's functions may fail with.
+type Failed = Box<dyn std::error::Error>;
+
+/// A server that serves 64 requests at once, shared fairly between logical clusters, and each user at most so often.
+fn limited(a_second: f64, at_once: u32) -> Builder {
+    Server::builder()
+        // Whoever comes beyond that waits for its turn, for two seconds at most, and is then told to come again later.
+        .flow_control(FlowControl::Fair(Settings {
+            patience: std::time::Duration::from_secs(2),
+            ..Settings::of_seats(64)
+        }))
+        .rate_limit(RateLimit::per_user(a_second, at_once))
 }
 
-/// What clients of Kubernetes take for a reason to try again in a second.
-fn busy() -> Response<Body> {
-    let status = json!({
-        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": "TooManyRequests", "code": 429,
-        "message": "too many requests, please try again later", "details": {"retryAfterSeconds": 1},
+/// Gives the requests of a group a priority level of their own with few seats, so that they keep nobody waiting.
+async fn put_behind(client: &Client, group: &str) -> Result<(), Failed> {
+    let level = json!({
+        "metadata": {"name": group},
+        "spec": {"type": "Limited", "limited": {
+            "nominalConcurrencyShares": 5,
+            // It may have no more than its part, even if nobody else wants it.
+            "borrowingLimitPercent": 0,
+            "limitResponse": {"type": "Queue", "queuing": {"queues": 8, "handSize": 2, "queueLengthLimit": 20}},
+        }},
     });
-    let mut answer = Response::new(Body::from(status.to_string()));
-    *answer.status_mut() = StatusCode::TOO_MANY_REQUESTS;
-    answer.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
-    answer.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
-    answer
+    let schema = json!({
+        "metadata": {"name": group},
+        "spec": {
+            "priorityLevelConfiguration": {"name": group},
+            "matchingPrecedence": 1000,
+            // Users of the group take turns.
+            "distinguisherMethod": {"type": "ByUser"},
+            "rules": [{
+                "subjects": [{"kind": "Group", "group": {"name": group}}],
+                "resourceRules": [{
+                    "verbs": ["*"], "apiGroups": ["*"], "resources": ["*"], "namespaces": ["*"], "clusterScope": true,
+                }],
+            }],
+        },
+    });
+    let levels: Api<PriorityLevelConfiguration> = Api::all(client.clone());
+    levels.create(&Default::default(), &serde_json::from_value(level)?).await?;
+    let schemas: Api<FlowSchema> = Api::all(client.clone());
+    schemas.create(&Default::default(), &serde_json::from_value(schema)?).await?;
+    Ok(())
 }
 
 /// Lets a namespace have so many secrets and no more.
-async fn limit_secrets(client: &Client, namespace: &str, most: usize) -> Result<(), Box<dyn std::error::Error>> {
+async fn limit_secrets(client: &Client, namespace: &str, most: usize) -> Result<(), Failed> {
     let quota = json!({
         "metadata": {"name": "secrets"}, "spec": {"hard": {"count/secrets": most.to_string()}},
     });
@@ -61,11 +72,13 @@ async fn limit_secrets(client: &Client, namespace: &str, most: usize) -> Result<
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let builder = bounded(Arc::new(Semaphore::new(64))).data_dir("./.atoll");
+async fn main() -> Result<(), Failed> {
+    let builder = limited(50.0, 100).data_dir("./.atoll");
     let running = builder.listen(([127, 0, 0, 1], 6443).into()).build().await?.start().await?;
     let admin = atoll_api::UserInfo::named("admin", ["system:masters"]);
-    limit_secrets(&running.client(&atoll_api::LogicalClusterName::root(), admin), "default", 10).await?;
+    let client = running.client(&atoll_api::LogicalClusterName::root(), admin);
+    put_behind(&client, "reporters").await?;
+    limit_secrets(&client, "default", 10).await?;
     tokio::signal::ctrl_c().await?;
     running.stop().await;
     Ok(())

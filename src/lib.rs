@@ -27,6 +27,7 @@ pub mod authn;
 pub mod authz;
 pub mod cli;
 pub mod codec;
+pub mod flow;
 pub mod http;
 pub mod metrics;
 pub mod outbound;

@@ -17,6 +17,7 @@ pub struct Metrics {
     durations: HistogramVec,
     in_flight: IntGauge,
     watches: IntGauge,
+    refused: IntCounterVec,
     stopping: AtomicBool,
     store_failed: AtomicBool,
 }
@@ -48,7 +49,13 @@ impl Metrics {
         let gauge = |name: &str, help: &str| IntGauge::new(name, help).expect("the name is valid");
         let in_flight = gauge("apiserver_current_inflight_requests", "Requests being handled");
         let watches = gauge("apiserver_longrunning_requests", "Watches being served");
-        let all: [Box<dyn prometheus::core::Collector>; 4] = [
+        let refused = IntCounterVec::new(
+            Opts::new("apiserver_flowcontrol_rejected_requests_total", "Requests refused with 429, by reason"),
+            &["reason"],
+        )
+        .expect("name and labels are valid");
+        let all: [Box<dyn prometheus::core::Collector>; 5] = [
+            Box::new(refused.clone()),
             Box::new(requests.clone()),
             Box::new(durations.clone()),
             Box::new(in_flight.clone()),
@@ -63,6 +70,7 @@ impl Metrics {
             durations,
             in_flight,
             watches,
+            refused,
             stopping: AtomicBool::new(false),
             store_failed: AtomicBool::new(false),
         })
@@ -85,6 +93,11 @@ impl Metrics {
         let verb = VERBS.iter().find(|known| **known == verb).copied().unwrap_or("OTHER");
         self.requests.with_label_values(&[verb, code_text(code)]).inc();
         self.durations.with_label_values(&[verb]).observe(took.as_secs_f64());
+    }
+
+    /// Counts a request that was refused for this reason, to be made again later.
+    pub fn refused(&self, reason: &'static str) {
+        self.refused.with_label_values(&[reason]).inc();
     }
 
     /// Tells readiness checks that the server is about to stop.

@@ -3,6 +3,7 @@
 //! Reads method, path and query only; decides nothing about rights or about what exists.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use atoll_api::{ApiError, ClusterScope, LogicalClusterName, Uid, UserInfo};
 use jiff::Timestamp;
@@ -204,22 +205,30 @@ pub struct RequestContext {
     pub user_agent: String,
     /// The time at which the request is handled.
     pub now: Timestamp,
-    warnings: Mutex<Vec<String>>,
+    warnings: Mutex<Warnings>,
+}
+
+/// The most characters of all warnings of an answer, as in kube-apiserver; when there are more, each is cut.
+const MAX_WARNINGS: usize = 4096;
+/// The characters of a warning that is cut.
+const CUT_WARNING: usize = 256;
+
+/// What a client is to be warned of, each once, in the order in which it came up.
+#[derive(Debug, Default)]
+struct Warnings {
+    texts: Vec<String>,
+    /// The texts as they were given.
+    known: HashSet<String>,
+    /// The characters in `texts`.
+    length: usize,
+    cut: bool,
 }
 
 impl RequestContext {
     /// The context of a request in one cluster.
     pub fn new(cluster: LogicalClusterName, user: UserInfo, now: Timestamp) -> Self {
         let scope = ClusterScope::One(cluster.clone());
-        Self {
-            cluster,
-            cluster_uid: None,
-            scope,
-            user,
-            user_agent: String::new(),
-            now,
-            warnings: Mutex::new(Vec::new()),
-        }
+        Self { cluster, cluster_uid: None, scope, user, user_agent: String::new(), now, warnings: Mutex::default() }
     }
 
     /// The context of the same request, for what is done for it at a later time.
@@ -232,23 +241,44 @@ impl RequestContext {
             user: self.user.clone(),
             user_agent: self.user_agent.clone(),
             now,
-            warnings: Mutex::new(Vec::new()),
+            warnings: Mutex::default(),
         }
     }
 
-    /// Adds a `Warning` header to the answer, once for each text.
+    /// Adds a `Warning` header to the answer, once for each text. Of very many not all are told.
     pub fn warn(&self, text: impl Into<String>) {
-        let text = text.into();
-        let mut warnings = self.warnings.lock();
-        if !text.is_empty() && !warnings.contains(&text) {
-            warnings.push(text);
-        }
+        self.warnings.lock().add(text.into());
     }
 
     /// Takes the warnings given so far.
     pub fn take_warnings(&self) -> Vec<String> {
-        std::mem::take(&mut self.warnings.lock())
+        std::mem::take(&mut *self.warnings.lock()).texts
     }
+}
+
+// === impl Warnings ===
+
+impl Warnings {
+    fn add(&mut self, text: String) {
+        if text.is_empty() || (self.cut && self.length >= MAX_WARNINGS) || self.known.contains(&text) {
+            return;
+        }
+        let whole = text.chars().count();
+        if !self.cut && self.length + whole > MAX_WARNINGS {
+            // From here on all are cut, those given before too.
+            self.cut = true;
+            self.texts.iter_mut().for_each(|text| *text = cut(text));
+            self.length = self.texts.iter().map(|text| text.chars().count()).sum();
+        }
+        let told = if self.cut { cut(&text) } else { text.clone() };
+        self.length += if self.cut { whole.min(CUT_WARNING) } else { whole };
+        self.texts.push(told);
+        self.known.insert(text);
+    }
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(CUT_WARNING).collect()
 }
 
 #[cfg(test)]
@@ -292,6 +322,20 @@ mod tests {
         );
         check("GET", "/api/v1/namespaces/a/pods/b/proxy/x/y", "get /v1 ns=a pods/b sub=proxy rest=x/y");
         check("GET", "/api/v1/pods?fieldSelector=metadata.name%3Da", "list /v1 ns= pods/a sub= rest=");
+    }
+
+    #[test]
+    fn warnings_are_told_once_and_cut_when_there_are_too_many() {
+        let cx = RequestContext::new(LogicalClusterName::root(), UserInfo::default(), Timestamp::UNIX_EPOCH);
+        let given = |texts: &[String]| {
+            texts.iter().for_each(|text| cx.warn(text.clone()));
+            cx.take_warnings().iter().map(|text| text.chars().count()).collect::<Vec<_>>()
+        };
+        assert_eq!(given(&["a".into(), String::new(), "a".into(), "b".into()]), [1, 1]);
+        assert_eq!(given(&["é".repeat(4000), "b".repeat(96)]), [4000, 96]);
+        assert_eq!(given(&["é".repeat(4000), "b".repeat(97), "c".into()]), [256, 97, 1]);
+        let many: Vec<String> = (0..100_000).map(|n| format!("{n:300}")).collect();
+        assert_eq!(given(&many), [256; 16]);
     }
 
     #[test]

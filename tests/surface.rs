@@ -10,6 +10,8 @@ const LIST: &str = "tests/golden/surface.txt";
 
 /// The files whose public items embedders are pointed to first.
 const FILES: &[&str] = &[
+    "src/flow/rate.rs",
+    "src/flow/settings.rs",
     "src/http/provided.rs",
     "src/resources/typed.rs",
     "src/resources/view.rs",

@@ -1,14 +1,15 @@
-//! What the example `limits` promises, seen by a client.
+//! What the example `limits` promises, seen by clients.
 
 use atoll::test::ControlPlane;
+use http::Request;
 use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
 
 use super::*;
 
 #[tokio::test]
-async fn what_is_too_much_is_refused() {
-    let slots = Arc::new(Semaphore::new(64));
-    let plane = ControlPlane::start_with(bounded(slots.clone())).await.expect("a control plane");
+async fn a_quota_holds() {
+    let plane = ControlPlane::start_with(limited(50.0, 100)).await.expect("a control plane");
     let client = plane.cluster().await.expect("a cluster").client();
     limit_secrets(&client, "default", 2).await.expect("a quota");
     let secrets: Api<Secret> = Api::namespaced(client, "default");
@@ -23,10 +24,38 @@ async fn what_is_too_much_is_refused() {
             Err(other) => panic!("{other}"),
         }
     }
-    let all = slots.acquire_many(64).await.expect("slots");
-    let busy = secrets.list(&Default::default()).await.expect_err("no slot is free").to_string();
-    assert!(busy.contains("too many requests"), "{busy}");
-    drop(all);
-    assert_eq!(secrets.list(&Default::default()).await.expect("a list").items.len(), 2);
+    plane.stop().await;
+}
+
+#[tokio::test]
+async fn a_group_has_a_priority_level_of_its_own() {
+    let plane = ControlPlane::start_with(limited(50.0, 100)).await.expect("a control plane");
+    let cluster = plane.cluster_serving(&["all"]).await.expect("a cluster");
+    let client = cluster.client();
+    put_behind(&client, "reporters").await.expect("a level and a schema");
+    let schema = Api::<FlowSchema>::all(client).get("reporters").await.expect("the schema");
+    let request = || Request::get("/api/v1/namespaces/default/secrets").body(Vec::new().into()).expect("a request");
+    for (group, own) in [("reporters", true), ("others", false)] {
+        let answer = cluster.client_as("alice", &[group]).send(request()).await.expect("an answer");
+        let told = answer.headers().get("x-kubernetes-pf-flowschema-uid").expect("where the request belongs");
+        assert_eq!(Some(told.to_str().expect("a uid").to_owned()) == schema.uid(), own, "{group}");
+    }
+    plane.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_asks_too_often_is_told_to_come_again_later() {
+    let plane = ControlPlane::start_with(limited(0.1, 3)).await.expect("a control plane");
+    let cluster = plane.cluster().await.expect("a cluster");
+    let request = || Request::get("/version").body(Vec::new().into()).expect("a request");
+    let (alice, bob) = (cluster.client_as("alice", &[]), cluster.client_as("bob", &[]));
+    let mut codes = Vec::new();
+    for client in [&alice, &alice, &alice, &alice, &bob] {
+        let answer = client.send(request()).await.expect("an answer");
+        let waits = answer.headers().get("retry-after").and_then(|wait| wait.to_str().ok()?.parse::<u64>().ok());
+        assert_eq!(waits.is_some_and(|seconds| (1..=10).contains(&seconds)), answer.status() == 429);
+        codes.push(answer.status().as_u16());
+    }
+    assert_eq!(codes, [200, 200, 200, 429, 200]);
     plane.stop().await;
 }

@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::Failure;
 use crate::authn::signed::Issuer;
+use crate::flow::{FlowControl, Settings};
 use crate::outbound::{Addresses, Outbound};
 use crate::resources::AddressRange;
 use crate::server::{self, Server};
@@ -56,6 +57,17 @@ pub(super) struct Serve {
     /// networks, either; any is any; or only in these networks: 10.0.0.0/8,fd00::/8.
     #[arg(long, alias = "webhook-addresses", value_name = "remote|public|any|CIDR,CIDR", default_value = "remote")]
     outbound_addresses: Addresses,
+    /// How many requests that read are served at a time. With priority and fairness, which share them between logical
+    /// clusters, this and the next are added up [default: what suits the processors of this machine]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_requests_inflight: Option<u32>,
+    /// How many requests that write are served at a time [default: as above]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_mutating_requests_inflight: Option<u32>,
+    /// Whether requests wait for their turn, logical clusters sharing fairly; else those beyond the limits are refused,
+    /// whoever makes them.
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    enable_priority_and_fairness: bool,
     /// How long requests under way may take when the server stops, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     grace_period: u64,
@@ -101,6 +113,11 @@ impl Serve {
                 Durable::Relaxed => Durability::Relaxed,
             })
             .outbound(Outbound { addresses: self.outbound_addresses.clone(), services: None })
+            .flow_control(flow_control(
+                self.max_requests_inflight,
+                self.max_mutating_requests_inflight,
+                self.enable_priority_and_fairness,
+            ))
             .grace_period(Duration::from_secs(self.grace_period));
         if let Some(file) = &self.token_auth_file {
             builder = builder.token_auth_file(file);
@@ -138,6 +155,17 @@ impl Serve {
         println!("  atoll cluster create team-a            # a new, isolated Kubernetes API");
         println!("  atoll kubeconfig team-a > team-a.yaml  # hand it to its users");
         println!("  kubectl --kubeconfig team-a.yaml api-resources");
+    }
+}
+
+/// What Kubernetes' three flags ask for; limits that are not given are those that suit this machine.
+pub(super) fn flow_control(reading: Option<u32>, writing: Option<u32>, fair: bool) -> FlowControl {
+    let usual = Settings::default().seats;
+    // Kubernetes' proportion: two that read for one that writes.
+    let (reading, writing) = (reading.unwrap_or(usual * 2 / 3), writing.unwrap_or(usual / 3));
+    match fair {
+        true => FlowControl::Fair(Settings::of_seats(reading.saturating_add(writing))),
+        false => FlowControl::InFlight { reading, writing },
     }
 }
 

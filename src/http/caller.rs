@@ -10,9 +10,14 @@ use jiff::Timestamp;
 
 use super::answer::Identity;
 use super::{Api, Peer};
-use crate::authn::{Bearer, Credentials, EXTRA_SPACE_WARNING, FrontProxy};
+use crate::authn::{Bearer, Credentials, EXTRA_SPACE_WARNING, FrontProxy, Scope};
 use crate::authz::{Attributes, impersonation};
+use crate::flow::Standing;
 use crate::request::RequestInfo;
+
+/// Marks requests of the server's own controllers, which wait for nobody.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OfTheServer;
 
 /// What a client showed of itself.
 #[derive(Debug, Clone)]
@@ -20,6 +25,7 @@ pub(super) struct Caller {
     identity: Option<Identity>,
     /// The user whom a front proxy names.
     named: Option<UserInfo>,
+    of_the_server: bool,
     peer: Peer,
     authorization: String,
     /// The headers that ask to act as somebody else, by their names in lower case.
@@ -35,6 +41,8 @@ pub(super) struct Recognised {
     pub impersonator: Option<String>,
     /// The verb by which that was allowed, if it was a constrained one.
     pub constraint: Option<String>,
+    /// Whether its word counts everywhere.
+    pub standing: Standing,
 }
 
 impl Caller {
@@ -44,6 +52,7 @@ impl Caller {
         Self {
             identity: parts.extensions.get::<Identity>().cloned(),
             named: peer.front_proxy.as_ref().and_then(|front| named_by(front, &parts.headers)),
+            of_the_server: parts.extensions.get::<OfTheServer>().is_some(),
             peer,
             authorization: parts.headers.get(header::AUTHORIZATION).map(text).unwrap_or_default(),
             acting: acting(&parts.headers),
@@ -63,24 +72,28 @@ impl Caller {
         info: &RequestInfo,
         now: Timestamp,
     ) -> ApiResult<Recognised> {
-        let user = self.authenticate(api, cluster, now)?;
+        let (user, standing) = self.authenticate(api, cluster, now)?;
         let headers = self.acting.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let Some(wanted) = impersonation::requested(headers)? else {
-            return Ok(Recognised { user, impersonator: None, constraint: None });
+            return Ok(Recognised { user, impersonator: None, constraint: None, standing });
         };
         // Asked of the policy of the request's own cluster: rights to act as others end at its border.
         let request = Attributes::of(info, cluster, &user);
         let allowed = impersonation::authorize(&*api.authorizer, &request, &wanted)?;
-        Ok(Recognised { user: allowed.user, impersonator: Some(user.name), constraint: allowed.constraint })
+        // In somebody else's name one is nobody special: whom a tenant may act as is the tenant's own affair.
+        let standing = Standing::Tenant;
+        Ok(Recognised { user: allowed.user, impersonator: Some(user.name), constraint: allowed.constraint, standing })
     }
 
-    fn authenticate(&self, api: &Api, cluster: &LogicalClusterName, now: Timestamp) -> ApiResult<UserInfo> {
+    fn authenticate(&self, api: &Api, cluster: &LogicalClusterName, now: Timestamp) -> ApiResult<(UserInfo, Standing)> {
         if let Some(Identity(user)) = &self.identity {
-            return Ok(user.clone());
+            let standing = if self.of_the_server { Standing::Server } else { Standing::Everywhere };
+            return Ok((user.clone(), standing));
         }
         // Before all other credentials, as in Kubernetes: those are the front proxy's own.
         if let Some(user) = &self.named {
-            return Ok(user.clone());
+            // The word of a front counts here, but in whose name it speaks is its own affair.
+            return Ok((user.clone(), Standing::Tenant));
         }
         let bearer = Bearer::parse(&self.authorization).token();
         let credentials = Credentials { bearer, certificate: self.peer.certificate.as_deref() };
@@ -90,7 +103,11 @@ impl Caller {
         })?;
         let uid = api.clusters.find(cluster).map(|found| found.uid.clone());
         // A tenant's token is worth nothing elsewhere, nor in a later cluster of the same name.
-        if identity.holds_in(cluster, uid.as_ref()) { Ok(identity.user) } else { Err(ApiError::unauthorized()) }
+        if !identity.holds_in(cluster, uid.as_ref()) {
+            return Err(ApiError::unauthorized());
+        }
+        let standing = if identity.scope == Scope::Global { Standing::Everywhere } else { Standing::Tenant };
+        Ok((identity.user, standing))
     }
 }
 

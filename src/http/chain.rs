@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use super::caller::Caller;
-use super::{Api, aggregation, answer, body, deadline, discovery, fresh, health, issuer, openapi, verbs};
+use super::{Api, aggregation, answer, body, deadline, discovery, fresh, health, issuer, openapi, turn, verbs};
 use crate::authz::Attributes;
 use crate::authz::forbidden::forbidden;
 use crate::request::{self, ClusterPath, RequestContext, RequestInfo};
@@ -144,7 +144,9 @@ async fn serve(api: &Arc<Api>, request: Request<Body>) -> (Response<Body>, Seen)
     let headers = with_host(parts.headers, &parts.uri);
     let query = parts.uri.query().unwrap_or_default().to_owned();
     let asked = Asked { cx, caller, info, method: parts.method, query, headers, user_agent, upgrade };
-    let answered = deadline::within(limit, admit(api, &asked, body)).await;
+    // Before rights are looked at, which takes work too.
+    let answer = turn::take(api, &asked, recognised.standing, admit(api, &asked, body));
+    let answered = deadline::within(limit, async { Ok(answer.await) }).await;
     let mut response = answered.unwrap_or_else(|error| answer::error(error, &asked.headers));
     answer::add_warnings(&mut response, asked.cx.take_warnings());
     (response, seen)

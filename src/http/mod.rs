@@ -18,6 +18,7 @@ mod openapi_v2;
 mod provided;
 mod rights;
 mod subresource;
+mod turn;
 mod verbs;
 mod watch;
 mod web_socket;
@@ -35,6 +36,7 @@ use tower::{Service, ServiceExt};
 
 use crate::authn::{ClientCertificate, FrontProxy, SignedTokens, Union};
 use crate::authz::Authorizer;
+use crate::flow::Flow;
 use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::resources::Surfaces;
@@ -42,6 +44,7 @@ use crate::tenancy::Clusters;
 
 pub use aggregation::Aggregation;
 pub use answer::Identity;
+pub(crate) use caller::OfTheServer;
 pub use openapi_v2::Documents;
 pub use provided::{Connect, Connection, Provided};
 pub use web_socket::WebSocket;
@@ -65,6 +68,8 @@ pub struct Api {
     pub tokens: Arc<SignedTokens>,
     /// How requests get to the API servers of clusters.
     pub aggregation: Aggregation,
+    /// Whose requests are served, and when.
+    pub flow: Arc<Flow>,
     /// The subresources that an embedder provides.
     pub provided: Vec<Provided>,
     /// The documents of OpenAPI 2 that were last asked for.

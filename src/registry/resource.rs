@@ -59,6 +59,10 @@ pub enum Grace {
 
 /// A resource: what it is called, and in what it differs from the others. Implemented once for each built-in kind and
 /// once for all custom ones.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no resource that can be served",
+    note = "a Rust type becomes one by `atoll::resources::Typed`; or implement `atoll::registry::resource::Resource`"
+)]
 pub trait Resource: Send + Sync + 'static {
     /// Names, scope, versions, verbs: all that is told by data alone.
     fn descriptor(&self) -> &Descriptor;
@@ -280,8 +284,14 @@ pub trait Resource: Send + Sync + 'static {
         false
     }
 
-    /// Whether objects of the system cluster that are marked as bootstrap policy are seen in every cluster.
+    /// Whether some objects of the system cluster are seen in every cluster.
     fn has_underlay(&self) -> bool {
+        false
+    }
+
+    /// Whether a stored object is one of those. Asked only of kinds that have some.
+    fn is_shared(&self, entry: &Entry) -> bool {
+        let _ = entry;
         false
     }
 

@@ -8,7 +8,6 @@ use atoll_api::{ApiError, ClusterScope, GroupResource, LogicalClusterName, Objec
 use super::list::matches;
 use super::view::computed_entry;
 use super::{ListRequest, ObjectName, Registry, Target};
-use crate::authz::stored::is_shared;
 use crate::request::RequestContext;
 use crate::storage::{Entry, ListQuery, Page};
 
@@ -47,7 +46,7 @@ impl Registry {
         }
         if target.resource.has_underlay() && !cx.cluster.is_root() {
             let key = self.key(&LogicalClusterName::root(), target, name);
-            return self.store.get(&key).filter(|entry| is_shared(entry));
+            return self.store.get(&key).filter(|entry| target.resource.is_shared(entry));
         }
         let object = self.told_of(target)?.get(cx, name)?;
         computed_entry(cx, &target.at_storage(), object, REVISION).ok()
@@ -81,7 +80,9 @@ impl Registry {
         let place = |entry: &Entry| (entry.namespace().to_owned(), entry.name().to_owned());
         let own: Vec<(String, String)> = page.entries.iter().map(|entry| place(entry)).collect();
         let shared = |entry: &Entry| {
-            is_shared(entry) && matches(target, request, entry) && own.binary_search(&place(entry)).is_err()
+            target.resource.is_shared(entry)
+                && matches(target, request, entry)
+                && own.binary_search(&place(entry)).is_err()
         };
         let root = ClusterScope::One(LogicalClusterName::root());
         let query = ListQuery {

@@ -13,11 +13,13 @@ use super::BUILTINS;
 use super::canonical::{self, Stage};
 use super::catalog::{self, Descriptions, TYPES};
 use super::defaults::TypeDefaults;
+use crate::authz::stored::is_shared;
 use crate::registry::descriptor::{
     ALL_VERBS, Column, Descriptor, ResourceVersionInfo, ScalePaths, Scope, Subresource, Verb,
 };
 use crate::registry::resource::{Companion, GenerationPolicy, Grace, NameRule, Part, Resource};
 use crate::request::RequestContext;
+use crate::storage::Entry;
 
 /// A built-in kind: its names and what is particular about it.
 pub struct Kind {
@@ -102,10 +104,21 @@ pub struct Manners {
     pub returns_deleted: bool,
     /// Dependents are orphaned if a deletion says nothing.
     pub orphans_by_default: bool,
-    /// Objects may be part of the bootstrap policy.
-    pub underlay: bool,
+    /// Which objects of the system cluster all clusters see.
+    pub underlay: Underlay,
     /// A new object keeps the status it was sent with.
     pub keeps_new_status: bool,
+}
+
+/// Which objects of the system cluster all clusters see, and cannot write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Underlay {
+    /// None.
+    None,
+    /// Those with the label of the bootstrap policy.
+    Marked,
+    /// Those of these names.
+    Named(&'static [&'static str]),
 }
 
 /// One version of a kind.
@@ -184,7 +197,7 @@ const MANNERS: Manners = Manners {
     unconditional_update: true,
     returns_deleted: false,
     orphans_by_default: false,
-    underlay: false,
+    underlay: Underlay::None,
     keeps_new_status: false,
 };
 
@@ -455,7 +468,15 @@ impl Resource for Builtin {
     }
 
     fn has_underlay(&self) -> bool {
-        self.kind.manners.underlay
+        self.kind.manners.underlay != Underlay::None
+    }
+
+    fn is_shared(&self, entry: &Entry) -> bool {
+        match self.kind.manners.underlay {
+            Underlay::None => false,
+            Underlay::Marked => is_shared(entry),
+            Underlay::Named(names) => entry.cluster().is_root() && names.contains(&entry.name()),
+        }
     }
 
     fn orphans_by_default(&self) -> bool {

@@ -54,6 +54,8 @@ use crate::authn::{SignedTokens, Union};
 use crate::authz::Authorizer;
 use crate::authz::rbac::Rbac;
 use crate::authz::stored::StoredUnderlay;
+use crate::flow::bootstrap as flow;
+use crate::flow::stored::Policies;
 use crate::registry::claim::Claimer;
 use crate::registry::computed::Computed;
 use crate::registry::connect::Connector;
@@ -83,6 +85,8 @@ pub struct Services {
     pub underlay: Arc<StoredUnderlay>,
     /// Who makes tokens.
     pub tokens: Arc<SignedTokens>,
+    /// The flow schemas and priority levels that hold.
+    pub policies: Arc<Policies>,
 }
 
 /// What answers for resources and subresources that are computed.
@@ -162,6 +166,13 @@ pub fn followers(services: &Services, surfaces: &Arc<Surfaces>) -> Vec<(GroupRes
         Arc::new(rbac::sharing::ShareAtOnce { rbac: rbac(), underlay: Arc::clone(&services.underlay) });
     for resource in ["clusterroles", "roles", "clusterrolebindings", "rolebindings"] {
         followers.push((GroupResource::new(crate::authz::rbac::GROUP, resource), Arc::clone(&share)));
+    }
+    let heed: Arc<dyn Follower> = Arc::new(flowcontrol::following::Heed {
+        policies: Arc::clone(&services.policies),
+        surfaces: Arc::clone(surfaces),
+    });
+    for resource in [flow::FLOW_SCHEMAS, flow::PRIORITY_LEVELS] {
+        followers.push((GroupResource::new(flow::GROUP, resource), Arc::clone(&heed)));
     }
     followers
 }

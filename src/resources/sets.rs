@@ -41,6 +41,7 @@ const CONTROL_PLANE: &[&str] = &[
     "*.admissionregistration.k8s.io",
     "apiservices.apiregistration.k8s.io",
     "certificatesigningrequests.certificates.k8s.io",
+    "*.flowcontrol.apiserver.k8s.io",
 ];
 
 /// What describes programs that run somewhere, be it in another cluster.

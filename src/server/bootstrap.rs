@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::builder::Tenancy;
 use crate::authz::rbac;
+use crate::flow::bootstrap as flow;
 use crate::registry::encode;
 use crate::storage::{Action, CommitError, Expect, Key, Store, Txn};
 use crate::tenancy::Cluster;
@@ -49,7 +50,7 @@ pub(super) async fn ensure(store: &Arc<Store>) -> Result<Found, Error> {
     }
     let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let mut txn = Txn::default();
-    for (resource, mut object) in objects() {
+    for (resource, mut object) in objects(&now) {
         let metadata = object.metadata_mut();
         metadata.insert("uid".into(), uuid::Uuid::new_v4().to_string().into());
         metadata.insert("creationTimestamp".into(), now.clone().into());
@@ -67,7 +68,7 @@ pub(super) async fn ensure(store: &Arc<Store>) -> Result<Found, Error> {
     }
 }
 
-fn objects() -> Vec<(GroupResource, Object)> {
+fn objects(now: &str) -> Vec<(GroupResource, Object)> {
     let make = |value| Object::from_value(value).unwrap_or_default();
     let identity = make(json!({
         "apiVersion": "core.kcp.io/v1alpha1", "kind": "LogicalCluster", "metadata": {"name": "cluster"},
@@ -88,7 +89,26 @@ fn objects() -> Vec<(GroupResource, Object)> {
         let resource = GroupResource::new(rbac::GROUP, format!("{}s", kind.to_ascii_lowercase()));
         objects.extend(policy.objects(kind).map(|object| (resource.clone(), Object::clone(object))));
     }
+    objects.extend(flow_objects(now));
     objects
+}
+
+/// The flow schemas and priority levels that all clusters share, as they are once it is known that all levels are there.
+fn flow_objects(now: &str) -> Vec<(GroupResource, Object)> {
+    let with = |mut object: Object, status| {
+        object.0.insert("status".into(), status);
+        object.metadata_mut().insert("generation".into(), 1.into());
+        object
+    };
+    let schema = |object: Object| {
+        let level = object.at(&["spec", "priorityLevelConfiguration", "name"]).and_then(|name| name.as_str());
+        let condition = flow::dangling(level.unwrap_or_default(), true, now);
+        with(object, json!({"conditions": [condition]}))
+    };
+    let of = |resource| move |object| (GroupResource::new(flow::GROUP, resource), object);
+    let levels = flow::levels().into_iter().map(|level| with(level, json!({})));
+    let schemas = flow::schemas().into_iter().map(schema);
+    levels.map(of(flow::PRIORITY_LEVELS)).chain(schemas.map(of(flow::FLOW_SCHEMAS))).collect()
 }
 
 /// The system cluster: its identity is kept in the store, what it serves is configured.

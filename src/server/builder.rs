@@ -25,6 +25,8 @@ use crate::authn::{self, SignedTokens, TokenFile};
 use crate::authz::rbac::Rbac;
 use crate::authz::stored::{StoredPolicy, StoredUnderlay};
 use crate::authz::{self, Authorizer, PrivilegedGroup};
+use crate::flow::Flow;
+use crate::flow::stored::Policies;
 use crate::http::{Aggregation, Api, ApiService, Documents};
 use crate::metrics::Metrics;
 use crate::outbound::{Outbound, StoredServices};
@@ -304,6 +306,7 @@ impl Builder {
             underlay: Arc::new(StoredUnderlay::new(store.clone(), Arc::clone(&rbac))),
             rbac,
             tokens,
+            policies: Policies::new(store.clone(), self.extensions.flow.seats_of_one()),
         };
         let handlers = resources::handlers(&services);
         let own = self.extensions.own.clone();
@@ -329,7 +332,8 @@ impl Builder {
             .with_claimers(resources::claimers(self.service_addresses))
             .with_underlays(resources::underlays(&surfaces, &store, &clusters, self.authorities(pki)));
         let registry = Arc::new(registry);
-        let resources::Services { authenticator, underlay, tokens, .. } = services;
+        let resources::Services { authenticator, underlay, tokens, policies, .. } = services;
+        let flow = Arc::new(Flow::new(self.extensions.flow, self.extensions.rate_limit, policies));
         let metrics = Metrics::new();
         let provided = self.extensions.provided.clone();
         let documents = Documents::default();
@@ -342,6 +346,7 @@ impl Builder {
             authenticator,
             authorizer,
             tokens,
+            flow,
             aggregation,
             provided,
             documents,

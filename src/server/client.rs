@@ -11,18 +11,19 @@ use http::{Request, Response, Uri};
 use kube::Client;
 use tower::Service;
 
-use crate::http::{ApiService, Identity};
+use crate::http::{ApiService, Identity, OfTheServer};
 use crate::request::CLUSTERS_PREFIX;
 
-/// A client of the whole server as one user: its requests have paths as in URLs, `/clusters/<name>/api/v1/…`.
+/// A client of the whole server for the server's own work, as one user: its requests have paths as in URLs,
+/// `/clusters/<name>/api/v1/…`, and wait for nobody, since whoever they are made for would wait for all others.
 pub(super) fn of_server(service: ApiService, user: UserInfo) -> Client {
-    Client::new(InProcess { service, user, prefix: String::new() }, "default")
+    Client::new(InProcess { service, user, prefix: String::new(), mark: Some(OfTheServer) }, "default")
 }
 
 /// A client of one logical cluster as one user: to it, the cluster is all there is.
 pub(super) fn of_cluster(service: ApiService, cluster: &LogicalClusterName, user: UserInfo) -> Client {
     let prefix = format!("{CLUSTERS_PREFIX}{cluster}");
-    Client::new(InProcess { service, user, prefix }, "default")
+    Client::new(InProcess { service, user, prefix, mark: None }, "default")
 }
 
 /// The server as one user sees it, from below a path.
@@ -31,6 +32,7 @@ struct InProcess {
     service: ApiService,
     user: UserInfo,
     prefix: String,
+    mark: Option<OfTheServer>,
 }
 
 // === impl InProcess ===
@@ -57,6 +59,7 @@ impl Service<Request<kube::client::Body>> for InProcess {
             *request.uri_mut() = uri;
         }
         request.extensions_mut().insert(Identity(self.user.clone()));
+        self.mark.and_then(|mark| request.extensions_mut().insert(mark));
         self.service.call(request)
     }
 }

@@ -19,6 +19,7 @@ use super::pki::Pair;
 use crate::admission::AdmissionPlugin;
 use crate::authn::{AnonymousAccess, Authenticator, FrontProxy};
 use crate::authz::Authorizer;
+use crate::flow::{FlowControl, RateLimit};
 use crate::http::{Connect, HttpService, Provided};
 use crate::registry::resource::Resource;
 use crate::resources::{Own, Typed, View};
@@ -47,6 +48,10 @@ pub(super) struct Extensions {
     pub provided: Vec<Provided>,
     /// Further names in the serving certificate.
     pub serving_names: Vec<String>,
+    /// How many requests are served at a time, and whose.
+    pub flow: FlowControl,
+    /// How often somebody may ask.
+    pub rate_limit: Option<RateLimit>,
     /// The key that signs the tokens of service accounts, and those that are believed besides; PEM.
     pub token_keys: Option<(String, Vec<String>)>,
 }
@@ -70,6 +75,8 @@ impl Default for Extensions {
             own: Own::default(),
             provided: Vec::new(),
             serving_names: Vec::new(),
+            flow: FlowControl::default(),
+            rate_limit: None,
             token_keys: None,
         }
     }
@@ -195,6 +202,22 @@ impl Builder {
     #[must_use]
     pub fn serving_names<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.extensions.serving_names.extend(names.into_iter().map(Into::into));
+        self
+    }
+
+    /// How many requests are served at a time, and whose; unless said otherwise as many as suit the machine, shared
+    /// fairly between logical clusters, and within each by its flow schemas and priority levels.
+    #[must_use]
+    pub fn flow_control(mut self, control: FlowControl) -> Self {
+        self.extensions.flow = control;
+        self
+    }
+
+    /// How many requests a second each logical cluster, or each of its users, may make; as many as they like unless
+    /// said otherwise. Members of `system:masters` always may.
+    #[must_use]
+    pub fn rate_limit(mut self, limit: RateLimit) -> Self {
+        self.extensions.rate_limit = Some(limit);
         self
     }
 

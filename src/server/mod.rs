@@ -8,6 +8,7 @@ mod client;
 mod delegation;
 mod election;
 mod extend;
+mod flow;
 pub mod kubeconfig;
 mod listen;
 mod objects;
@@ -111,6 +112,7 @@ impl Server {
         }
         tasks.push(tokio::spawn(self.tls.run(stop.clone())));
         tasks.push(tokio::spawn(self.underlay.run(stop.clone())));
+        tasks.push(tokio::spawn(self.api.flow.policies().clone().run(stop.clone())));
         let (api, store) = (self.api.clone(), self.api.registry.store().clone());
         let config = atoll_controllers::Config {
             clients: Arc::new(move |user| {
@@ -129,11 +131,15 @@ impl Server {
             selection: self.controllers.selection,
         };
         let candidate = election::Candidate::new(store.clone());
+        let (registry, surfaces) = (self.api.registry.clone(), self.api.surfaces.clone());
         let work: election::Work = Box::new(move |stop| {
             let reaper = crate::tenancy::reaper::Reaper::new(store.clone());
-            let (config, stopped) = (config.clone(), stop.clone());
-            let both = async move { tokio::join!(reaper.run(stop), atoll_controllers::run(config, stopped)) };
-            both.map(|_| ()).boxed()
+            let upkeep = flow::Upkeep { registry: registry.clone(), surfaces: surfaces.clone() };
+            let (config, stopped, ended) = (config.clone(), stop.clone(), stop.clone());
+            let all = async move {
+                tokio::join!(reaper.run(stop), upkeep.run(ended), atoll_controllers::run(config, stopped))
+            };
+            all.map(|_| ()).boxed()
         });
         let (release, released) = oneshot::channel();
         tasks.push(tokio::spawn(candidate.run(work, stop.clone(), release)));

@@ -65,6 +65,10 @@ pub const MAX_TXN_CHECKS: usize = 120;
 /// *Values* are opaque. Engines never look into them.
 ///
 /// Engines may batch transactions, and may keep a log in front of their tables; nothing here speaks of either.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no storage engine",
+    note = "implement `atoll::storage::Backend`, whose contract stands above it; `atoll::storage::conformance` (feature `test-util`) checks that it is kept"
+)]
 pub trait Backend: Send + Sync + 'static {
     /// Visits every live value, in any order, as of one revision, and resolves with that revision.
     ///

@@ -14,6 +14,7 @@ mod conversion;
 mod custom;
 mod etcd;
 mod examples;
+mod fairness;
 mod isolation;
 mod kill;
 mod kubectl;

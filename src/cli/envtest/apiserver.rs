@@ -12,7 +12,7 @@ use rustls::pki_types::pem::PemObject;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::super::Failure;
-use super::super::serve::{LogFormat, start_log};
+use super::super::serve::{LogFormat, flow_control, start_log};
 use super::flags::{Asked, Flag, Given, heeded, passed_over, read, refused};
 use super::{flags, told_to_stop};
 use crate::authn::AnonymousAccess;
@@ -25,7 +25,6 @@ use crate::server::{Builder, Controllers, Server};
 
 const IN_MEMORY: &str = "objects are kept in memory, and the server needs no other";
 const NO_SUCH_LOGIN: &str = "there is no such way to recognise users";
-const NO_LIMITS: &str = "there are no such limits";
 
 const FLAGS: &[Flag] = &[
     heeded("bind-address", "the address to serve HTTPS at"),
@@ -42,6 +41,9 @@ const FLAGS: &[Flag] = &[
     heeded("service-account-signing-key-file", "the key that signs them"),
     heeded("service-cluster-ip-range", "the addresses that services have"),
     heeded("disable-admission-plugins", "admission plugins that do not run"),
+    heeded("max-requests-inflight", "how many requests that read are served at a time"),
+    heeded("max-mutating-requests-inflight", "how many requests that write are served at a time"),
+    heeded("enable-priority-and-fairness", "whether requests wait for their turn"),
     heeded("atoll-controllers", "whether garbage is collected and deleted namespaces are emptied (Atoll's own flag)"),
     passed_over("etcd-servers", IN_MEMORY),
     passed_over("etcd-prefix", IN_MEMORY),
@@ -60,9 +62,6 @@ const FLAGS: &[Flag] = &[
     passed_over("insecure-port", "there is no insecure port, as in Kubernetes since 1.24"),
     passed_over("feature-gates", "what is served is Kubernetes 1.36 with its defaults"),
     passed_over("runtime-config", "what is served is Kubernetes 1.36 with its defaults"),
-    passed_over("max-requests-inflight", NO_LIMITS),
-    passed_over("max-mutating-requests-inflight", NO_LIMITS),
-    passed_over("enable-priority-and-fairness", NO_LIMITS),
     passed_over("profiling", "there is no profile to be had"),
     passed_over("v", "the variable ATOLL_LOG says how much is logged"),
     passed_over("vmodule", "the variable ATOLL_LOG says how much is logged"),
@@ -130,6 +129,10 @@ fn builder(given: &Given) -> Result<Builder, Failure> {
     if let Some(file) = given.last("token-auth-file") {
         builder = builder.token_auth_file(file);
     }
+    let number = |flag| given.last(flag).and_then(|number| number.parse().ok()).filter(|number| *number > 0);
+    let fair = given.last("enable-priority-and-fairness") != Some("false");
+    let (reading, writing) = (number("max-requests-inflight"), number("max-mutating-requests-inflight"));
+    builder = builder.flow_control(flow_control(reading, writing, fair));
     if given.last("anonymous-auth") == Some("false") {
         builder = builder.anonymous(AnonymousAccess::Refused);
     }

@@ -5,9 +5,10 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::checks;
+use crate::flow::bootstrap;
 use crate::registry::resource::GenerationPolicy;
 use crate::resources::defaults::set_empty;
-use crate::resources::kind::{AGE, Kind, SubresourceSpec, Version, column};
+use crate::resources::kind::{AGE, Kind, Manners, SubresourceSpec, Underlay, Version, column};
 use crate::resources::printing::{NONE, age, text_or};
 use crate::resources::read::{condition, field, int, text};
 
@@ -33,6 +34,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     status_keeps: &["metadata", "spec"],
     cells,
     type_defaults: &[("flowcontrol.v1.FlowSchemaSpec", |spec| set_empty(spec, "matchingPrecedence", 1000))],
+    manners: Manners { underlay: Underlay::Named(bootstrap::SCHEMA_NAMES), ..Manners::USUAL },
     ..Kind::CLUSTER
 };
 

@@ -2,4 +2,5 @@
 
 mod checks;
 pub(super) mod flowschema;
+pub(super) mod following;
 pub(super) mod prioritylevelconfiguration;

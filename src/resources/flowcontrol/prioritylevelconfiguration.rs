@@ -5,9 +5,10 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::checks;
+use crate::flow::bootstrap;
 use crate::registry::resource::GenerationPolicy;
 use crate::resources::defaults::set;
-use crate::resources::kind::{AGE, Kind, SubresourceSpec, Version, column};
+use crate::resources::kind::{AGE, Kind, Manners, SubresourceSpec, Underlay, Version, column};
 use crate::resources::printing::{NONE, age};
 use crate::resources::read::{entry, field, int, text};
 
@@ -42,6 +43,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
         ("flowcontrol.v1.LimitedPriorityLevelConfiguration", limited_defaults),
         ("flowcontrol.v1.QueuingConfiguration", queuing_defaults),
     ],
+    manners: Manners { underlay: Underlay::Named(bootstrap::LEVEL_NAMES), ..Manners::USUAL },
     ..Kind::CLUSTER
 };
 

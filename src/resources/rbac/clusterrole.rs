@@ -2,7 +2,7 @@
 
 use super::checks;
 use crate::registry::resource::NameRule;
-use crate::resources::kind::{Kind, Manners, Version};
+use crate::resources::kind::{Kind, Manners, Underlay, Version};
 
 pub(in crate::resources) static KIND: Kind = Kind {
     resource: "clusterroles",
@@ -13,7 +13,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
         ..Version::BARE
     }],
     name_rule: NameRule::PathSegment,
-    manners: Manners { underlay: true, ..Manners::CREATE_ON_UPDATE },
+    manners: Manners { underlay: Underlay::Marked, ..Manners::CREATE_ON_UPDATE },
     validate_create: |role, errors| {
         checks::rules(errors, role, checks::Reach::Cluster);
         checks::aggregation(errors, role);

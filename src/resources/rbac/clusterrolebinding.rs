@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{binding_defaults, checks, subjects};
 use crate::registry::resource::NameRule;
-use crate::resources::kind::{AGE, Kind, Manners, Version, column, wide};
+use crate::resources::kind::{AGE, Kind, Manners, Underlay, Version, column, wide};
 use crate::resources::printing::age;
 use crate::resources::read::{field, text};
 
@@ -26,7 +26,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
         ..Version::BARE
     }],
     name_rule: NameRule::PathSegment,
-    manners: Manners { underlay: true, ..Manners::CREATE_ON_UPDATE },
+    manners: Manners { underlay: Underlay::Marked, ..Manners::CREATE_ON_UPDATE },
     validate_create: |binding, errors| checks::binding(errors, binding, checks::Reach::Cluster),
     validate_update: Some(|binding, old, errors| {
         checks::binding(errors, binding, checks::Reach::Cluster);

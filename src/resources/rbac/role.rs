@@ -2,14 +2,14 @@
 
 use super::checks;
 use crate::registry::resource::NameRule;
-use crate::resources::kind::{Kind, Manners, Version};
+use crate::resources::kind::{Kind, Manners, Underlay, Version};
 
 pub(in crate::resources) static KIND: Kind = Kind {
     resource: "roles",
     kind: "Role",
     versions: &[Version { api_version: "rbac.authorization.k8s.io/v1", type_name: "rbac.v1.Role", ..Version::BARE }],
     name_rule: NameRule::PathSegment,
-    manners: Manners { underlay: true, ..Manners::CREATE_ON_UPDATE },
+    manners: Manners { underlay: Underlay::Marked, ..Manners::CREATE_ON_UPDATE },
     validate_create: |role, errors| checks::rules(errors, role, checks::Reach::Namespace),
     metadata_checks: 3,
     ..Kind::NAMESPACED

@@ -66,6 +66,17 @@ impl Clusters {
         self.records.read().get(cluster).map_or_else(ClusterUsage::default, |record| record.usage)
     }
 
+    /// What a cluster holds of one resource; its bytes by what its objects have on average.
+    pub(super) fn usage_of(&self, cluster: &LogicalClusterName, resource: u32) -> ClusterUsage {
+        let records = self.records.read();
+        let Some(record) = records.get(cluster) else { return ClusterUsage::default() };
+        let Ok(index) = record.resources.binary_search_by_key(&resource, |(id, _)| *id) else {
+            return ClusterUsage::default();
+        };
+        let objects = record.resources[index].1;
+        ClusterUsage { objects, bytes: record.usage.bytes / record.usage.objects.max(1) * objects }
+    }
+
     /// The numbers of the resources of which a cluster holds objects.
     pub(super) fn resources(&self, cluster: &LogicalClusterName) -> Vec<u32> {
         let records = self.records.read();

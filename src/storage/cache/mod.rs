@@ -194,6 +194,11 @@ impl Store {
         self.clusters.usage(cluster)
     }
 
+    /// About what a cluster holds of one resource: its bytes are those of so many objects of average size.
+    pub fn cluster_usage_of(&self, cluster: &LogicalClusterName, resource: &GroupResource) -> ClusterUsage {
+        self.resource(resource).map_or_else(ClusterUsage::default, |found| self.clusters.usage_of(cluster, found.id))
+    }
+
     /// How many clusters hold something.
     pub fn cluster_count(&self) -> usize {
         self.clusters.len()

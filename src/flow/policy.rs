@@ -1,0 +1,322 @@
+//! What applies in one logical cluster: its flow schemas in order, and its priority levels with their parts of the seats.
+
+use std::sync::Arc;
+
+use atoll_api::{Object, UserInfo, Value};
+
+use super::bootstrap;
+use super::deal::Dealer;
+use super::schema::Schema;
+use crate::request::RequestInfo;
+
+/// The most flow schemas of a cluster's own that are heeded, by precedence: each is asked of each request.
+pub const MAX_SCHEMAS: usize = 256;
+/// The most names in all of them together.
+const MAX_NAMES: usize = 8192;
+/// The most priority levels of a cluster's own that are heeded, by name.
+pub const MAX_LEVELS: usize = 64;
+/// Decks of more queues are dealt as if they had so many.
+const MAX_QUEUES: u32 = 1 << 26;
+
+/// Schemas and levels of one cluster.
+#[derive(Debug)]
+pub struct Policy {
+    schemas: Vec<(Schema, Arc<Level>)>,
+    /// How many seats the levels divide among them.
+    seats: u32,
+    /// How many of them levels keep for themselves.
+    kept: u32,
+}
+
+/// A priority level with its part of the seats.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Level {
+    /// Its name.
+    pub name: String,
+    /// Its uid, which answers carry.
+    pub uid: String,
+    /// What it does with requests.
+    pub manner: Manner,
+}
+
+/// What a level does with requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Manner {
+    /// Lets them through as long as the cluster has seats, before all others.
+    Exempt,
+    /// Lets so many through at a time.
+    Limited(Limits),
+}
+
+/// How many seats a level has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Its part of the seats.
+    pub nominal: u32,
+    /// What of that others cannot have while this level does not need it.
+    pub kept: u32,
+    /// The most it can have, with what it borrows.
+    pub most: u32,
+    /// How requests wait; those that cannot are refused.
+    pub queues: Option<Queues>,
+}
+
+/// How requests wait.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Queues {
+    /// Which queues a flow may use.
+    pub dealer: Dealer,
+    /// How many requests a queue holds.
+    pub length: u32,
+}
+
+/// A level before it is known how many seats there are.
+struct Shares {
+    name: String,
+    uid: String,
+    exempt: bool,
+    shares: f64,
+    lendable: f64,
+    borrowing: Option<f64>,
+    queues: Option<Queues>,
+}
+
+// === impl Policy ===
+
+impl Policy {
+    /// The policy of a cluster with schemas and levels of its own beside those that all clusters share, whose levels
+    /// divide so many seats. Of the same name, what is first counts.
+    pub fn new(own: &Configuration, shared: &Configuration, seats: u32) -> Self {
+        let mut levels: Vec<Shares> = Vec::new();
+        let own_levels = own.levels.iter().filter_map(Shares::parse).take(MAX_LEVELS);
+        let builtin = bootstrap::levels();
+        let mandatory = builtin.iter().filter(|level| bootstrap::MANDATORY.contains(&level.name()));
+        let others = shared.levels.iter().chain(mandatory).filter_map(Shares::parse);
+        for level in own_levels.chain(others) {
+            if !levels.iter().any(|known| known.name == level.name) {
+                levels.push(level);
+            }
+        }
+        let sum: f64 = levels.iter().map(|level| level.shares).sum();
+        let levels: Vec<Arc<Level>> = levels.into_iter().map(|level| Arc::new(level.divided(seats, sum))).collect();
+        let schemas = schemas(own, shared);
+        let with_level = |schema: Schema| {
+            let level = levels.iter().find(|level| level.name == schema.level)?.clone();
+            Some((schema, level))
+        };
+        let kept = levels.iter().map(|level| level.kept()).sum();
+        Self { schemas: schemas.into_iter().filter_map(with_level).collect(), seats, kept }
+    }
+
+    /// Where a request of a user belongs.
+    pub fn classify(&self, user: &UserInfo, info: &RequestInfo) -> (&Schema, &Arc<Level>) {
+        let found = self.schemas.iter().find(|(schema, _)| schema.matches(user, info));
+        // The last one is `catch-all`: there is always one, and it takes what no other did.
+        let (schema, level) = found.or(self.schemas.last()).expect("the mandatory schemas are always there");
+        (schema, level)
+    }
+
+    /// The level of that name, if a schema leads to it.
+    pub fn level(&self, name: &str) -> Option<&Arc<Level>> {
+        self.schemas.iter().map(|(_, level)| level).find(|level| level.name == name)
+    }
+
+    /// How many seats the levels divide among them.
+    pub fn seats(&self) -> u32 {
+        self.seats
+    }
+
+    /// The seats that levels keep for themselves, all together.
+    pub fn kept_by_all(&self) -> u32 {
+        self.kept
+    }
+}
+
+/// Flow schemas and priority levels as they are stored.
+#[derive(Debug, Default)]
+pub struct Configuration {
+    /// The flow schemas.
+    pub schemas: Vec<Object>,
+    /// The priority levels.
+    pub levels: Vec<Object>,
+}
+
+fn schemas(own: &Configuration, shared: &Configuration) -> Vec<Schema> {
+    let order = |schema: &Schema| (schema.precedence, schema.name.clone());
+    let mut all: Vec<Schema> = own.schemas.iter().map(Schema::parse).collect();
+    all.sort_by_cached_key(order);
+    let mut names = 0;
+    let mut heeded = |schema: &Schema| {
+        names += schema.size();
+        names <= MAX_NAMES
+    };
+    all.retain(|schema| heeded(schema));
+    all.truncate(MAX_SCHEMAS);
+    let builtin = bootstrap::schemas();
+    let mandatory = builtin.iter().filter(|schema| bootstrap::MANDATORY.contains(&schema.name()));
+    for schema in shared.schemas.iter().chain(mandatory).map(Schema::parse) {
+        if !all.iter().any(|known| known.name == schema.name) {
+            all.push(schema);
+        }
+    }
+    // A cluster's own come before those of the server at the same precedence only by name, as in Kubernetes.
+    all.sort_by_cached_key(order);
+    // Nothing is asked after what takes everything.
+    if let Some(last) = all.iter().position(|schema| schema.name == "catch-all") {
+        let catch_all = all.remove(last);
+        all.push(catch_all);
+    }
+    all
+}
+
+// === impl Level ===
+
+impl Level {
+    /// The seats it keeps for itself.
+    fn kept(&self) -> u32 {
+        match &self.manner {
+            Manner::Exempt => 0,
+            Manner::Limited(limits) => limits.kept,
+        }
+    }
+
+    /// The most seats that one request may take: such a request must not have to wait for all others to end.
+    pub fn widest(&self) -> u32 {
+        self.kept().max(1)
+    }
+}
+
+// === impl Shares ===
+
+impl Shares {
+    /// Reads a `PriorityLevelConfiguration`; one that no server would take is none.
+    fn parse(object: &Object) -> Option<Self> {
+        let spec = object.get("spec")?;
+        let exempt = match spec["type"].as_str()? {
+            "Exempt" if object.name() == "exempt" => true,
+            "Limited" if object.name() != "exempt" => false,
+            _ => return None,
+        };
+        let settings = if exempt { &spec["exempt"] } else { &spec["limited"] };
+        let number = |value: &Value| value.as_f64().filter(|number| *number >= 0.0);
+        let response = &settings["limitResponse"];
+        let queues = match response["type"].as_str() {
+            Some("Queue") => Some(queues(&response["queuing"])?),
+            _ => None,
+        };
+        Some(Self {
+            name: object.name().to_owned(),
+            uid: object.uid().to_owned(),
+            exempt,
+            shares: number(&settings["nominalConcurrencyShares"]).unwrap_or_default(),
+            lendable: number(&settings["lendablePercent"]).unwrap_or_default().min(100.0),
+            borrowing: number(&settings["borrowingLimitPercent"]),
+            queues,
+        })
+    }
+
+    /// The level, with its part of the seats.
+    fn divided(self, seats: u32, sum: f64) -> Level {
+        let Self { name, uid, exempt, shares, lendable, borrowing, queues } = self;
+        if exempt {
+            return Level { name, uid, manner: Manner::Exempt };
+        }
+        let whole = f64::from(seats);
+        // Rounded up, as by kube-apiserver: together they may be a little more than there are.
+        let nominal = if sum > 0.0 { (whole * shares / sum).ceil() } else { 0.0 };
+        let kept = nominal - (nominal * lendable / 100.0).round();
+        let most = match borrowing {
+            Some(percent) => nominal + (nominal * percent / 100.0).round(),
+            None => whole,
+        };
+        let limits = Limits { nominal: nominal as u32, kept: kept as u32, most: (most as u32).min(seats), queues };
+        Level { name, uid, manner: Manner::Limited(limits) }
+    }
+}
+
+fn queues(queuing: &Value) -> Option<Queues> {
+    let number = |name: &str| queuing[name].as_u64().and_then(|number| u32::try_from(number).ok());
+    let (queues, hand) = (number("queues")?.min(MAX_QUEUES), number("handSize")?);
+    Some(Queues { dealer: Dealer::new(queues, hand)?, length: number("queueLengthLimit")? })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::request;
+
+    fn own(schemas: &[(&str, i64, &str)], levels: &[(&str, i64)]) -> Configuration {
+        let schema = |(name, precedence, level): &(&str, i64, &str)| {
+            json!({"metadata": {"name": name}, "spec": {
+                "matchingPrecedence": precedence, "priorityLevelConfiguration": {"name": level},
+                "rules": [{"subjects": [{"kind": "User", "user": {"name": "alice"}}],
+                    "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}]}],
+            }})
+        };
+        let level = |(name, shares): &(&str, i64)| {
+            json!({"metadata": {"name": name}, "spec": {"type": "Limited", "limited": {
+                "nominalConcurrencyShares": shares, "limitResponse": {"type": "Reject"},
+            }}})
+        };
+        let object = |value| Object::from_value(value).expect("an object");
+        Configuration {
+            schemas: schemas.iter().map(schema).map(object).collect(),
+            levels: levels.iter().map(level).map(object).collect(),
+        }
+    }
+
+    fn shared() -> Configuration {
+        Configuration { schemas: bootstrap::schemas(), levels: bootstrap::levels() }
+    }
+
+    fn alice(policy: &Policy) -> (String, String) {
+        let info = request::parse("GET", "/version", "").expect("parses");
+        let user = UserInfo::named("alice", ["system:authenticated"]);
+        let (schema, level) = policy.classify(&user, &info);
+        (schema.name.clone(), level.name.clone())
+    }
+
+    #[test]
+    fn levels_divide_the_seats_as_in_kubernetes() {
+        let policy = Policy::new(&Configuration::default(), &shared(), 600);
+        let limits = |name: &str| match &policy.level(name).expect("a level").manner {
+            Manner::Limited(limits) => (limits.nominal, limits.kept, limits.most),
+            Manner::Exempt => (0, 0, 0),
+        };
+        assert_eq!(limits("workload-low"), (245, 24, 600));
+        assert_eq!(limits("global-default"), (49, 24, 600));
+        assert_eq!(limits("leader-election"), (25, 25, 600));
+        assert_eq!(limits("catch-all"), (13, 13, 600));
+        assert_eq!(limits("exempt"), (0, 0, 0));
+    }
+
+    #[test]
+    fn own_schemas_come_in_the_order_of_precedence_and_only_with_a_level() {
+        let check = |schemas: &[(&str, i64, &str)], levels: &[(&str, i64)], schema: &str, level: &str| {
+            let policy = Policy::new(&own(schemas, levels), &shared(), 100);
+            assert_eq!(alice(&policy), (schema.to_owned(), level.to_owned()));
+        };
+        check(&[], &[], "global-default", "global-default");
+        check(&[("mine", 500, "mine")], &[("mine", 10)], "mine", "mine");
+        check(&[("mine", 500, "mine")], &[], "global-default", "global-default");
+        check(&[("mine", 500, "system")], &[], "mine", "system");
+        check(&[("b", 500, "system"), ("a", 500, "mine")], &[("mine", 10)], "a", "mine");
+        check(&[("late", 9901, "mine")], &[("mine", 10)], "global-default", "global-default");
+    }
+
+    #[test]
+    fn what_is_mandatory_is_there_even_if_it_is_not_stored() {
+        let policy = Policy::new(&Configuration::default(), &Configuration::default(), 10);
+        assert_eq!(alice(&policy), ("catch-all".to_owned(), "catch-all".to_owned()));
+    }
+
+    #[test]
+    fn only_so_many_names_of_a_cluster_are_heeded() {
+        let many: Vec<(String, i64)> = (0..1000).map(|n| (format!("s{n:04}"), 500)).collect();
+        let many: Vec<(&str, i64, &str)> = many.iter().map(|(name, p)| (name.as_str(), *p, "system")).collect();
+        let policy = Policy::new(&own(&many, &[]), &shared(), 10);
+        assert_eq!(policy.schemas.len(), MAX_SCHEMAS + bootstrap::SCHEMA_NAMES.len());
+    }
+}
