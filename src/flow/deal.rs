@@ -2,7 +2,7 @@
 
 /// Deals hands of queues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Dealer {
+pub(super) struct Dealer {
     queues: u32,
     hand: u32,
 }
@@ -16,13 +16,13 @@ const ENTROPY: f64 = 60.0;
 
 impl Dealer {
     /// Deals hands of so many out of so many; none if a hash has not bits enough for that.
-    pub fn new(queues: u32, hand: u32) -> Option<Self> {
+    pub(super) fn new(queues: u32, hand: u32) -> Option<Self> {
         let fits = hand > 0 && hand <= queues && f64::from(queues).log2() * f64::from(hand) <= ENTROPY;
         (fits && (hand as usize <= MAX_HAND || queues == 1)).then_some(Self { queues, hand })
     }
 
     /// The hand of a flow, by its hash: different numbers below the number of queues.
-    pub fn deal(&self, mut hash: u64) -> impl Iterator<Item = u32> {
+    pub(super) fn deal(&self, mut hash: u64) -> impl Iterator<Item = u32> {
         let mut hand = [0_u32; MAX_HAND];
         let size = self.hand as usize;
         for index in 0..size {
@@ -45,7 +45,7 @@ impl Dealer {
 }
 
 /// The hash of a flow: of the name of its schema and what tells it from others.
-pub fn hash(schema: &str, flow: &str) -> u64 {
+pub(super) fn hash(schema: &str, flow: &str) -> u64 {
     use sha2::{Digest, Sha256};
     let digest = Sha256::new().chain_update(schema).chain_update([0]).chain_update(flow).finalize();
     digest.iter().take(8).rev().fold(0, |hash, byte| (hash << 8) | u64::from(*byte))

@@ -19,6 +19,9 @@ use super::tenant::Tenant;
 /// Which cluster a request counts for; all that are not there count as one, so that nobody can make up more.
 pub(super) type Name = Option<LogicalClusterName>;
 
+/// As long after a request somebody else's may still be about to come.
+const BUSY: Duration = Duration::from_micros(200);
+
 /// The seats of a process.
 pub(super) struct Gate {
     settings: Settings,
@@ -37,6 +40,8 @@ struct State {
     /// Clusters in which somebody waits.
     crowded: usize,
     ticket: u64,
+    /// When seats were last given back, since the gate was opened.
+    last: Duration,
 }
 
 /// A request that asks for seats.
@@ -88,7 +93,7 @@ pub(super) struct Held {
 /// What becomes of a request that arrives.
 enum Arrived {
     Seated {
-        /// Whether nobody else has seats.
+        /// Whether nobody else has seats, nor had some a moment ago.
         alone: bool,
     },
     Waits {
@@ -119,7 +124,7 @@ impl Gate {
 
     /// Waits for seats, for a while.
     pub(super) async fn enter(self: &Arc<Self>, ask: Ask<'_>) -> Result<Seats, Refusal> {
-        let arrived = self.state.lock().arrive(&self.settings, &ask, self.second());
+        let arrived = self.state.lock().arrive(&self.settings, &ask, self.started.elapsed());
         let (queue, ticket, woken) = match arrived {
             Arrived::Seated { alone } => {
                 let seats = self.seats(ask.name, ask.level.clone(), None, ask.seats);
@@ -185,7 +190,7 @@ fn has_room(has: u32, wants: u32, free: u32) -> bool {
 // === impl State ===
 
 impl State {
-    fn arrive(&mut self, settings: &Settings, ask: &Ask<'_>, second: u64) -> Arrived {
+    fn arrive(&mut self, settings: &Settings, ask: &Ask<'_>, now: Duration) -> Arrived {
         let free = settings.seats.saturating_sub(self.in_use);
         let crowded = self.crowded;
         let tenant = self.tenants.entry(ask.name.clone()).or_insert_with(|| Tenant::new(ask.policy.clone()));
@@ -194,14 +199,15 @@ impl State {
             tenant.start(ask.level, ask.seats);
             self.in_use += ask.seats;
             self.settle(&ask.name);
-            return Arrived::Seated { alone: self.in_use == ask.seats };
+            let idle = now.saturating_sub(self.last) > BUSY || self.last.is_zero();
+            return Arrived::Seated { alone: idle && self.in_use == ask.seats };
         }
         self.ticket += 1;
         let ticket = self.ticket;
         let most = settings.waiting / (crowded + usize::from(tenant.waiting == 0)).max(1);
         let queue = tenant.line(ask.level).queue_for(ask.flow, ticket).filter(|_| tenant.waiting < most);
         let Some(queue) = queue else {
-            return Arrived::Refused(self.refuse(&ask.name, ask.level, "queue-full", second));
+            return Arrived::Refused(self.refuse(&ask.name, ask.level, "queue-full", now.as_secs()));
         };
         if tenant.waiting == 0 {
             self.crowded += 1;
@@ -302,7 +308,9 @@ impl Drop for Seats {
     fn drop(&mut self) {
         let took = self.began.elapsed();
         let gate = self.gate.clone();
-        gate.state.lock().finish(self, &gate.settings, took);
+        let mut state = gate.state.lock();
+        state.last = gate.started.elapsed();
+        state.finish(self, &gate.settings, took);
     }
 }
 

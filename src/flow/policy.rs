@@ -10,17 +10,17 @@ use super::schema::Schema;
 use crate::request::RequestInfo;
 
 /// The most flow schemas of a cluster's own that are heeded, by precedence: each is asked of each request.
-pub const MAX_SCHEMAS: usize = 256;
+pub(super) const MAX_SCHEMAS: usize = 256;
 /// The most names in all of them together.
 const MAX_NAMES: usize = 8192;
 /// The most priority levels of a cluster's own that are heeded, by name.
-pub const MAX_LEVELS: usize = 64;
+pub(super) const MAX_LEVELS: usize = 64;
 /// Decks of more queues are dealt as if they had so many.
 const MAX_QUEUES: u32 = 1 << 26;
 
 /// Schemas and levels of one cluster.
 #[derive(Debug)]
-pub struct Policy {
+pub(super) struct Policy {
     schemas: Vec<(Schema, Arc<Level>)>,
     /// How many seats the levels divide among them.
     seats: u32,
@@ -30,7 +30,7 @@ pub struct Policy {
 
 /// A priority level with its part of the seats.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Level {
+pub(super) struct Level {
     /// Its name.
     pub name: String,
     /// Its uid, which answers carry.
@@ -41,7 +41,7 @@ pub struct Level {
 
 /// What a level does with requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Manner {
+pub(super) enum Manner {
     /// Lets them through as long as the cluster has seats, before all others.
     Exempt,
     /// Lets so many through at a time.
@@ -50,7 +50,7 @@ pub enum Manner {
 
 /// How many seats a level has.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
+pub(super) struct Limits {
     /// Its part of the seats.
     pub nominal: u32,
     /// What of that others cannot have while this level does not need it.
@@ -63,7 +63,7 @@ pub struct Limits {
 
 /// How requests wait.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Queues {
+pub(super) struct Queues {
     /// Which queues a flow may use.
     pub dealer: Dealer,
     /// How many requests a queue holds.
@@ -86,7 +86,7 @@ struct Shares {
 impl Policy {
     /// The policy of a cluster with schemas and levels of its own beside those that all clusters share, whose levels
     /// divide so many seats. Of the same name, what is first counts.
-    pub fn new(own: &Configuration, shared: &Configuration, seats: u32) -> Self {
+    pub(super) fn new(own: &Configuration, shared: &Configuration, seats: u32) -> Self {
         let mut levels: Vec<Shares> = Vec::new();
         let own_levels = own.levels.iter().filter_map(Shares::parse).take(MAX_LEVELS);
         let builtin = bootstrap::levels();
@@ -109,7 +109,7 @@ impl Policy {
     }
 
     /// Where a request of a user belongs.
-    pub fn classify(&self, user: &UserInfo, info: &RequestInfo) -> (&Schema, &Arc<Level>) {
+    pub(super) fn classify(&self, user: &UserInfo, info: &RequestInfo) -> (&Schema, &Arc<Level>) {
         let found = self.schemas.iter().find(|(schema, _)| schema.matches(user, info));
         // The last one is `catch-all`: there is always one, and it takes what no other did.
         let (schema, level) = found.or(self.schemas.last()).expect("the mandatory schemas are always there");
@@ -117,24 +117,24 @@ impl Policy {
     }
 
     /// The level of that name, if a schema leads to it.
-    pub fn level(&self, name: &str) -> Option<&Arc<Level>> {
+    pub(super) fn level(&self, name: &str) -> Option<&Arc<Level>> {
         self.schemas.iter().map(|(_, level)| level).find(|level| level.name == name)
     }
 
     /// How many seats the levels divide among them.
-    pub fn seats(&self) -> u32 {
+    pub(super) fn seats(&self) -> u32 {
         self.seats
     }
 
     /// The seats that levels keep for themselves, all together.
-    pub fn kept_by_all(&self) -> u32 {
+    pub(super) fn kept_by_all(&self) -> u32 {
         self.kept
     }
 }
 
 /// Flow schemas and priority levels as they are stored.
 #[derive(Debug, Default)]
-pub struct Configuration {
+pub(super) struct Configuration {
     /// The flow schemas.
     pub schemas: Vec<Object>,
     /// The priority levels.
@@ -181,7 +181,7 @@ impl Level {
     }
 
     /// The most seats that one request may take: such a request must not have to wait for all others to end.
-    pub fn widest(&self) -> u32 {
+    pub(super) fn widest(&self) -> u32 {
         self.kept().max(1)
     }
 }

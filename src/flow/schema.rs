@@ -8,7 +8,7 @@ use crate::request::RequestInfo;
 
 /// A flow schema, ready to be asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Schema {
+pub(super) struct Schema {
     /// Its name.
     pub name: String,
     /// Its uid, which answers carry.
@@ -24,7 +24,7 @@ pub struct Schema {
 
 /// What tells the flows of one schema apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Distinguisher {
+pub(super) enum Distinguisher {
     /// Nothing: all are one flow.
     None,
     /// The user's name.
@@ -73,7 +73,7 @@ enum Names {
 
 impl Schema {
     /// Reads a `FlowSchema`.
-    pub fn parse(object: &Object) -> Self {
+    pub(super) fn parse(object: &Object) -> Self {
         let spec = object.get("spec").unwrap_or(&Value::Null);
         let distinguisher = match text(&spec["distinguisherMethod"]["type"]) {
             "ByUser" => Distinguisher::ByUser,
@@ -91,17 +91,17 @@ impl Schema {
     }
 
     /// Whether a request of a user belongs here.
-    pub fn matches(&self, user: &UserInfo, info: &RequestInfo) -> bool {
+    pub(super) fn matches(&self, user: &UserInfo, info: &RequestInfo) -> bool {
         self.rules.iter().any(|rule| rule.matches(user, info))
     }
 
     /// How many names it is made of: what asking it costs at most.
-    pub fn size(&self) -> usize {
+    pub(super) fn size(&self) -> usize {
         self.rules.iter().map(Rule::size).sum()
     }
 
     /// The flow a request belongs to.
-    pub fn flow<'a>(&self, user: &'a UserInfo, info: &'a RequestInfo) -> &'a str {
+    pub(super) fn flow<'a>(&self, user: &'a UserInfo, info: &'a RequestInfo) -> &'a str {
         match self.distinguisher {
             Distinguisher::None => "",
             Distinguisher::ByUser => &user.name,
