@@ -145,7 +145,9 @@ async fn serve(api: &Arc<Api>, request: Request<Body>) -> (Response<Body>, Seen)
     let query = parts.uri.query().unwrap_or_default().to_owned();
     let asked = Asked { cx, caller, info, method: parts.method, query, headers, user_agent, upgrade };
     // Before rights are looked at, which takes work too.
-    let answer = turn::take(api, &asked, recognised.standing, admit(api, &asked, body));
+    // In a box, since it is large, and requests may be made within requests.
+    let work = Box::pin(admit(api, &asked, body));
+    let answer = turn::take(api, &asked, recognised.standing, work);
     let answered = deadline::within(limit, async { Ok(answer.await) }).await;
     let mut response = answered.unwrap_or_else(|error| answer::error(error, &asked.headers));
     answer::add_warnings(&mut response, asked.cx.take_warnings());

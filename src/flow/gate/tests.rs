@@ -37,6 +37,11 @@ async fn settle(waiting: &mut Vec<Entering>) -> Vec<Result<Seats, Refusal>> {
     let mut done = Vec::new();
     let mut still = Vec::new();
     for mut one in waiting.drain(..) {
+        // Whoever is not alone begins at its second turn.
+        if let std::task::Poll::Ready(result) = futures::poll!(one.as_mut()) {
+            done.push(result);
+            continue;
+        }
         match futures::poll!(one.as_mut()) {
             std::task::Poll::Ready(result) => done.push(result),
             std::task::Poll::Pending => still.push(one),
