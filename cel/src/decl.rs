@@ -64,6 +64,8 @@ pub enum Presence {
 pub(crate) enum Shape {
     /// Anything, typed as JSON is.
     Dyn,
+    /// Anything but what macros go through; selecting from it tells nothing of its size.
+    Any,
     /// An expression's type, for values that are no JSON.
     Value(Type),
     Bool,
@@ -81,6 +83,8 @@ pub(crate) enum Shape {
     },
     Map {
         values: Arc<DeclType>,
+        /// The largest number of characters in a key.
+        max_key: u64,
     },
     Object(ObjectDecl),
     /// Data that is kept without a type; expressions cannot reach it, but comparing what holds it compares it.
@@ -114,6 +118,11 @@ impl DeclType {
     /// Anything; values are typed as JSON is.
     pub fn dynamic() -> Self {
         Self::new(Shape::Dyn, 1, 0)
+    }
+
+    /// Anything that is a value by itself: macros cannot go through it.
+    pub fn any() -> Self {
+        Self::new(Shape::Any, 1, 0)
     }
 
     /// Data of no type that is kept all the same; expressions cannot name it.
@@ -188,7 +197,23 @@ impl DeclType {
     pub fn map(values: Arc<DeclType>, max_properties: Option<u64>) -> Self {
         // A key needs at least its quotes, and each entry a colon and a comma.
         let max = max_properties.unwrap_or(MAX_UNBOUNDED / (values.min_size + 6));
-        Self::new(Shape::Map { values }, 2, max)
+        Self::new(Shape::Map { values, max_key: 0 }, 2, max)
+    }
+
+    /// The same type with values of at most so many elements, characters or bytes.
+    #[must_use]
+    pub fn at_most(mut self, max_elements: u64) -> Self {
+        self.max_elements = max_elements;
+        self
+    }
+
+    /// The same map with keys of at most so many characters. Those of schemas count as nothing, as in Kubernetes.
+    #[must_use]
+    pub fn with_keys_up_to(mut self, length: u64) -> Self {
+        if let Shape::Map { max_key, .. } = &mut self.shape {
+            *max_key = length;
+        }
+        self
     }
 
     /// An object; without a name, faults name its type after where it is used.
@@ -214,7 +239,7 @@ impl DeclType {
         match &self.shape {
             Shape::Preserved => false,
             Shape::List { items, .. } => items.is_exposed(),
-            Shape::Map { values } => values.is_exposed(),
+            Shape::Map { values, .. } => values.is_exposed(),
             _ => true,
         }
     }
@@ -223,7 +248,7 @@ impl DeclType {
     pub fn element(&self) -> Option<&Arc<DeclType>> {
         match &self.shape {
             Shape::List { items, .. } => Some(items),
-            Shape::Map { values } => Some(values),
+            Shape::Map { values, .. } => Some(values),
             _ => None,
         }
     }
@@ -241,6 +266,7 @@ impl DeclType {
 pub(crate) fn checked(decl: &Arc<DeclType>, path: &str) -> Type {
     match &decl.shape {
         Shape::Dyn | Shape::IntOrString | Shape::Preserved => Type::Dyn,
+        Shape::Any => Type::Any,
         Shape::Value(value) => value.clone(),
         Shape::Bool => Type::Bool,
         Shape::Int => Type::Int,
@@ -250,7 +276,7 @@ pub(crate) fn checked(decl: &Arc<DeclType>, path: &str) -> Type {
         Shape::Duration => Type::Duration,
         Shape::Date | Shape::DateTime => Type::Timestamp,
         Shape::List { items, .. } => Type::list(checked(items, &format!("{path}.@idx"))),
-        Shape::Map { values } => Type::map(Type::String, checked(values, &format!("{path}.@elem"))),
+        Shape::Map { values, .. } => Type::map(Type::String, checked(values, &format!("{path}.@elem"))),
         Shape::Object(object) => {
             let name = object.name.clone().unwrap_or_else(|| path.into());
             Type::Object(ObjectType { name, fields: ObjectFields::Declared(decl.clone()) })

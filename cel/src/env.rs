@@ -29,6 +29,7 @@ pub struct Env {
     by_name: HashMap<Arc<str>, usize>,
     composition: Option<usize>,
     sizes: Option<Arc<DeclType>>,
+    origin: Origin,
     bind: BindMacro,
     with_patches: bool,
 }
@@ -39,8 +40,18 @@ pub struct EnvBuilder {
     variables: Vec<(Arc<str>, Type)>,
     composition: Option<usize>,
     sizes: Option<Arc<DeclType>>,
+    origin: Origin,
     bind: BindMacro,
     with_patches: bool,
+}
+
+/// Where values come from that no variable is the origin of, as far as their sizes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// From the data whose sizes are declared.
+    Data,
+    /// From nowhere.
+    Unknown,
 }
 
 /// An expression without faults.
@@ -107,6 +118,14 @@ impl EnvBuilder {
         self
     }
 
+    /// Adds the one variable of a declared type whose sizes costs are estimated by; nothing else is taken for a part of it.
+    #[must_use]
+    pub fn measured_data(self, name: &str, decl: &Arc<DeclType>) -> Self {
+        let mut builder = self.data(name, decl).sizes_of(decl);
+        builder.origin = Origin::Unknown;
+        builder
+    }
+
     /// Adds the types of what mutating policies make: `Object`, those of its fields, and `JSONPatch`.
     #[must_use]
     pub fn with_patches(mut self) -> Self {
@@ -126,8 +145,8 @@ impl EnvBuilder {
         let names: Arc<[Arc<str>]> = self.variables.iter().map(|(name, _)| name.clone()).collect();
         let by_name = names.iter().cloned().zip(0..).collect();
         let types = self.variables.into_iter().map(|(_, ty)| ty).collect();
-        let Self { composition, sizes, bind, with_patches, .. } = EnvBuilder { variables: Vec::new(), ..self };
-        Env { names, types, by_name, composition, sizes, bind, with_patches }
+        let Self { composition, sizes, origin, bind, with_patches, .. } = EnvBuilder { variables: Vec::new(), ..self };
+        Env { names, types, by_name, composition, sizes, origin, bind, with_patches }
     }
 }
 
@@ -140,6 +159,7 @@ impl Env {
             variables: Vec::new(),
             composition: None,
             sizes: None,
+            origin: Origin::Data,
             bind: BindMacro::Absent,
             with_patches: false,
         }
@@ -171,8 +191,13 @@ impl Env {
         let Sound { ast, root, checked } = sound;
         let plan = plan::build(&ast, root, &checked, self).map_err(CompileError::Instantiation)?;
         let uses = (0..self.names.len()).map(|index| checked.refers_to(index)).collect();
-        let cost = cost::estimate(&ast, root, &checked, self.sizes.as_deref());
+        let cost = cost::estimate(&ast, root, &checked, self.sizes());
         Ok(Program { plan, output: checked.type_of(root).clone(), names: self.names.clone(), uses, cost })
+    }
+
+    fn sizes(&self) -> cost::Sizes<'_> {
+        let of_variables = self.sizes.as_deref();
+        cost::Sizes { of_variables, of_others: of_variables.filter(|_| self.origin == Origin::Data) }
     }
 
     pub(crate) fn look_up(&self, name: &str) -> Option<Name> {

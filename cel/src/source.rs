@@ -70,11 +70,12 @@ impl Source {
 
     fn show(&self, position: Position, message: &str) -> String {
         let Some(at) = position else { return format!("ERROR: <input>:-1:0: {message}") };
+        if self.chars.is_empty() {
+            // There is no first column then.
+            return format!("ERROR: <input>:1:0: {message}");
+        }
         let (line, column) = self.line_and_column(at);
         let mut shown = format!("ERROR: <input>:{line}:{}: {message}", column + 1);
-        if self.chars.is_empty() {
-            return shown;
-        }
         let snippet = self.line(line);
         if snippet.len() > MAX_SNIPPET {
             return shown;

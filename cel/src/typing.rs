@@ -12,6 +12,8 @@ use crate::decl::DeclType;
 pub enum Type {
     /// Not known before evaluation.
     Dyn,
+    /// Not known before evaluation, and nothing that macros can go through.
+    Any,
     /// That of something faulty.
     Error,
     /// The type of `null`.
@@ -104,6 +106,7 @@ impl Type {
     pub fn name(&self) -> &str {
         match self {
             Self::Dyn => "dyn",
+            Self::Any => "google.protobuf.Any",
             Self::Error => "error",
             Self::Null => "null_type",
             Self::Bool => "bool",
@@ -136,6 +139,7 @@ impl Type {
     /// As faults of the checker write it; the name differs from that of values for a few types.
     pub(crate) fn in_fault(&self) -> String {
         let name = match self {
+            Self::Any => "any",
             Self::Null => "null",
             Self::Duration => "duration",
             Self::Timestamp => "timestamp",
@@ -167,11 +171,11 @@ impl Type {
     }
 
     pub(crate) fn is_dyn(&self) -> bool {
-        matches!(self, Self::Dyn)
+        matches!(self, Self::Dyn | Self::Any)
     }
 
     pub(crate) fn is_dyn_or_error(&self) -> bool {
-        matches!(self, Self::Dyn | Self::Error)
+        matches!(self, Self::Dyn | Self::Any | Self::Error)
     }
 }
 

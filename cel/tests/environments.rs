@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use atoll_cel::library::{Authorization, Authorizer, Check, CheckTarget, Decision, Subject};
-use atoll_cel::{Bindings, Budget, CompileError, Env, LibraryType, Type, Value, Variables};
+use atoll_cel::{Bindings, Budget, CompileError, DeclType, Env, LibraryType, Type, Value, Variables};
 use serde_json::json;
 
 fn budget() -> Budget {
@@ -226,4 +226,24 @@ fn names_can_be_bound_where_that_is_switched_on() {
     let with = Env::builder().with_bind().build();
     assert_eq!(result(&with, "cel.bind(x, 2, x * x + cel.bind(y, x, y))", &Bindings::new()), "6");
     assert!(result(&Env::builder().build(), "cel.bind(x, 2, x)", &Bindings::new()).contains("undeclared reference"));
+}
+
+#[test]
+fn values_of_any_sort_are_no_ranges_and_have_a_size() {
+    let inner = DeclType::map(Arc::new(DeclType::any().at_most(64)), Some(32)).with_keys_up_to(32);
+    let data = Arc::new(DeclType::map(Arc::new(inner), Some(8)).with_keys_up_to(63));
+    let env = Env::builder().measured_data("data", &data).build();
+    for (expression, expected) in [
+        ("data.a.b", "google.protobuf.Any, 3"),
+        ("data.a.b == 'x' && data.a.b.startsWith('xy')", "bool, 9"),
+        ("data.a.b.c", "dyn, 3"),
+        ("data.all(a, a.startsWith('x') && a < 'x')", "bool, 50"),
+        ("data.all(a, data[a].all(b, b < a))", "bool, 3122"),
+        ("[data][0].a.b.contains('x')", "bool, 1844674407370955277"),
+    ] {
+        let program = env.compile(expression).expect("sound");
+        assert_eq!(format!("{}, {}", program.output_type(), program.estimated_cost().max), expected, "{expression}");
+    }
+    let fault = env.compile("data.a.b.all(x, true)").expect_err("no range").to_string();
+    assert!(fault.contains("expression of type 'any' cannot be range of a comprehension"), "{fault}");
 }

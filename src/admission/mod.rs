@@ -207,6 +207,7 @@ pub fn default_chain(means: &Means, of_embedder: &[Arc<dyn AdmissionPlugin>]) ->
         Arc::new(plugins::CertificateSigning::new(authorizer.clone())),
         Arc::new(plugins::CertificateSubjectRestriction),
         Arc::new(plugins::DefaultIngressClass::new(store)),
+        Arc::new(plugins::DeviceAccess::new(store, authorizer.clone())),
         Arc::new(plugins::MutatingAdmissionPolicy::new(store, kinds.clone(), authorizer.clone())),
         Arc::new(plugins::MutatingAdmissionWebhook::new(store, webhooks.clone())),
         Arc::new(plugins::ValidatingAdmissionPolicy::new(store, kinds.clone(), authorizer.clone())),

@@ -87,7 +87,9 @@ fn is_kept(field: &FieldFacts, value: &Value, stage: Stage) -> bool {
         (_, Value::Null) => false,
         (Presence::Drop, value) => !is_empty(value),
         // Objects go through protobuf on their way to storage, where an empty list is no list.
-        (Presence::Null, Value::Array(list)) => stage == Stage::Sent || !list.is_empty(),
+        (Presence::Null, Value::Array(list)) => {
+            stage == Stage::Sent || !list.is_empty() || !matches!(field.type_name, TypeName::List(_))
+        }
         (Presence::Null, Value::Object(map)) => !map.is_empty() || !matches!(field.type_name, TypeName::Map(_)),
         _ => true,
     }

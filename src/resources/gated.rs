@@ -7,6 +7,8 @@ pub(super) const FIELDS: &[(&str, &[&str])] = &[
     ("core.v1.Lifecycle", &["stopSignal"]),
     ("core.v1.PodSpec", &["schedulingGroup"]),
     ("core.v1.VolumeProjection", &["clusterTrustBundle", "podCertificate"]),
+    ("resource.v1.Device", &["nodeAllocatableResourceMappings"]),
+    ("resource.v1.DeviceAttribute", &["bools", "ints", "strings", "versions"]),
     ("storage.v1.CSIDriverSpec", &["preventPodSchedulingIfMissing"]),
     ("apps.v1.RollingUpdateStatefulSetStrategy", &["maxUnavailable"]),
 ];

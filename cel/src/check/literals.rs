@@ -169,9 +169,10 @@ impl TypeChecker<'_> {
 fn is_fit(clause: Clause, ty: &Type) -> bool {
     match (clause, ty) {
         (_, Type::Dyn) => true,
-        (Clause::String, Type::Optional(_) | Type::Object(_) | Type::Library(_) | Type::Error | Type::Param(_)) => {
-            false
-        }
+        (
+            Clause::String,
+            Type::Any | Type::Optional(_) | Type::Object(_) | Type::Library(_) | Type::Error | Type::Param(_),
+        ) => false,
         (Clause::String, _) => true,
         (Clause::Fixed(_) | Clause::Scientific(_), Type::Double | Type::String) => true,
         (Clause::Fixed(_) | Clause::Scientific(_), _) => false,

@@ -210,10 +210,10 @@ fn is_nullable(ty: &Type) -> bool {
 
 /// Whether the first type says no more than the second.
 fn is_as_general(a: &Type, b: &Type) -> bool {
-    if matches!(a, Type::Dyn | Type::Param(_)) {
+    if a.is_dyn() || matches!(a, Type::Param(_)) {
         return true;
     }
-    if matches!(b, Type::Dyn | Type::Param(_)) {
+    if b.is_dyn() || matches!(b, Type::Param(_)) {
         return false;
     }
     match (a, b) {

@@ -16,8 +16,8 @@ pub(super) enum Place<'a> {
     /// From nowhere in particular. What is selected from it is looked for at the root, as in Kubernetes.
     None,
     At(&'a DeclType),
-    /// The key of a map.
-    Key,
+    /// The key of a map, of so many characters at most.
+    Key(u64),
     /// From data of which nothing is declared.
     Lost,
 }
@@ -65,19 +65,28 @@ pub(super) struct CallEstimate {
 pub(super) struct Estimator<'a> {
     pub(super) ast: &'a Ast,
     checked: &'a Checked,
-    root: Option<&'a DeclType>,
+    data: Sizes<'a>,
     places: HashMap<ExprId, Place<'a>>,
     sizes: HashMap<ExprId, CostRange>,
     entries: HashMap<ExprId, EntrySize>,
     locals: HashMap<usize, Local<'a>>,
 }
 
+/// The data whose declared sizes are known.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Sizes<'a> {
+    /// What variables stand for.
+    pub(crate) of_variables: Option<&'a DeclType>,
+    /// What is taken for the origin of values that come from no variable.
+    pub(crate) of_others: Option<&'a DeclType>,
+}
+
 /// Estimates the cost of a checked expression over data of a declared type.
-pub(crate) fn estimate(ast: &Ast, root: ExprId, checked: &Checked, data: Option<&DeclType>) -> CostRange {
+pub(crate) fn estimate(ast: &Ast, root: ExprId, checked: &Checked, data: Sizes<'_>) -> CostRange {
     let mut estimator = Estimator {
         ast,
         checked,
-        root: data,
+        data,
         places: HashMap::new(),
         sizes: HashMap::new(),
         entries: HashMap::new(),
@@ -95,17 +104,18 @@ impl EntrySize {
 // === impl Place ===
 
 impl<'a> Place<'a> {
-    fn step(self, part: Part<'_>, root: Option<&'a DeclType>) -> Self {
+    fn step(self, part: Part<'_>, data: Sizes<'a>) -> Self {
         let decl = match self {
             // The first part of a path stands for the variable, whatever it is.
-            Self::None => return root.map_or(Self::Lost, Self::At),
+            Self::None => return data.of_others.map_or(Self::Lost, Self::At),
             Self::At(decl) => decl,
-            Self::Key | Self::Lost => return Self::Lost,
+            Self::Key(_) | Self::Lost => return Self::Lost,
         };
         match (part, &decl.shape) {
             (Part::Elements, Shape::List { items, .. }) => Self::At(items),
-            (Part::Elements, Shape::Map { values }) => Self::At(values),
-            (Part::Keys, Shape::Map { .. }) => Self::Key,
+            (Part::Elements, Shape::Map { values, .. }) => Self::At(values),
+            (Part::Field(_), Shape::Map { values, .. }) if matches!(values.shape, Shape::Any) => Self::At(values),
+            (Part::Keys, Shape::Map { max_key, .. }) => Self::Key(*max_key),
             (Part::Field(name), Shape::Object(object)) => object.field(name).map_or(Self::Lost, |decl| Self::At(decl)),
             _ => Self::Lost,
         }
@@ -114,7 +124,7 @@ impl<'a> Place<'a> {
     fn size(self) -> Option<CostRange> {
         match self {
             Self::At(decl) => Some(CostRange { min: 0, max: decl.max_elements }),
-            Self::Key => Some(CostRange::ZERO),
+            Self::Key(max) => Some(CostRange { min: 0, max }),
             Self::None | Self::Lost => None,
         }
     }
@@ -131,8 +141,12 @@ impl<'a> Estimator<'a> {
                 self.places.insert(id, place);
                 return CostRange::ONE;
             }
-            Reference::Variable(_) | Reference::TypeName(_) => {
-                self.places.insert(id, Place::None.step(Part::Elements, self.root));
+            Reference::Variable(_) => {
+                self.places.insert(id, self.data.of_variables.map_or(Place::Lost, Place::At));
+                return CostRange::ONE;
+            }
+            Reference::TypeName(_) => {
+                self.places.insert(id, Place::None.step(Part::Elements, self.data));
                 return CostRange::ONE;
             }
             _ => {}
@@ -157,7 +171,7 @@ impl<'a> Estimator<'a> {
         if presence {
             return cost;
         }
-        let place = self.place(operand).step(Part::Field(field), self.root);
+        let place = self.place(operand).step(Part::Field(field), self.data);
         self.places.insert(id, place);
         match self.checked.type_of(operand) {
             Type::Map(_) | Type::Object(_) => cost.plus(CostRange::ONE),
@@ -206,7 +220,7 @@ impl<'a> Estimator<'a> {
             };
             if matches!(overload, "index_list" | "index_map") {
                 size = self.entry_size(args[0]).map(|entry| entry.value);
-                let place = self.place(args[0]).step(Part::Elements, self.root);
+                let place = self.place(args[0]).step(Part::Elements, self.data);
                 self.places.insert(id, place);
             }
             size = size.or_else(|| self.size(id));
@@ -276,7 +290,7 @@ impl<'a> Estimator<'a> {
         let is_list = entry.map_or(matches!(self.checked.type_of(fold.range), Type::List(_)), |entry| entry.is_list);
         let range = self.place(fold.range);
         let mut enter = |slot: usize, part: Part<'_>, size: Option<CostRange>| {
-            let place = range.step(part, self.root);
+            let place = range.step(part, self.data);
             self.locals.insert(slot, Local { place, size, entry: None });
         };
         let (key, value) = (entry.map(|entry| entry.key), entry.map(|entry| entry.value));
@@ -364,7 +378,7 @@ impl<'a> Estimator<'a> {
         let ty = list.ty.parameters().0?.clone();
         let place = match list.place {
             Place::None => Place::None,
-            place => place.step(Part::Elements, self.root),
+            place => place.step(Part::Elements, self.data),
         };
         Some(Operand { id: None, ty, place, size: place.size() })
     }

@@ -8,7 +8,7 @@ mod estimate_call;
 mod range;
 
 pub(crate) use charge::{Charge, differs_cost, equals_cost};
-pub(crate) use estimate::estimate;
+pub(crate) use estimate::{Sizes, estimate};
 pub use range::CostRange;
 use range::scaled;
 

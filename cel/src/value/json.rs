@@ -15,7 +15,7 @@ pub(crate) fn read<'a>(json: &'a Json, decl: Option<&'a DeclType>) -> Eval<Value
     let Some(decl) = decl else { return Ok(untyped(json)) };
     Ok(match (&decl.shape, json) {
         (Shape::Preserved, json) => Value::Preserved(json),
-        (Shape::Dyn | Shape::Value(_), json) => untyped(json),
+        (Shape::Dyn | Shape::Any | Shape::Value(_), json) => untyped(json),
         (_, Json::Null) if decl.nullable => Value::Null,
         (_, Json::Null) => return Err(EvalError::new("invalid data, got null for schema with nullable=false")),
         (Shape::String, Json::String(text)) => Value::text(text),

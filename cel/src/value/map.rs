@@ -119,7 +119,7 @@ fn find_json<'a>(fields: &'a JsonMap<String, Json>, decl: Option<&'a DeclType>, 
             let Some(value) = fields.get(property.as_ref()).filter(|value| !value.is_null()) else { return Ok(None) };
             object.fields.get(property.as_ref()).map(|decl| read(value, Some(decl))).transpose()
         }
-        Shape::Map { values } => fields.get(name).map(|value| read(value, Some(values))).transpose(),
+        Shape::Map { values, .. } => fields.get(name).map(|value| read(value, Some(values))).transpose(),
         _ => fields.get(name).map(|value| read(value, None)).transpose(),
     }
 }

@@ -6,8 +6,8 @@ use atoll_api::validation::condition_reason;
 use atoll_api::{FieldError, FieldErrors, FieldPath};
 use serde_json::Value;
 
-use super::{invalid_each, not_negative, one_of, qualified, required};
-use crate::resources::read::{list, text};
+use super::{invalid, invalid_each, one_of, qualified, required};
+use crate::resources::read::{int, list, text};
 
 /// The longest reason and message, in bytes.
 const MAX_REASON: usize = 1024;
@@ -22,19 +22,19 @@ pub(in crate::resources) fn conditions(errors: &mut FieldErrors, path: &FieldPat
         if !seen.insert(kind) {
             errors.push(FieldError::duplicate(&path.child("type"), &kind.into()));
         }
-        if kind.is_empty() {
-            required(errors, &path.child("type"), "must be set");
-        }
         qualified(errors, &path.child("type"), kind);
         let status = text(&condition["status"]);
         one_of(errors, &path.child("status"), status, &["False", "True", "Unknown"]);
-        not_negative(errors, &path.child("observedGeneration"), &condition["observedGeneration"]);
+        if int(&condition["observedGeneration"]) < 0 {
+            let detail = "must be greater than or equal to zero";
+            invalid(errors, &path.child("observedGeneration"), &condition["observedGeneration"], detail);
+        }
         if text(&condition["lastTransitionTime"]).is_empty() {
-            required(errors, &path.child("lastTransitionTime"), "must be set");
+            required(errors, &path.child("lastTransitionTime"), "");
         }
         let reason = text(&condition["reason"]);
         if reason.is_empty() {
-            required(errors, &path.child("reason"), "must be set");
+            required(errors, &path.child("reason"), "");
         } else {
             invalid_each(errors, &path.child("reason"), reason, condition_reason(reason));
             if reason.len() > MAX_REASON {
