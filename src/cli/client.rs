@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use http_body_util::BodyExt;
+use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde_json::Value;
@@ -51,6 +53,23 @@ impl Remote {
             .body(bytes)
             .map_err(kube::Error::HttpError)?;
         self.client.request(request).await
+    }
+
+    /// Sends bytes, or none, and gives the answer's bytes as they come, after a status that says that all is well.
+    pub(super) async fn stream(&self, method: &str, path: &str, body: Vec<u8>) -> Result<Body, kube::Error> {
+        let request = http::Request::builder().method(method).uri(path);
+        let request = request.header(http::header::CONTENT_TYPE, "application/octet-stream");
+        let response = self.client.send(request.body(body.into()).map_err(kube::Error::HttpError)?).await?;
+        let (parts, body) = response.into_parts();
+        if parts.status.is_success() {
+            return Ok(body);
+        }
+        let text = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        let status = serde_json::from_slice(&text).unwrap_or_else(|_| {
+            let text = String::from_utf8_lossy(&text);
+            kube::core::Status::failure(&text, parts.status.as_str()).with_code(parts.status.as_u16()).boxed()
+        });
+        Err(kube::Error::Api(status))
     }
 
     /// The URL of a logical cluster.

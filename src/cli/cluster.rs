@@ -9,7 +9,7 @@ use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 
 use super::client::Remote;
-use super::{Connection, Failure, progress};
+use super::{Connection, Failure, cluster_archives, cluster_copies, cluster_snapshots, progress};
 
 /// Where workspaces are.
 pub(super) const WORKSPACES: &str = "/apis/tenancy.kcp.io/v1alpha1/workspaces";
@@ -18,7 +18,7 @@ const AT_A_TIME: usize = 64;
 /// How long to wait for a cluster to answer, or to be gone.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Creates, lists and deletes logical clusters.
+/// Creates, lists, copies, keeps, renames and deletes logical clusters.
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = true)]
 pub(super) struct Cluster {
@@ -34,6 +34,20 @@ enum Command {
     List(List),
     /// Delete logical clusters with all that is in them, and return when they are gone.
     Delete(Delete),
+    /// Copy a logical cluster, as it is at one moment, into a new one.
+    Clone(cluster_copies::Clone),
+    /// Let a logical cluster go on under another name.
+    Rename(cluster_copies::Rename),
+    /// Keep what a logical cluster holds now, to put it back or make others of it.
+    Snapshot(cluster_snapshots::Snapshot),
+    /// Put a logical cluster back to a snapshot of itself.
+    Restore(cluster_snapshots::Restore),
+    /// Bring a deleted logical cluster back, if the server still keeps it.
+    Undelete(cluster_snapshots::Undelete),
+    /// Write all that a logical cluster holds to a file.
+    Export(cluster_archives::Export),
+    /// Make a logical cluster of a file that `export` wrote, here or at another server.
+    Import(cluster_archives::Import),
 }
 
 #[derive(Debug, Args)]
@@ -92,6 +106,13 @@ impl Cluster {
             Command::Create(command) => command.run().await,
             Command::List(command) => command.run().await,
             Command::Delete(command) => command.run().await,
+            Command::Clone(command) => command.run().await,
+            Command::Rename(command) => command.run().await,
+            Command::Snapshot(command) => command.run().await,
+            Command::Restore(command) => command.run().await,
+            Command::Undelete(command) => command.run().await,
+            Command::Export(command) => command.run().await,
+            Command::Import(command) => command.run().await,
         }
     }
 }

@@ -1,7 +1,12 @@
 //! The `atoll` command: its words, and one file for each of its commands.
 
+mod backup;
+mod check;
 mod client;
 mod cluster;
+mod cluster_archives;
+mod cluster_copies;
+mod cluster_snapshots;
 mod demo;
 mod envtest;
 mod kubeconfig;
@@ -27,8 +32,14 @@ enum Command {
     Serve(Box<serve::Serve>),
     /// Show what Atoll does: two tenants with incompatible APIs, and a workload that runs on a physical cluster.
     Demo(demo::Demo),
-    /// Create, list and delete logical clusters.
+    /// Create, list, copy, keep, rename and delete logical clusters.
     Cluster(cluster::Cluster),
+    /// Write all that a server keeps to a file, while it runs.
+    Backup(backup::Backup),
+    /// Make the data of a server from a backup.
+    Restore(backup::Restore),
+    /// Check the files of a server that does not run, and repair them.
+    Check(check::Check),
     /// Stand in for the programs that controller-runtime's envtest starts.
     Envtest(envtest::Envtest),
     /// Print or merge a kubeconfig for a logical cluster, for its administrator or for a user of it.
@@ -83,7 +94,7 @@ pub fn run() -> ExitCode {
     // Whatever still runs in the background has been told to stop; it must not keep the process alive.
     runtime.shutdown_background();
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => fail(&failure),
     }
 }
@@ -99,8 +110,8 @@ impl Task {
         }
     }
 
-    async fn run(self) -> Result<(), Failure> {
-        match self {
+    async fn run(self) -> Result<ExitCode, Failure> {
+        let done = match self {
             Self::StandIn(program, arguments) => program.run(arguments).await,
             Self::Command(command) => match *command {
                 Command::Serve(command) => command.run().await,
@@ -108,8 +119,12 @@ impl Task {
                 Command::Cluster(command) => command.run().await,
                 Command::Envtest(command) => command.run().await,
                 Command::Kubeconfig(command) => command.run().await,
+                Command::Backup(command) => command.run().await,
+                Command::Restore(command) => command.run().await,
+                Command::Check(command) => return command.run().await,
             },
-        }
+        };
+        done.map(|()| ExitCode::SUCCESS)
     }
 }
 

@@ -49,6 +49,10 @@ pub(super) struct Serve {
     /// [default: that of --listen, or the one by which this machine reaches others]
     #[arg(long, value_name = "ADDR")]
     advertise_address: Option<IpAddr>,
+    /// For how long what deleted logical clusters held is kept, so that `atoll cluster undelete` can bring them back: a number
+    /// and s, m, h or d; 0 for not at all. The annotation tenancy.atoll.dev/retain of a workspace says otherwise for its cluster.
+    #[arg(long, value_name = "TIME", default_value = "0", value_parser = span)]
+    retain_deleted: Duration,
     /// When a write is acknowledged: after it survives a power loss, or at once.
     #[arg(long, value_enum, default_value_t = Durable::Full)]
     durability: Durable,
@@ -118,6 +122,7 @@ impl Serve {
                 self.max_mutating_requests_inflight,
                 self.enable_priority_and_fairness,
             ))
+            .retain_deleted(self.retain_deleted)
             .grace_period(Duration::from_secs(self.grace_period));
         if let Some(file) = &self.token_auth_file {
             builder = builder.token_auth_file(file);
@@ -137,9 +142,11 @@ impl Serve {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
-            () = running.failed() => {
+            reason = running.failed() => {
                 running.stop().await;
-                return Err(Failure::new("the store failed and takes no more writes; see the log, and check the disk"));
+                return Err(Failure::new(format!(
+                    "the store failed and takes no more writes: {reason}; nothing that was acknowledged is lost: make room or mend the disk, look with `atoll check`, and start again"
+                )));
             }
         }
         eprintln!("stopping; requests under way may take up to {} s", self.grace_period);
@@ -167,6 +174,10 @@ pub(super) fn flow_control(reading: Option<u32>, writing: Option<u32>, fair: boo
         true => FlowControl::Fair(Settings::of_seats(reading.saturating_add(writing))),
         false => FlowControl::InFlight { reading, writing },
     }
+}
+
+fn span(text: &str) -> Result<Duration, String> {
+    crate::tenancy::parse_span(text).ok_or_else(|| "give a number and s, m, h or d, such as 24h, or 0".to_owned())
 }
 
 fn service_addresses(text: &str) -> Result<AddressRange, Failure> {

@@ -4,7 +4,8 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
-use atoll_api::{ApiError, ApiResult, ClusterScope, GroupResource, LogicalClusterName};
+use atoll_api::status::Details;
+use atoll_api::{ApiError, ApiResult, ClusterScope, GroupResource, LogicalClusterName, Reason};
 use axum::body::Body;
 use futures::FutureExt;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
@@ -13,11 +14,11 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use super::caller::Caller;
-use super::{Api, aggregation, answer, body, deadline, discovery, fresh, health, issuer, openapi, turn, verbs};
+use super::{Api, aggregation, answer, backup, body, deadline, discovery, fresh, health, issuer, openapi, turn, verbs};
 use crate::authz::Attributes;
 use crate::authz::forbidden::forbidden;
 use crate::request::{self, ClusterPath, RequestContext, RequestInfo};
-use crate::tenancy::{TENANCY_GROUP, WORKSPACES};
+use crate::tenancy::{Stage, TENANCY_GROUP, WORKSPACES};
 
 /// A request on its way: what it is about and who asks.
 pub(super) struct Asked {
@@ -192,10 +193,13 @@ fn check_cluster(api: &Api, cx: &RequestContext, info: &RequestInfo) -> ApiResul
             )),
         };
     }
-    if api.clusters.find(&cx.cluster).is_some() {
-        return Ok(());
+    if let Some(found) = api.clusters.find(&cx.cluster) {
+        return if found.stage == Stage::Restoring { Err(not_now(cx)) } else { Ok(()) };
     }
     if may_see_all(api, cx) {
+        if api.clusters.is_being_made(&cx.cluster) {
+            return Err(not_now(cx));
+        }
         return Err(ApiError::not_found(&GroupResource::new("core.kcp.io", "logicalclusters"), cx.cluster.as_str()));
     }
     Err(ApiError::forbidden(
@@ -203,6 +207,13 @@ fn check_cluster(api: &Api, cx: &RequestContext, info: &RequestInfo) -> ApiResul
         "",
         &format!("User {:?} has no rights in this logical cluster", cx.user.name),
     ))
+}
+
+/// A cluster that is being copied or put back is not served by halves.
+fn not_now(cx: &RequestContext) -> ApiError {
+    let why = format!("the logical cluster {:?} is being made ready; try again", cx.cluster.as_str());
+    let details = Details { retry_after_seconds: 1, ..Details::default() };
+    ApiError::with_details(Reason::ServiceUnavailable, why, Some(details))
 }
 
 /// Whether somebody may know which clusters there are, and which not.
@@ -224,6 +235,9 @@ async fn dispatch(api: &Arc<Api>, asked: &Asked, body: Body) -> ApiResult<Respon
         return verbs::handle(api, asked, body).await;
     }
     if let Some(response) = health::answer(api, asked)? {
+        return Ok(response);
+    }
+    if let Some(response) = backup::answer(api, asked)? {
         return Ok(response);
     }
     if let Some(response) = issuer::answer(api, asked)? {

@@ -15,8 +15,8 @@ use crate::schema::format::go_duration;
 
 /// How long a request may take at most, as with kube-apiserver's `--request-timeout`.
 const LONGEST: Duration = Duration::from_secs(60);
-/// The subresources through which a connection stays open.
-const OPEN_ENDED: [&str; 5] = ["attach", "exec", "log", "portforward", "proxy"];
+/// The subresources through which a connection stays open, or that are as long as what they hold.
+const OPEN_ENDED: [&str; 6] = ["attach", "content", "exec", "log", "portforward", "proxy"];
 
 /// How long a request may take; `None` for one that may take as long as it likes.
 pub(super) fn of(info: &RequestInfo, query: &str) -> ApiResult<Option<Duration>> {

@@ -4,9 +4,11 @@
 
 pub mod aggregation;
 mod answer;
+mod backup;
 mod body;
 mod caller;
 mod chain;
+mod content;
 mod deadline;
 mod discovery;
 mod drain;
@@ -23,6 +25,7 @@ mod verbs;
 mod watch;
 mod web_socket;
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -45,6 +48,7 @@ use crate::tenancy::Clusters;
 pub use aggregation::Aggregation;
 pub use answer::Identity;
 pub(crate) use caller::OfTheServer;
+pub use content::snapshot_content;
 pub use openapi_v2::Documents;
 pub use provided::{Connect, Connection, Provided};
 pub use web_socket::WebSocket;
@@ -74,6 +78,8 @@ pub struct Api {
     pub provided: Vec<Provided>,
     /// The documents of OpenAPI 2 that were last asked for.
     pub documents: Documents,
+    /// What a backup holds besides what is stored: the server's keys, by the names of their files.
+    pub kept_files: BTreeMap<String, String>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
 }

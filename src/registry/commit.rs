@@ -40,6 +40,11 @@ impl Registry {
         let key = Key::new(tenancy::workspaces(), LogicalClusterName::root(), "", cx.cluster.as_str());
         let same = |uid: &str| cx.cluster_uid.as_ref().is_none_or(|expected| expected.as_str() == uid);
         match self.store.get(&key).filter(|workspace| !workspace.is_deleting() && same(workspace.uid())) {
+            Some(workspace) if !tenancy::maker::takes_writes(&workspace) => {
+                let why =
+                    format!("the logical cluster {:?} takes no writes for a moment; try again", cx.cluster.as_str());
+                Err(ApiError::too_many_requests(&why, 1))
+            }
             Some(workspace) => {
                 Ok(Some(Op { key, expect: Expect::Revision(workspace.revision), action: Action::Check }))
             }

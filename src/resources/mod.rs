@@ -87,6 +87,10 @@ pub struct Services {
     pub tokens: Arc<SignedTokens>,
     /// The flow schemas and priority levels that hold.
     pub policies: Arc<Policies>,
+    /// Where everything is.
+    pub store: Arc<Store>,
+    /// Which clusters there are.
+    pub clusters: Arc<Clusters>,
 }
 
 /// What answers for resources and subresources that are computed.
@@ -107,6 +111,7 @@ pub fn handlers(services: &Services) -> Vec<Handler> {
             Arc::new(authentication::tokenrequest::Answer::new(tokens())),
         ),
         (crate::tenancy::workspaces(), "token", Arc::new(tenancy::usertokenrequest::Answer::new(tokens()))),
+        (crate::tenancy::workspaces(), "restore", Arc::new(tenancy::restore::Answer::new())),
         (
             authentication("tokenreviews"),
             "",
@@ -203,15 +208,29 @@ pub fn underlays(
 /// What is asked of writes after everything that may change them, and before they are checked.
 pub fn last_admission(services: &Services) -> Vec<Arc<dyn AdmissionPlugin>> {
     let (rbac, authorizer) = (Arc::clone(&services.rbac), Arc::clone(&services.authorizer));
-    vec![Arc::new(rbac::escalation::NoEscalation { rbac, authorizer })]
+    let may_copy = tenancy::source::MayCopy {
+        authorizer: Arc::clone(&authorizer),
+        clusters: Arc::clone(&services.clusters),
+        store: Arc::clone(&services.store),
+    };
+    vec![Arc::new(rbac::escalation::NoEscalation { rbac, authorizer }), Arc::new(may_copy)]
 }
 
 /// Atoll's own kinds, which the system cluster serves beside the built-in ones.
-pub static PLATFORM: &[&Kind] = &[&tenancy::workspace::KIND, &tenancy::logicalcluster::KIND, &sync::synctarget::KIND];
+pub static PLATFORM: &[&Kind] = &[
+    &tenancy::workspace::KIND,
+    &tenancy::clustersnapshot::KIND,
+    &tenancy::logicalcluster::KIND,
+    &sync::synctarget::KIND,
+];
 
 /// Kinds that are no resources: subresources take and give them.
-pub static SUBRESOURCES: &[&Kind] =
-    &[&authentication::tokenrequest::KIND, &policy::eviction::KIND, &tenancy::usertokenrequest::KIND];
+pub static SUBRESOURCES: &[&Kind] = &[
+    &authentication::tokenrequest::KIND,
+    &policy::eviction::KIND,
+    &tenancy::usertokenrequest::KIND,
+    &tenancy::restore::KIND,
+];
 
 /// Every built-in kind, in the order of discovery within its group.
 pub static BUILTINS: &[&Kind] = &[

@@ -11,7 +11,7 @@ use crate::authz::rbac;
 use crate::flow::bootstrap as flow;
 use crate::registry::encode;
 use crate::storage::{Action, CommitError, Expect, Key, Store, Txn};
-use crate::tenancy::Cluster;
+use crate::tenancy::{Cluster, Stage};
 
 /// The name that stands for Atoll's own kinds among the resources of the system cluster.
 const PLATFORM: &str = crate::resources::sets::PLATFORM;
@@ -116,5 +116,5 @@ pub(super) fn root_cluster(store: &Arc<Store>, resources: &[String], tenancy: Te
     let uid = store.get(&identity_key()).map(|entry| entry.uid().to_owned()).unwrap_or_default();
     let platform = (tenancy == Tenancy::Clusters).then(|| PLATFORM.to_owned());
     let resources = resources.iter().cloned().chain(platform).collect();
-    Cluster { uid: Uid::new(uid), resources }
+    Cluster { uid: Uid::new(uid), resources, stage: Stage::Ready }
 }

@@ -27,7 +27,7 @@ use crate::authz::stored::{StoredPolicy, StoredUnderlay};
 use crate::authz::{self, Authorizer, PrivilegedGroup};
 use crate::flow::Flow;
 use crate::flow::stored::Policies;
-use crate::http::{Aggregation, Api, ApiService, Documents};
+use crate::http::{Aggregation, Api, ApiService, Documents, snapshot_content};
 use crate::metrics::Metrics;
 use crate::outbound::{Outbound, StoredServices};
 use crate::registry::Registry;
@@ -57,6 +57,7 @@ pub struct Builder {
     outbound: Outbound,
     sync: SyncSettings,
     controllers: Controllers,
+    retention: Duration,
     tenancy: Tenancy,
     pub(super) given: Given,
     pub(super) extensions: Extensions,
@@ -131,6 +132,7 @@ impl Default for Builder {
             outbound: Outbound::default(),
             sync: SyncSettings::default(),
             controllers: Controllers::All,
+            retention: Duration::ZERO,
             tenancy: Tenancy::Clusters,
             given: Given::default(),
             extensions: Extensions::default(),
@@ -229,6 +231,14 @@ impl Builder {
         self
     }
 
+    /// For how long what deleted clusters held is kept, in case they are wanted back; not at all unless said otherwise. A
+    /// workspace may say otherwise by the annotation `tenancy.atoll.dev/retain`.
+    #[must_use]
+    pub fn retain_deleted(mut self, retention: Duration) -> Self {
+        self.retention = retention;
+        self
+    }
+
     /// Serves the system cluster only: there are no workspaces, and nothing tells that there could be.
     #[must_use]
     pub fn single_cluster(mut self) -> Self {
@@ -284,6 +294,7 @@ impl Builder {
             advertised: self.advertised,
             sync: self.sync,
             selection: self.controllers,
+            retention: self.retention,
         };
         let peers = Peers::new(&self.given.user_ca(&pki), &self.given.front_proxies).map_err(Error::Pki)?;
         let (peers, grace) = (Arc::new(peers), self.grace);
@@ -307,6 +318,8 @@ impl Builder {
             rbac,
             tokens,
             policies: Policies::new(store.clone(), self.extensions.flow.seats_of_one()),
+            store: store.clone(),
+            clusters: Arc::clone(&clusters),
         };
         let handlers = resources::handlers(&services);
         let own = self.extensions.own.clone();
@@ -328,6 +341,8 @@ impl Builder {
         let mut plugins = admission::default_chain(&means, &further);
         plugins.retain(|plugin| !self.extensions.left_out.iter().any(|name| name == plugin.name()));
         let followers = resources::followers(&services, &surfaces);
+        let mut provided = self.extensions.provided.clone();
+        provided.push(snapshot_content(store.clone(), encode));
         let registry = Registry::new(store.clone(), Chain::new(plugins), Arc::clone(&authorizer), followers)
             .with_claimers(resources::claimers(self.service_addresses))
             .with_underlays(resources::underlays(&surfaces, &store, &clusters, self.authorities(pki)));
@@ -335,7 +350,6 @@ impl Builder {
         let resources::Services { authenticator, underlay, tokens, policies, .. } = services;
         let flow = Arc::new(Flow::new(self.extensions.flow, self.extensions.rate_limit, policies));
         let metrics = Metrics::new();
-        let provided = self.extensions.provided.clone();
         let documents = Documents::default();
         let front = FrontProxy::new(&pki.front_proxy, Timestamp::now()).map_err(Error::Pki)?;
         let aggregation = Aggregation::new(outbound, move |uid| front.shown_to(uid).map_err(|error| error.to_string()));
@@ -350,6 +364,7 @@ impl Builder {
             aggregation,
             provided,
             documents,
+            kept_files: pki.kept_files(),
             metrics,
         };
         Ok((api, underlay))

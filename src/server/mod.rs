@@ -38,6 +38,10 @@ use crate::authz::stored::StoredUnderlay;
 use crate::http::aggregation::probe as probe_server;
 use crate::http::{Api, ApiService};
 use crate::resources::AddressRange;
+use crate::tenancy::Retention;
+use crate::tenancy::keeper::Keeper;
+use crate::tenancy::maker::Maker;
+use crate::tenancy::reaper::Reaper;
 
 /// How long a server that stops takes at most to let another one run the controllers at once.
 const RELEASE_PATIENCE: Duration = Duration::from_secs(2);
@@ -63,6 +67,8 @@ struct ControllerSettings {
     advertised: Option<IpAddr>,
     sync: atoll_controllers::SyncSettings,
     selection: Controllers,
+    /// For how long deleted clusters are kept.
+    retention: Duration,
 }
 
 /// A server that serves; stops when [`Running::stop`] is called.
@@ -132,12 +138,19 @@ impl Server {
         };
         let candidate = election::Candidate::new(store.clone());
         let (registry, surfaces) = (self.api.registry.clone(), self.api.surfaces.clone());
+        let retention = self.controllers.retention;
         let work: election::Work = Box::new(move |stop| {
-            let reaper = crate::tenancy::reaper::Reaper::new(store.clone());
+            let stored_form = crate::registry::encode::encode;
+            let reaper = Reaper::new(store.clone(), Retention { usual: retention, stored_form });
+            let maker = Maker::new(store.clone(), stored_form);
+            let keeper = Keeper::new(store.clone(), stored_form);
             let upkeep = flow::Upkeep { registry: registry.clone(), surfaces: surfaces.clone() };
-            let (config, stopped, ended) = (config.clone(), stop.clone(), stop.clone());
+            let config = config.clone();
             let all = async move {
-                tokio::join!(reaper.run(stop), upkeep.run(ended), atoll_controllers::run(config, stopped))
+                let lifecycle =
+                    async { tokio::join!(reaper.run(stop.clone()), maker.run(stop.clone()), keeper.run(stop.clone())) };
+                let upkeep = upkeep.run(stop.clone());
+                tokio::join!(lifecycle, upkeep, atoll_controllers::run(config, stop.clone()))
             };
             all.map(|_| ()).boxed()
         });
@@ -190,10 +203,11 @@ impl Running {
         client::of_cluster(self.service(), cluster, user)
     }
 
-    /// Resolves when the store has failed for good.
-    pub async fn failed(&self) {
-        self.api.registry.store().stopped().await;
+    /// Resolves when the store has failed for good, and tells why.
+    pub async fn failed(&self) -> Arc<str> {
+        let cause = self.api.registry.store().stopped().await;
         self.api.metrics.store_has_failed();
+        cause.reason()
     }
 
     /// Lets requests under way end, stops the controllers, closes the store.

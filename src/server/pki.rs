@@ -4,6 +4,7 @@
 //! the API servers of clusters as their front proxy (`front.rs`). Certificates that somebody else made are given to
 //! [`server_config`] as they are; nothing here judges them.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -151,6 +152,17 @@ pub struct Pki {
     /// When the first of the certificates is due for renewal: call [`Pki::ensure`] again then.
     pub renew_at: Timestamp,
 }
+
+impl Pki {
+    /// What cannot be made anew without everybody noticing: the texts of the files that a backup needs, by their names.
+    pub fn kept_files(&self) -> BTreeMap<String, String> {
+        let texts = [&self.ca.certificate, &self.ca.key, &self.token_key];
+        KEPT_FILES.into_iter().map(str::to_owned).zip(texts.into_iter().cloned()).collect()
+    }
+}
+
+/// The files of the data directory that a backup needs.
+pub const KEPT_FILES: [&str; 3] = ["pki/ca.crt", "pki/ca.key", "pki/service-account.key"];
 
 /// The URL by which a client on the same machine reaches a server.
 pub fn local_url(listen: SocketAddr) -> String {

@@ -2,6 +2,7 @@
 //!
 //! It knows no kinds, schemas, users or HTTP. This file is the contract between engines and the cache above them.
 
+pub mod archive;
 pub mod cache;
 #[cfg(any(test, feature = "test-util"))]
 pub mod conformance;
@@ -22,9 +23,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
+pub use cache::VALUE_PREFIX;
 pub use cache::{
-    Behind, CloseReason, ClusterUsage, Entry, Event, EventKind, Labels, ListQuery, Page, ReadError, Store,
-    StoreOptions, WatchItem, WatchQuery, Watcher,
+    Behind, CLOSED_LABEL, CloseReason, ClusterUsage, Cut, Entry, Event, EventKind, Labels, ListQuery, Page, ReadError,
+    Store, StoreOptions, WatchItem, WatchQuery, Watcher,
 };
 pub use embedded::Embedded;
 pub use etcd::Etcd;

@@ -1,15 +1,27 @@
-//! Logical clusters: which there are, what they serve, and how one comes to be and goes.
+//! Logical clusters: which there are, what they serve, and how one comes to be, is copied, and goes.
 //!
 //! A cluster is a `Workspace` object of the system cluster; nothing else is kept per cluster.
 
+mod follow;
+mod identities;
+pub mod keeper;
+pub mod maker;
+mod pour;
 pub mod reaper;
+mod retention;
+pub mod snapshot;
+mod workspace;
 
 use std::sync::Arc;
 
-use atoll_api::{GroupResource, LogicalClusterName, Object, Uid};
+use atoll_api::{ApiResult, GroupResource, LogicalClusterName, Object, Uid};
+use bytes::Bytes;
 use serde_json::Value;
 
 use crate::storage::{Entry, Key, Store};
+
+pub use retention::{DELETED, RETAIN, Retention, parse_span};
+pub use workspace::{MOVING_LABEL, Stage, put_back, revived};
 
 /// The API group of workspaces, as in kcp.
 pub const TENANCY_GROUP: &str = "tenancy.kcp.io";
@@ -17,6 +29,11 @@ pub const TENANCY_GROUP: &str = "tenancy.kcp.io";
 pub const WORKSPACES: &str = "workspaces";
 /// The sets of resources a cluster serves when its workspace names none.
 pub const DEFAULT_SETS: &[&str] = &["control-plane"];
+/// The binding by which whoever creates a workspace may do everything in its cluster.
+pub const OWNER_BINDING: &str = "workspace-owner";
+
+/// Makes the bytes under which an object of the storage version is stored.
+pub type StoredForm = fn(&Object) -> ApiResult<Bytes>;
 
 /// What requests need to know of a logical cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +42,8 @@ pub struct Cluster {
     pub uid: Uid,
     /// The sets and resources it serves, as its workspace names them.
     pub resources: Arc<[String]>,
+    /// What may be done with it now.
+    pub stage: Stage,
 }
 
 /// The directory of logical clusters, read from the store's memory.
@@ -40,21 +59,39 @@ impl Clusters {
         Self { store, workspaces: workspaces(), root: Arc::new(root) }
     }
 
-    /// The cluster of that name, unless there is none or it is being deleted.
+    /// The cluster of that name, unless there is none, or it is being made or deleted.
     pub fn find(&self, name: &LogicalClusterName) -> Option<Arc<Cluster>> {
+        self.known(name).filter(|cluster| cluster.stage != Stage::Making)
+    }
+
+    /// Whether there will be a cluster of that name, but nothing of it can be seen yet.
+    pub fn is_being_made(&self, name: &LogicalClusterName) -> bool {
+        self.known(name).is_some_and(|cluster| cluster.stage == Stage::Making)
+    }
+
+    fn known(&self, name: &LogicalClusterName) -> Option<Arc<Cluster>> {
         if name.is_root() {
             return Some(self.root.clone());
         }
         let key = Key::new(self.workspaces.clone(), LogicalClusterName::root(), "", name.as_str());
-        let entry = self.store.get(&key)?;
-        let known: Arc<Known> = entry.derived(Known::read);
-        known.0.clone()
+        cluster_of(&*self.store.get(&key)?)
     }
 }
 
 /// The resource under which clusters are kept.
 pub fn workspaces() -> GroupResource {
     GroupResource::new(TENANCY_GROUP, WORKSPACES)
+}
+
+/// Where the workspace of a cluster is kept.
+pub fn workspace_key(cluster: &LogicalClusterName) -> Key {
+    Key::new(workspaces(), LogicalClusterName::root(), "", cluster.as_str())
+}
+
+/// The cluster that a stored workspace stands for; nothing if it is going, or is none.
+pub fn cluster_of(workspace: &Entry) -> Option<Arc<Cluster>> {
+    let known: Arc<Known> = workspace.derived(Known::read);
+    known.0.clone()
 }
 
 /// What a stored workspace says; nothing if its cluster is going or was never there.
@@ -71,6 +108,7 @@ impl Known {
             Some(list) if !list.is_empty() => list.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
             _ => DEFAULT_SETS.iter().map(|set| (*set).to_owned()).collect(),
         };
-        Self(Some(Arc::new(Cluster { uid: Uid::new(object.uid()), resources: resources.into() })))
+        let uid = Uid::new(object.uid());
+        Self(Some(Arc::new(Cluster { uid, resources: resources.into(), stage: Stage::of(&object) })))
     }
 }

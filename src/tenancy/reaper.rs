@@ -1,4 +1,4 @@
-//! Ends clusters whose workspace is being deleted: first the data, then the workspace.
+//! Ends clusters whose workspace is being deleted: first the data, which may be kept as a snapshot, then the workspace.
 //!
 //! One loop for all clusters, level-triggered: after a restart it begins with whatever is still marked. Several clusters go
 //! at a time, so that they share the store's flushes and a large one does not keep small ones waiting.
@@ -11,7 +11,8 @@ use atoll_api::{ClusterScope, LogicalClusterName};
 use futures::stream::{FuturesUnordered, StreamExt};
 use tokio_util::sync::CancellationToken;
 
-use super::workspaces;
+use super::snapshot::ContentError;
+use super::{Retention, workspaces};
 use crate::storage::{CommitError, Entry, EventKind, Guard, Key, ListQuery, Store, Txn, WatchItem, WatchQuery};
 
 /// How long to wait before trying again what failed.
@@ -22,6 +23,7 @@ const AT_A_TIME: usize = 64;
 /// Deletes what is in clusters that are to go.
 pub struct Reaper {
     store: Arc<Store>,
+    retention: Retention,
 }
 
 /// The clusters that are to go, each once.
@@ -35,9 +37,9 @@ struct Doomed {
 // === impl Reaper ===
 
 impl Reaper {
-    /// A reaper of this store's clusters.
-    pub fn new(store: Arc<Store>) -> Self {
-        Self { store }
+    /// A reaper of this store's clusters, which keeps what they held for so long.
+    pub fn new(store: Arc<Store>, retention: Retention) -> Self {
+        Self { store, retention }
     }
 
     /// Runs until told to stop.
@@ -100,6 +102,10 @@ impl Reaper {
         // Asked again, since the workspace may have gone since it was marked, and another one of its name have come.
         let Some(mut marked) = self.marked(cluster) else { return Ok(()) };
         let uid = marked.uid().to_owned();
+        self.retention.keep(&self.store, &marked).await.map_err(|error| match error {
+            ContentError::Store(error) => error,
+            other => CommitError::Unavailable { reason: other.to_string().into() },
+        })?;
         loop {
             match self.empty_while(cluster, &marked).await {
                 Ok(()) => break,

@@ -35,6 +35,8 @@ pub(crate) struct Client {
 #[derive(Clone)]
 enum Who {
     User(UserInfo),
+    /// Whoever a token stands for.
+    Bearer(String),
     Anonymous,
 }
 
@@ -148,6 +150,11 @@ impl Client {
         Self { who: Who::User(UserInfo::named(name, groups)), ..self.clone() }
     }
 
+    /// The same cluster as seen by whoever a token stands for.
+    pub(crate) fn bearer(&self, token: &str) -> Self {
+        Self { who: Who::Bearer(token.to_owned()), ..self.clone() }
+    }
+
     /// The same cluster as seen by nobody in particular.
     pub(crate) fn anonymous(&self) -> Self {
         Self { who: Who::Anonymous, ..self.clone() }
@@ -219,6 +226,7 @@ impl Client {
         }
         match &self.who {
             Who::User(user) => request.extension(Identity(user.clone())),
+            Who::Bearer(token) => request.header(header::AUTHORIZATION, format!("Bearer {token}")),
             Who::Anonymous => request,
         }
     }

@@ -16,11 +16,8 @@ use crate::request::RequestContext;
 use crate::resources::kind::{AGE, Kind, Manners, SubresourceSpec, Version, column};
 use crate::resources::printing::age;
 use crate::resources::sets;
-
-/// The binding by which whoever creates a workspace may do everything in its cluster.
-const OWNER_BINDING: &str = "workspace-owner";
-/// Whether a workspace is being created, usable, or being deleted.
-const READY: &str = "Ready";
+use crate::storage::CLOSED_LABEL;
+use crate::tenancy::{MOVING_LABEL, OWNER_BINDING, Stage};
 
 pub(in crate::resources) static KIND: Kind = Kind {
     resource: "workspaces",
@@ -39,6 +36,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
         subresources: &[
             SubresourceSpec::Status,
             SubresourceSpec::Other("token", "authentication.atoll.dev/v1alpha1", "UserTokenRequest", &[Verb::Create]),
+            SubresourceSpec::Other("restore", "tenancy.atoll.dev/v1alpha1", "RestoreRequest", &[Verb::Create]),
         ],
         ..Version::BARE
     }],
@@ -46,6 +44,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     manners: Manners::RETURNS_DELETED,
     prepare_create,
     prepare_update,
+    prepare_status_update,
     validate_create,
     cells,
     companions,
@@ -61,16 +60,38 @@ fn prepare_create(workspace: &mut Object) {
     let spec = workspace.map_mut("spec");
     spec.insert("cluster".into(), name.clone().into());
     spec.insert("URL".into(), format!("/clusters/{name}").into());
-    workspace.map_mut("status").insert("phase".into(), READY.into());
+    // What has a source is seen when all is there.
+    let stage = if workspace.at(&["spec", "source"]).is_some() { Stage::Making } else { Stage::Ready };
+    stage.set(workspace);
 }
 
 fn prepare_update(workspace: &mut Object, old: &Object) {
-    for field in ["cluster", "URL"] {
-        match old.at(&["spec", field]).cloned() {
-            Some(value) => workspace.map_mut("spec").insert(field.into(), value),
-            None => workspace.map_mut("spec").remove(field),
-        };
+    for field in ["cluster", "URL", "source"] {
+        keep(workspace, old, "spec", field);
     }
+    for label in [CLOSED_LABEL, MOVING_LABEL] {
+        match old.label(label) {
+            Some(value) => workspace.set_label(label, value),
+            None => {
+                let labels = workspace.metadata_mut().get_mut("labels").and_then(Value::as_object_mut);
+                labels.map(|labels| labels.remove(label));
+            }
+        }
+    }
+}
+
+/// Nobody says but the server how far a cluster is.
+fn prepare_status_update(workspace: &mut Object, old: &Object) {
+    for field in ["phase", "content", "restore"] {
+        keep(workspace, old, "status", field);
+    }
+}
+
+fn keep(workspace: &mut Object, old: &Object, part: &str, field: &str) {
+    match old.at(&[part, field]).cloned() {
+        Some(value) => workspace.map_mut(part).insert(field.into(), value),
+        None => workspace.map_mut(part).remove(field),
+    };
 }
 
 fn validate_create(workspace: &Object, errors: &mut FieldErrors) {
@@ -78,6 +99,7 @@ fn validate_create(workspace: &Object, errors: &mut FieldErrors) {
     if LogicalClusterName::parse(workspace.name()).is_ok_and(|name| name.is_root()) {
         errors.push(FieldError::invalid(&path, &"root".into(), "the system cluster has this name"));
     }
+    validate_source(workspace, errors);
     let path = FieldPath::new("spec.resources");
     let names = workspace.at(&["spec", "resources"]).and_then(Value::as_array);
     for (index, name) in names.into_iter().flatten().enumerate() {
@@ -87,11 +109,42 @@ fn validate_create(workspace: &Object, errors: &mut FieldErrors) {
     }
 }
 
+fn validate_source(workspace: &Object, errors: &mut FieldErrors) {
+    let Some(source) = workspace.at(&["spec", "source"]) else { return };
+    let path = FieldPath::new("spec.source");
+    let text = |field: &str| source[field].as_str().unwrap_or_default();
+    match (text("cluster"), text("snapshot")) {
+        ("", "") => errors.push(FieldError::required(&path.child("cluster"), "name the logical cluster to copy")),
+        ("", _) if source["move"] == true => {
+            errors.push(FieldError::invalid(
+                &path.child("move"),
+                &true.into(),
+                "only a logical cluster can be renamed",
+            ));
+        }
+        ("", _) => {}
+        (cluster, "") => {
+            let fault = match LogicalClusterName::parse(cluster) {
+                Ok(name) if name.is_root() => Some("the system cluster cannot be copied".to_owned()),
+                Ok(name) if name.as_str() == workspace.name() => Some("it is this logical cluster itself".to_owned()),
+                Ok(_) => None,
+                Err(error) => Some(error.to_string()),
+            };
+            errors.extend(fault.map(|why| FieldError::invalid(&path.child("cluster"), &source["cluster"], why)));
+        }
+        _ => errors.push(FieldError::invalid(&path, source, "name a cluster or a snapshot, not both")),
+    }
+}
+
 /// What a new cluster begins with: the namespace clients use when they name none, and the rights of whoever makes it.
 fn companions(cx: &RequestContext, workspace: &Object) -> Vec<Companion> {
     let Ok(cluster) = LogicalClusterName::parse(workspace.name()) else { return Vec::new() };
     let created = workspace.meta("creationTimestamp");
-    let mut companions = vec![default_namespace(cluster.clone(), created)];
+    let mut companions = Vec::new();
+    // A copy has the namespaces of its source.
+    if workspace.at(&["spec", "source"]).is_none() {
+        companions.push(default_namespace(cluster.clone(), created));
+    }
     if is_known_everywhere(&cx.user) {
         companions.push(owner_binding(cluster, &cx.user, created));
     }
@@ -100,7 +153,7 @@ fn companions(cx: &RequestContext, workspace: &Object) -> Vec<Companion> {
 
 /// Whether a user of the system cluster is the same in a new cluster. The administrators need no rights of their own
 /// there; and a service account or other name of the system's would be somebody else, whom the tenant could make.
-fn is_known_everywhere(user: &UserInfo) -> bool {
+pub(super) fn is_known_everywhere(user: &UserInfo) -> bool {
     !user.is_in(SYSTEM_MASTERS) && !user.name.is_empty() && !user.name.starts_with("system:")
 }
 

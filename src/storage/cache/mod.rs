@@ -6,7 +6,9 @@
 //! channel or ring.
 
 mod bell;
+mod closed;
 mod clusters;
+mod cut;
 mod entry;
 mod event;
 mod floors;
@@ -42,7 +44,10 @@ use super::{
     SubscribeError, Txn,
 };
 
+pub use closed::CLOSED_LABEL;
+use closed::Closed;
 pub use clusters::ClusterUsage;
+pub use cut::Cut;
 pub use entry::{Entry, Labels, VALUE_PREFIX};
 pub use event::{Event, EventKind};
 use floors::Floors;
@@ -84,6 +89,7 @@ pub struct Store {
     floors: Floors,
     /// The resource whose objects stand for clusters.
     cluster_objects: OnceLock<GroupResource>,
+    closed: Closed,
     rounds: Rounds,
     bell: Arc<Bell>,
     /// Sweeps old history and wakes crowds of watchers.
@@ -136,6 +142,7 @@ impl Store {
             history: AtomicI64::new(0),
             floors: Floors::default(),
             cluster_objects: OnceLock::new(),
+            closed: Closed::default(),
             rounds: Rounds::default(),
             bell: Arc::default(),
             attendant: Mutex::new(None),
@@ -209,6 +216,7 @@ impl Store {
     pub fn stand_for_clusters(&self, resource: GroupResource) {
         // Told twice, it is the same.
         drop(self.cluster_objects.set(resource));
+        self.find_closed();
     }
 
     /// Deletes all that a cluster holds and ends its watches; watchers of all clusters see the deletions.
@@ -231,6 +239,11 @@ impl Store {
         self.end_watches_of(cluster);
         self.floors.raise(cluster, self.revision(), Instant::now());
         Ok(())
+    }
+
+    /// Deletes all of a range, as long as the guard is as it should be. May be called again after an error, and goes on.
+    pub async fn delete_all(&self, range: KeyRange, guard: Option<&Guard>) -> Result<(), CommitError> {
+        self.delete_range(range, guard).await.map(drop)
     }
 
     /// Stops: ends all watches and closes the engine.
@@ -288,15 +301,19 @@ impl Store {
         }
     }
 
-    /// Ends the clusters whose objects are deleted.
+    /// Ends the clusters whose objects are deleted, and the watches of those that are closed.
     fn close_clusters(&self, batch: &ChangeBatch, now: Instant) {
         let Some(objects) = self.cluster_objects.get() else { return };
         let current = self.revision();
-        for change in batch.changes.iter().filter(|change| change.value.is_none() && change.revision > current) {
-            if change.key.resource == *objects
-                && change.key.cluster.is_root()
-                && let Ok(cluster) = LogicalClusterName::parse(&change.key.name)
-            {
+        for change in batch.changes.iter().filter(|change| change.revision > current) {
+            if change.key.resource != *objects || !change.key.cluster.is_root() {
+                continue;
+            }
+            let Ok(cluster) = LogicalClusterName::parse(&change.key.name) else { continue };
+            if change.value.is_some() {
+                self.close_or_open(&cluster, change, now);
+            } else {
+                self.forget_closed(&cluster);
                 self.end_watches_of(&cluster);
                 self.floors.raise(&cluster, change.revision, now);
             }

@@ -120,7 +120,7 @@ pub(super) fn write_row(out: &mut [u8], key: &[u8], value: &[u8]) {
     out[4 + key.len()..].copy_from_slice(value);
 }
 
-fn split_row(row: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn split_row(row: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = row.split_first_chunk::<4>()?;
     rest.split_at_checked(u32::from_be_bytes(*length) as usize)
 }

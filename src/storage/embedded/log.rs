@@ -143,6 +143,14 @@ impl Segment {
         (self.tag, self.end, self.flushed) = (tag, 0, 0);
     }
 
+    /// Forgets all that is in the file, for good.
+    pub(super) fn clear(&mut self) -> io::Result<()> {
+        self.disk.set_len(0)?;
+        self.disk.sync_data()?;
+        (self.end, self.flushed, self.allocated) = (0, 0, 0);
+        Ok(())
+    }
+
     /// How much was written since the file was begun.
     pub(super) fn written(&self) -> u64 {
         self.end

@@ -8,9 +8,12 @@
 //!
 //! What happens when the disk fails: the batch being written is not acknowledged, and nothing is from then on.
 
+mod check;
 mod layout;
 mod log;
+mod overlay;
 mod pending;
+mod restore;
 mod writer;
 
 use std::path::Path;
@@ -24,8 +27,10 @@ use redb::backends::FileBackend;
 use redb::{Database, DatabaseError, StorageBackend};
 use tokio::sync::{Semaphore, oneshot};
 
+pub use self::check::{Repair, Report, check};
 use self::log::{ReadError, Segment};
 use self::pending::Pending;
+pub use self::restore::restore;
 use self::writer::{Task, Work, Writer};
 use super::feed::Feed;
 use super::{

@@ -1,0 +1,356 @@
+//! `atoll backup` and `atoll restore`: all that a server keeps, as files, and a server made of them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use atoll_api::time::format_time;
+use bytes::Bytes;
+use clap::Args;
+use jiff::Timestamp;
+use parking_lot::Mutex;
+
+use super::client::Remote;
+use super::cluster_archives::{download, verify};
+use super::{Connection, Failure};
+use crate::server::pki::KEPT_FILES;
+use crate::storage::archive::{ArchiveError, ArchiveReader, Archiver, Header, Kept, Subject, checksum_of};
+use crate::storage::{self, Action, Backend, Expect, Key, Op, Record, Txn};
+
+/// How the files of a directory of backups end.
+const ENDING: &str = "atoll-backup";
+/// How far revisions jump in a restored store: beyond all that clients may have seen since the backup was taken.
+const JUMP: u64 = 1_000_000_000;
+/// How many bytes one transaction of a restore into a shared store has.
+const STEP_BYTES: usize = 256 << 10;
+const STEP_VALUES: usize = 200;
+
+/// Writes all that a server keeps to a file: every logical cluster, and the keys that its clients know it by. Nobody waits for it.
+#[derive(Debug, Args)]
+pub(super) struct Backup {
+    /// The file to write; or a directory, in which each backup gets a name of its own.
+    #[arg(long, value_name = "FILE|DIR")]
+    to: PathBuf,
+    /// Leave out what is in this earlier backup, which is needed to restore, too.
+    #[arg(long, value_name = "FILE", conflicts_with = "incremental")]
+    since: Option<PathBuf>,
+    /// Leave out what is in the last backup of the directory; without one, write a whole one.
+    #[arg(long)]
+    incremental: bool,
+    /// Read the files of a server that does not run, instead of asking one that does.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Makes the data of a server from a backup, which is checked first. Clients go on with the credentials they have.
+#[derive(Debug, Args)]
+pub(super) struct Restore {
+    /// The backup, or the directory of backups, of which the last is taken; those that it builds on are looked for beside it.
+    #[arg(long, value_name = "FILE|DIR")]
+    from: PathBuf,
+    /// Only check that all of it can be read.
+    #[arg(long)]
+    verify: bool,
+    /// The data directory of the new server, without data as yet.
+    #[arg(long, value_name = "DIR", default_value = "./.atoll")]
+    data_dir: PathBuf,
+    /// Where the new server's objects are stored, as in `atoll serve` [default: DATA_DIR/store]
+    #[arg(long, value_name = "URL")]
+    storage: Option<String>,
+}
+
+/// What a store held, read from one or several backups.
+struct Held {
+    header: Header,
+    values: BTreeMap<Vec<u8>, (u64, Bytes)>,
+}
+
+impl Backup {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        let base = match &self.since {
+            Some(file) => Some(file.clone()),
+            None if self.incremental => {
+                if !self.to.is_dir() {
+                    return Err(Failure::new(
+                        "--incremental needs --to to be a directory that exists; or name the earlier backup with --since",
+                    ));
+                }
+                last_in(&self.to)?
+            }
+            None => None,
+        };
+        let since = base.as_deref().map(verify).transpose()?.map(|(header, _)| header);
+        let partial = if self.to.is_dir() { self.to.join("new") } else { self.to.clone() };
+        match &self.data_dir {
+            Some(data_dir) => write_offline(data_dir, since.as_ref(), &partial).await?,
+            None => {
+                let remote = Remote::open(&self.connection.kubeconfig).await?;
+                let path = since
+                    .as_ref()
+                    .map_or_else(|| "/backup".to_owned(), |since| format!("/backup?since={}", since.revision));
+                download(&remote, "backing up", &path, &partial).await?;
+            }
+        }
+        let (header, end) = verify(&partial)?;
+        if let Some(since) = since.filter(|since| since.store != header.store) {
+            drop(std::fs::remove_file(&partial));
+            return Err(Failure::new(format!(
+                "the earlier backup is of another server ({}); leave it out",
+                since.store
+            )));
+        }
+        let file = if self.to.is_dir() { self.to.join(format!("{:020}.{ENDING}", header.revision)) } else { self.to };
+        if file != partial {
+            std::fs::rename(&partial, &file)
+                .map_err(|error| Failure::because(format!("cannot write {}", file.display()), error))?;
+        }
+        let builds = header.since.map(|since| format!(", builds on revision {since}")).unwrap_or_default();
+        let megabytes = end.bytes as f64 / 1e6;
+        println!("{}: revision {}, {} values, {megabytes:.1} MB{builds}", file.display(), header.revision, end.records);
+        Ok(())
+    }
+}
+
+/// Writes a backup of the files of a server that does not run.
+async fn write_offline(data_dir: &Path, since: Option<&Header>, to: &Path) -> Result<(), Failure> {
+    let store = data_dir.join("store");
+    if !store.is_dir() {
+        return Err(Failure::new(format!("{} holds no data of a server", data_dir.display())));
+    }
+    let unreadable = |error: storage::OpenError| {
+        Failure::because(
+            format!("cannot read {}; if a server runs there, back it up without --data-dir", store.display()),
+            error,
+        )
+    };
+    let backend = storage::open(&store.display().to_string(), storage::Options::default()).await.map_err(unreadable)?;
+    let records = Arc::new(Mutex::new(Vec::<Record>::new()));
+    let into = records.clone();
+    let loaded = backend.load(Box::new(move |record| into.lock().push(record))).await;
+    backend.close().await;
+    let revision = loaded.map_err(|error| Failure::because(format!("cannot read {}", store.display()), error))?;
+    let records = std::mem::take(&mut *records.lock());
+    let mut notes = BTreeMap::new();
+    for name in KEPT_FILES {
+        if let Ok(text) = std::fs::read_to_string(data_dir.join(name)) {
+            notes.insert(name.to_owned(), text);
+        }
+    }
+    let header = Header {
+        of: Subject::Store,
+        store: identity(&records),
+        revision,
+        since: since.map(|since| since.revision),
+        taken: format_time(Timestamp::now()),
+        notes,
+        ..Header::default()
+    };
+    let failed = |error| Failure::because(format!("cannot write {}", to.display()), error);
+    let file = create(to).map_err(failed)?;
+    let mut out = BufWriter::new(file);
+    let (mut archiver, head) = Archiver::begin(header);
+    out.write_all(&head).map_err(failed)?;
+    let since = since.map_or(0, |since| since.revision);
+    for record in &records {
+        let bytes = &record.value[..];
+        let value = if record.revision > since { Kept::Here(bytes) } else { Kept::Before(bytes) };
+        if let Some(piece) = archiver.add(&record.key.encode(), record.revision, value) {
+            out.write_all(&piece).map_err(failed)?;
+        }
+    }
+    out.write_all(&archiver.finish().0).map_err(failed)?;
+    out.into_inner().map_err(|error| failed(error.into_error()))?.sync_all().map_err(failed)
+}
+
+/// A file that only its owner can read.
+fn create(path: &Path) -> std::io::Result<File> {
+    let mut how = File::options();
+    how.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut how, 0o600);
+    how.open(path)
+}
+
+/// The uid of a store, which is that of its system cluster.
+fn identity(records: &[Record]) -> String {
+    let is_it = |record: &&Record| &*record.key.resource.resource == "logicalclusters" && record.key.cluster.is_root();
+    let found =
+        records.iter().find(is_it).and_then(|record| serde_json::from_slice::<atoll_api::Object>(&record.value).ok());
+    found.map(|object| object.uid().to_owned()).unwrap_or_default()
+}
+
+impl Restore {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        let file = match self.from.is_dir() {
+            true => last_in(&self.from)?
+                .ok_or_else(|| Failure::new(format!("{} holds no backup (*.{ENDING})", self.from.display())))?,
+            false => self.from.clone(),
+        };
+        let held = read(&file)?;
+        let bytes: usize = held.values.values().map(|(_, value)| value.len()).sum();
+        let what =
+            format!("revision {}, {} values, {:.1} MB", held.header.revision, held.values.len(), bytes as f64 / 1e6);
+        if self.verify {
+            println!("{} is sound: {what}", file.display());
+            return Ok(());
+        }
+        let url = self.storage.clone().unwrap_or_else(|| self.data_dir.join("store").display().to_string());
+        if KEPT_FILES.iter().any(|name| self.data_dir.join(name).exists()) {
+            return Err(Failure::new(format!(
+                "{} belongs to a server already; name another --data-dir",
+                self.data_dir.display()
+            )));
+        }
+        let notes = held.header.notes.clone();
+        put(&url, held).await?;
+        for (name, text) in notes.iter().filter(|(name, _)| KEPT_FILES.contains(&name.as_str())) {
+            let path = self.data_dir.join(name);
+            let written = path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| create(&path)).and_then(
+                |mut file| {
+                    file.write_all(text.as_bytes())?;
+                    file.sync_all()
+                },
+            );
+            written.map_err(|error| Failure::because(format!("cannot write {}", path.display()), error))?;
+        }
+        println!("restored {what}; start the server with `atoll serve --data-dir {}`", self.data_dir.display());
+        Ok(())
+    }
+}
+
+/// Writes what was held into a store that holds nothing.
+async fn put(url: &str, held: Held) -> Result<(), Failure> {
+    let path = url.strip_prefix("file://").unwrap_or(url);
+    let not_empty = || Failure::new(format!("{url} is there already; restore into another place, or move it away"));
+    if !path.contains("://") {
+        let path = PathBuf::from(path);
+        if path.exists() {
+            return Err(not_empty());
+        }
+        let parent = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+        parent.map_err(|error| Failure::because(format!("cannot make {}", path.display()), error))?;
+        let values = held.values.into_iter().map(|(key, (revision, value))| (key, revision, value));
+        let revision = held.header.revision + JUMP;
+        let restored = tokio::task::spawn_blocking(move || storage::embedded::restore(&path, revision, values)).await;
+        let restored = restored.map_err(|died| Failure::because("restoring failed", died))?;
+        return restored.map_err(|error| Failure::because("the store could not be written", error));
+    }
+    let backend = storage::open(url, storage::Options::default()).await;
+    let backend = backend.map_err(|error| Failure::because("the store cannot be reached", error))?;
+    let found = Arc::new(Mutex::new(0_usize));
+    let count = found.clone();
+    let loaded = backend.load(Box::new(move |_| *count.lock() += 1)).await;
+    loaded.map_err(|error| Failure::because("the store cannot be read", error))?;
+    if *found.lock() > 0 {
+        return Err(not_empty());
+    }
+    fill(&*backend, held).await?;
+    backend.close().await;
+    Ok(())
+}
+
+async fn fill(backend: &dyn Backend, held: Held) -> Result<(), Failure> {
+    let failed = |error| Failure::because("the store did not take it; empty it and try again", error);
+    let (mut txn, mut bytes) = (Txn::default(), 0);
+    // The system cluster's identity comes last: without it no server takes the store for one that is complete.
+    let mut values: Vec<_> = held.values.into_iter().collect();
+    values.sort_by_key(|(key, _)| key.windows(16).any(|part| part == b"/logicalclusters"));
+    for (key, (_, value)) in values {
+        let key = Key::decode(&key).map_err(|error| Failure::because("the backup holds what is no key", error))?;
+        if !txn.ops.is_empty() && (txn.ops.len() >= STEP_VALUES || bytes + value.len() > STEP_BYTES) {
+            backend.commit(std::mem::take(&mut txn)).await.map_err(failed)?;
+            bytes = 0;
+        }
+        bytes += value.len();
+        txn.ops.push(Op { key, expect: Expect::Any, action: Action::Put(value) });
+    }
+    if txn.ops.is_empty() {
+        return Ok(());
+    }
+    backend.commit(txn).await.map(drop).map_err(failed)
+}
+
+/// The last backup in a directory, by its name.
+fn last_in(directory: &Path) -> Result<Option<PathBuf>, Failure> {
+    let failed = |error| Failure::because(format!("cannot read {}", directory.display()), error);
+    let mut files = Vec::new();
+    for file in std::fs::read_dir(directory).map_err(failed)? {
+        let path = file.map_err(failed)?.path();
+        if path.extension().is_some_and(|ending| ending == ENDING) {
+            files.push(path);
+        }
+    }
+    Ok(files.into_iter().max())
+}
+
+/// Reads a backup with all that it builds on, and checks all of it.
+fn read(file: &Path) -> Result<Held, Failure> {
+    let mut headers = by_revision(file)?;
+    let mut chain = vec![file.to_owned()];
+    let (mut header, _) = verify(file)?;
+    while let Some(since) = header.since {
+        let base = headers.remove(&(header.store.clone(), since)).filter(|base| !chain.contains(base));
+        let base = base.ok_or_else(|| {
+            Failure::new(format!(
+                "{} builds on a backup of revision {since}, which is not beside it; put it there",
+                chain[chain.len() - 1].display()
+            ))
+        })?;
+        header = verify(&base)?.0;
+        chain.push(base);
+    }
+    let mut held: Option<Held> = None;
+    while let Some(file) = chain.pop() {
+        let next = add(&file, held.take());
+        held = Some(next.map_err(|error| Failure::because(format!("{} cannot be used", file.display()), error))?);
+    }
+    held.ok_or_else(|| Failure::new("there is no backup"))
+}
+
+/// The other backups beside a file, by their stores and revisions.
+fn by_revision(file: &Path) -> Result<HashMap<(String, u64), PathBuf>, Failure> {
+    let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let failed = |error| Failure::because(format!("cannot read {}", directory.display()), error);
+    let mut found = HashMap::new();
+    for entry in std::fs::read_dir(directory).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if !path.is_file() {
+            continue;
+        }
+        // What is no archive is somebody else's.
+        if let Some((header, _)) =
+            File::open(&path).ok().and_then(|file| ArchiveReader::open(BufReader::new(file)).ok())
+        {
+            found.insert((header.store, header.revision), path);
+        }
+    }
+    Ok(found)
+}
+
+/// What a backup holds, over what it builds on.
+fn add(file: &Path, base: Option<Held>) -> Result<Held, ArchiveError> {
+    let (header, mut reader) = ArchiveReader::open(BufReader::new(File::open(file)?))?;
+    if header.of != Subject::Store {
+        return Err(ArchiveError::Damaged("it is of one logical cluster: use `atoll cluster import`".into()));
+    }
+    let mut before = base.map(|base| base.values).unwrap_or_default();
+    let mut values = BTreeMap::new();
+    while let Some(record) = reader.next_record()? {
+        let value = match record.value {
+            Kept::Here(value) => value,
+            Kept::Before(checksum) => match before.remove(&record.key) {
+                Some((revision, value)) if revision == record.revision && checksum_of(&value) == checksum => value,
+                _ => {
+                    let key = String::from_utf8_lossy(&record.key).into_owned();
+                    return Err(ArchiveError::Damaged(format!("what it builds on does not hold {key} as it should")));
+                }
+            },
+        };
+        values.insert(record.key, (record.revision, value));
+    }
+    Ok(Held { header, values })
+}
