@@ -82,8 +82,8 @@ struct Args {
     /// How many objects each of them gets before it is deleted.
     #[arg(long, default_value_t = 2)]
     content: usize,
-    /// How long the server is left alone before memory is measured, in seconds: what happened is remembered for 90.
-    #[arg(long, default_value_t = 110)]
+    /// How long the server is left alone before memory is measured, in seconds: what happened is remembered for 90, and a little.
+    #[arg(long, default_value_t = 130)]
     settle_seconds: u64,
     /// Cargo passes this to every benchmark.
     #[arg(long, hide = true)]

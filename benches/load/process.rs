@@ -48,11 +48,20 @@ impl Server {
         self.dir.join("kubeconfig")
     }
 
-    /// Resident memory in MiB.
+    /// Resident memory in MiB, the touched pages of the programs included.
     pub(super) fn resident_mib(&self) -> f64 {
+        self.memory_mib("VmRSS:")
+    }
+
+    /// The part of resident memory in MiB that is no file's.
+    pub(super) fn anonymous_mib(&self) -> f64 {
+        self.memory_mib("RssAnon:")
+    }
+
+    fn memory_mib(&self, field: &str) -> f64 {
         let resident = |pid: &u32| -> Option<f64> {
             let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-            let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+            let line = status.lines().find_map(|line| line.strip_prefix(field))?;
             line.trim().trim_end_matches(" kB").parse::<f64>().ok()
         };
         self.processes().iter().filter_map(resident).sum::<f64>() / 1024.0

@@ -117,9 +117,13 @@ async fn grow_and_shrink(
     report: &mut Report,
 ) -> Result<(), Failure> {
     let count = args.tenants;
+    if let Some(idle) = idle {
+        report.add("  memory before", "MiB", Better::Less, idle);
+    }
     let memory = |report: &mut Report, what: &str| {
-        if let Some(mib) = server.map(Server::resident_mib) {
-            report.add(what, "MiB", Better::Less, mib);
+        if let Some(server) = server {
+            report.add(what, "MiB", Better::Less, server.resident_mib());
+            report.add(&format!("{what}, anonymous"), "MiB", Better::Less, server.anonymous_mib());
         }
     };
     tokio::time::sleep(args.settle()).await;

@@ -3,17 +3,20 @@
 //!
 //! `ATOLL_LINEAR_SECONDS` makes each of these tests go on for so long; `tools/linearizability.sh` does that for all engines.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use atoll::storage::conformance::Random;
 use atoll::storage::conformance::linear::{self, Deed, Operation, Outcome, Verdict};
+use kube::Config;
+use kube::config::{KubeConfigOptions, Kubeconfig};
 use parking_lot::RwLock;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::binary::{Binary, admin, send, serve, serve_on};
+use crate::binary::{Binary, send, serve, serve_on};
 use crate::etcd::Etcd;
 use crate::server::{MERGE_PATCH, WORKSPACES, workspace};
 
@@ -169,6 +172,15 @@ impl Scene {
     }
 }
 
+/// A client that does not try again by itself: a write of unknown outcome that is tried again, and refused since it was done, looks
+/// as if it was never done.
+async fn patient(data_dir: &Path) -> kube::Client {
+    let file = Kubeconfig::read_from(data_dir.join("admin.kubeconfig")).expect("the server wrote a kubeconfig");
+    let mut config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.expect("it can be used");
+    config.default_retry = false;
+    kube::Client::try_from(config).expect("it names usable credentials")
+}
+
 // === impl Site ===
 
 impl Site {
@@ -183,7 +195,7 @@ impl Site {
             None => serve(self.dir.path()),
         };
         self.running = Some(tokio::task::block_in_place(|| Binary::spawn(command)));
-        let client = admin(self.dir.path()).await;
+        let client = patient(self.dir.path()).await;
         *self.door.write() = Some(client);
     }
 
