@@ -143,7 +143,11 @@ mod tests {
         for (group, resource, object) in objects {
             let name = object["metadata"]["name"].as_str().expect("a name");
             let key = Key::new(GroupResource::new(*group, *resource), cluster("one"), "n", name);
-            store.commit(Txn::create(key, object.to_string())).await.expect("stored");
+            let mut rest = object.clone();
+            let metadata = rest.as_object_mut().and_then(|fields| fields.remove("metadata")).expect("metadata");
+            // As objects are stored: what they are called stands first.
+            let stored = format!("{{\"metadata\":{metadata},{}", &rest.to_string()[1..]);
+            store.commit(Txn::create(key, stored)).await.expect("stored");
         }
         store
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::requests::{CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, CONFIG_MAPS, WIDGETS, config_map, everything, furnish};
+use crate::requests::{CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, CONFIG_MAPS, WIDGETS, config_map, furnish, held};
 use crate::server::{Answer, Atoll, Client, MERGE_PATCH, WORKSPACES, eventually, workspace};
 
 const SECRETS: &str = "/api/v1/namespaces/default/secrets";
@@ -97,12 +97,12 @@ async fn a_copy_holds_what_its_source_held_and_lives_on_by_itself() {
     let (prod, other) = (atoll.cluster("prod").await, atoll.cluster("other").await);
     furnish(&prod, "prod").await;
     furnish(&other, "other").await;
-    let others = everything(&other).await;
+    let others = held(&other).await;
 
     let made = atoll.root().post(WORKSPACES, copy_of("prod", "test")).await.expect(201);
     assert_eq!(made["spec"]["resources"], json!(["all"]), "it serves what the source serves");
     let test = ready(&atoll, "test").await;
-    assert_eq!(content(everything(&test).await), content(everything(&prod).await));
+    assert_eq!(content(held(&test).await), content(held(&prod).await));
     test.get(WIDGETS).await.expect(200);
 
     test.post(CONFIG_MAPS, config_map("only-here", "x")).await.expect(201);
@@ -111,7 +111,7 @@ async fn a_copy_holds_what_its_source_held_and_lives_on_by_itself() {
     test.get(&format!("{CONFIG_MAPS}/only-there")).await.expect(404);
     atoll.root().delete(&format!("{WORKSPACES}/prod")).await.expect(200);
     test.get(&format!("{CONFIG_MAPS}/only-here")).await.expect(200);
-    assert_eq!(others, everything(&other).await, "nothing happened to the bystander");
+    assert_eq!(others, held(&other).await, "nothing happened to the bystander");
 }
 
 #[tokio::test]
@@ -289,12 +289,12 @@ async fn a_renamed_cluster_is_the_same_under_its_new_name_and_gone_under_the_old
     furnish(&prod, "prod").await;
     robot(&prod).await;
     let token = base64_decoded(&token_in_secret(&prod).await);
-    let before = everything(&prod).await;
-    let others = everything(&other).await;
+    let before = held(&prod).await;
+    let others = held(&other).await;
     let mut watch = prod.watch(CONFIG_MAPS).await;
     atoll.root().post(WORKSPACES, renamed("prod", "live")).await.expect(201);
     let live = ready(&atoll, "live").await;
-    let after = everything(&live).await;
+    let after = held(&live).await;
     let uids = |held: &[(String, Value)]| -> Vec<String> {
         let items = held.iter().flat_map(|(_, items)| items.as_array().cloned().unwrap_or_default());
         items.map(|item| uid(&item).to_owned()).collect()
@@ -306,7 +306,7 @@ async fn a_renamed_cluster_is_the_same_under_its_new_name_and_gone_under_the_old
     as_bearer(&live, &token, SECRETS).await.refused(401, "Unauthorized");
     let token = base64_decoded(&token_in_secret(&live).await);
     as_bearer(&live, &token, SECRETS).await.expect(200);
-    assert_eq!(others, everything(&other).await);
+    assert_eq!(others, held(&other).await);
     // The old name is free, and whoever takes it inherits nothing.
     eventually("the old name to be free", || async {
         (atoll.root().get(&format!("{WORKSPACES}/prod")).await.status == 404).then_some(())

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::binary::{Binary, admin, send};
 use crate::copies::{content, copy_of, ready, renamed};
 use crate::etcd::Etcd;
-use crate::requests::{CONFIG_MAPS, WIDGETS, config_map, everything, furnish};
+use crate::requests::{CONFIG_MAPS, WIDGETS, config_map, furnish, held};
 use crate::server::{Atoll, Client, WORKSPACES, eventually, workspace};
 use crate::snapshots::{SNAPSHOTS, back_to, snapshot_of};
 
@@ -127,10 +127,10 @@ async fn clusters_are_copied_renamed_and_put_back_over_etcd_too() {
     furnish(&prod, "prod").await;
     furnish(&bystander, "other").await;
     fill(&prod, 1_000).await;
-    let others = everything(&bystander).await;
+    let others = held(&bystander).await;
     second.root().post(WORKSPACES, copy_of("prod", "test")).await.expect(201);
     let test = ready(&first, "test").await;
-    assert_eq!(content(everything(&test).await), content(everything(&prod).await));
+    assert_eq!(content(held(&test).await), content(held(&prod).await));
     second.admin_of("test").get(WIDGETS).await.expect(200);
 
     second.root().post(SNAPSHOTS, snapshot_of("test", "kept")).await.expect(201);
@@ -148,11 +148,11 @@ async fn clusters_are_copied_renamed_and_put_back_over_etcd_too() {
     }
     let test = ready(&second, "test").await;
     test.get(&format!("{CONFIG_MAPS}/later")).await.expect(404);
-    assert_eq!(content(everything(&test).await), content(everything(&prod).await));
+    assert_eq!(content(held(&test).await), content(held(&prod).await));
 
     first.root().post(WORKSPACES, renamed("test", "live")).await.expect(201);
     let live = ready(&second, "live").await;
-    assert_eq!(content(everything(&live).await), content(everything(&prod).await));
+    assert_eq!(content(held(&live).await), content(held(&prod).await));
     second.admin_of("test").get(CONFIG_MAPS).await.expect(404);
-    assert_eq!(others, everything(&bystander).await);
+    assert_eq!(others, held(&bystander).await);
 }

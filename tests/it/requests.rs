@@ -191,3 +191,15 @@ pub(crate) async fn everything(client: &Client) -> Vec<(String, Value)> {
     }
     held
 }
+
+/// What a cluster holds itself: without what the server tells of it to each in another way.
+pub(crate) async fn held(client: &Client) -> Vec<(String, Value)> {
+    let mut all = everything(client).await;
+    all.retain(|(path, _)| !path.ends_with("/apiservices"));
+    for (_, items) in all.iter_mut().filter(|(path, _)| path == "/api/v1/configmaps") {
+        if let Some(items) = items.as_array_mut() {
+            items.retain(|item| item["metadata"]["name"] != "extension-apiserver-authentication");
+        }
+    }
+    all
+}

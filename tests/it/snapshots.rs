@@ -7,7 +7,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::copies::{content, ready};
-use crate::requests::{CONFIG_MAPS, WIDGETS, config_map, everything, furnish};
+use crate::requests::{CONFIG_MAPS, WIDGETS, config_map, furnish, held};
 use crate::server::{Atoll, Client, WORKSPACES, eventually, workspace};
 
 pub(crate) const SNAPSHOTS: &str = "/apis/tenancy.atoll.dev/v1alpha1/clustersnapshots";
@@ -58,7 +58,7 @@ async fn a_cluster_is_put_back_to_what_it_was_and_stays_the_same_one() {
     furnish(&prod, "prod").await;
     furnish(&other, "other").await;
     let token = token_of(&prod, "default").await;
-    let (before, others) = (everything(&prod).await, everything(&other).await);
+    let (before, others) = (held(&prod).await, held(&other).await);
     let snapshot = take(&atoll, "prod", "before").await;
     assert_eq!(snapshot["status"]["cluster"]["name"], "prod");
 
@@ -77,7 +77,7 @@ async fn a_cluster_is_put_back_to_what_it_was_and_stays_the_same_one() {
     let uids = |held: &[(String, Value)]| {
         held.iter().map(|(_, items)| items.to_string().matches("\"uid\"").count()).sum::<usize>()
     };
-    let after = everything(&prod).await;
+    let after = held(&prod).await;
     assert_eq!(uids(&before), uids(&after));
     assert_eq!(content(before), content(after));
     prod.get(&format!("{CONFIG_MAPS}/{first}")).await.expect(200);
@@ -85,7 +85,7 @@ async fn a_cluster_is_put_back_to_what_it_was_and_stays_the_same_one() {
     prod.get(WIDGETS).await.expect(200);
     let who = prod.bearer(&token).get("/api/v1/namespaces/default/configmaps").await;
     assert_eq!(who.status, 403, "the token is good, and its account may as little as before: {}", who.text());
-    assert_eq!(others, everything(&other).await);
+    assert_eq!(others, held(&other).await);
 }
 
 #[tokio::test]
@@ -121,7 +121,7 @@ async fn a_snapshot_of_one_cluster_is_not_put_into_another_but_can_become_one() 
     root.post(WORKSPACES, made_of("kept", "second")).await.expect(201);
     let second = ready(&atoll, "second").await;
     second.get(WIDGETS).await.expect(200);
-    assert_eq!(content(everything(&second).await), content(everything(&prod).await));
+    assert_eq!(content(held(&second).await), content(held(&prod).await));
     root.delete(&format!("{SNAPSHOTS}/kept")).await.expect(200);
     eventually("the snapshot to be gone", || async {
         (root.get(&format!("{SNAPSHOTS}/kept")).await.status == 404).then_some(())
@@ -136,7 +136,7 @@ async fn a_deleted_cluster_comes_back_with_its_identity_while_it_is_kept() {
     let (prod, other) = (atoll.cluster("prod").await, atoll.cluster("other").await);
     furnish(&prod, "prod").await;
     let token = token_of(&prod, "default").await;
-    let (before, others) = (everything(&prod).await, everything(&other).await);
+    let (before, others) = (held(&prod).await, held(&other).await);
     let path = format!("{WORKSPACES}/prod");
     let workspace_before = atoll.root().get(&path).await.expect(200);
     atoll.root().delete(&path).await.expect(200);
@@ -162,9 +162,9 @@ async fn a_deleted_cluster_comes_back_with_its_identity_while_it_is_kept() {
     let workspace_after = atoll.root().get(&path).await.expect(200);
     assert_eq!(workspace_before["metadata"]["uid"], workspace_after["metadata"]["uid"]);
     assert_eq!(workspace_after["metadata"]["deletionTimestamp"], Value::Null);
-    assert_eq!(content(before), content(everything(&prod).await));
+    assert_eq!(content(before), content(held(&prod).await));
     assert_eq!(prod.bearer(&token).get(CONFIG_MAPS).await.status, 403, "the token is good again");
-    assert_eq!(others, everything(&other).await);
+    assert_eq!(others, held(&other).await);
 }
 
 #[tokio::test]
@@ -192,7 +192,7 @@ async fn a_cluster_is_carried_to_another_server() {
     take(&here, "prod", "export").await;
     let archive = here.root().get(&format!("{SNAPSHOTS}/export/content")).await;
     assert_eq!(archive.status, 200);
-    let others = everything(&bystander).await;
+    let others = held(&bystander).await;
 
     let root = there.root();
     let upload = json!({
@@ -220,7 +220,11 @@ async fn a_cluster_is_carried_to_another_server() {
         let mut held = content(held);
         for (_, items) in &mut held {
             if let Some(items) = items.as_array_mut() {
-                items.retain(|item| item["metadata"]["labels"]["kubernetes.io/bootstrapping"].is_null());
+                items.retain(|item| {
+                    let metadata = &item["metadata"];
+                    metadata["labels"]["kubernetes.io/bootstrapping"].is_null()
+                        && metadata["annotations"]["apf.kubernetes.io/autoupdate-spec"].is_null()
+                });
             }
             for item in items.as_array_mut().into_iter().flatten() {
                 if item["metadata"]["name"] == "kube-root-ca.crt" {
@@ -230,8 +234,8 @@ async fn a_cluster_is_carried_to_another_server() {
         }
         held
     };
-    assert_eq!(own(everything(&imported).await), own(everything(&prod).await));
-    assert_eq!(others, everything(&bystander).await);
+    assert_eq!(own(held(&imported).await), own(held(&prod).await));
+    assert_eq!(others, held(&bystander).await);
     // A workspace of the same name is another cluster, and not replaced.
     root.post(WORKSPACES, workspace("imported")).await.refused(409, "AlreadyExists");
 }
