@@ -23,8 +23,11 @@ use atoll_cel::{Bindings, Budget, Env, Type};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
+/// What is fed with an input.
+pub(crate) type Body = fn(&[u8]);
+
 /// The targets, by their names.
-pub(crate) const TARGETS: [(&str, fn(&[u8])); 9] = [
+pub(crate) const TARGETS: [(&str, Body); 9] = [
     ("request", request),
     ("json", json),
     ("yaml", yaml),

@@ -375,6 +375,9 @@ mod tests {
         Ok(found)
     }
 
+    /// Key, revision and value of a record.
+    type Shown<'a> = (&'a [u8], u64, Kept<&'a [u8]>);
+
     #[test]
     fn what_was_written_is_read_back() {
         let large = "x".repeat(FRAME);
@@ -386,7 +389,7 @@ mod tests {
             ("e", 5, Some("z")),
         ];
         let found = read(&archive(&records)).unwrap();
-        let shown: Vec<(&[u8], u64, Kept<&[u8]>)> = found
+        let shown: Vec<Shown<'_>> = found
             .iter()
             .map(|one| {
                 let value = match &one.value {
@@ -396,7 +399,7 @@ mod tests {
                 (&one.key[..], one.revision, value)
             })
             .collect();
-        let expected: Vec<(&[u8], u64, Kept<&[u8]>)> = records
+        let expected: Vec<Shown<'_>> = records
             .iter()
             .map(|(key, revision, value)| {
                 let value = value.map_or(Kept::Before(checksum_of(b"old")), |value| Kept::Here(value.as_bytes()));

@@ -30,7 +30,10 @@ async fn fill(cluster: &Client, count: usize) {
     });
     stream::iter(posts)
         .buffer_unordered(64)
-        .for_each(|done| std::future::ready(drop(done.expect("it is created"))))
+        .for_each(|done| {
+            done.expect("it is created");
+            std::future::ready(())
+        })
         .await;
 }
 
