@@ -125,7 +125,7 @@ mod tests {
                 "device.attributes['d'].a.all(x, true)",
                 compiled(
                     "device.attributes['d'].a.all(x, true)",
-                    "24: expression of type 'any' cannot be range of a comprehension (must be list, map, or dynamic)",
+                    "23: expression of type 'any' cannot be range of a comprehension (must be list, map, or dynamic)",
                 ),
             ),
         ] {
