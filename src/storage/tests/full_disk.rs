@@ -69,10 +69,12 @@ impl StorageBackend for File {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         // What is not written to takes no room.
-        let before = self.disk.taken.lock().len() as u64;
-        self.disk.taken.lock().retain(|(number, block)| *number != self.number || *block < len.div_ceil(BLOCK));
-        let after = self.disk.taken.lock().len() as u64;
-        self.disk.room.fetch_add((before - after) * BLOCK, Ordering::Relaxed);
+        // Under one lock: another thread takes blocks for another file meanwhile.
+        let mut taken = self.disk.taken.lock();
+        let before = taken.len();
+        taken.retain(|(number, block)| *number != self.number || *block < len.div_ceil(BLOCK));
+        self.disk.room.fetch_add((before - taken.len()) as u64 * BLOCK, Ordering::Relaxed);
+        drop(taken);
         self.inner().set_len(len)
     }
 
