@@ -15,6 +15,7 @@ mod memory;
 pub mod sqlite;
 #[cfg(test)]
 mod tests;
+mod writing;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
@@ -505,10 +506,15 @@ impl Txn {
         self
     }
 
+    /// How many bytes of values it brings.
+    fn size(&self) -> usize {
+        self.ops.iter().map(|op| op.action.size()).sum()
+    }
+
     /// The encoded keys, in the order of the operations; fails when the transaction is malformed or too large.
     fn encode_keys(&self) -> Result<Vec<Vec<u8>>, CommitError> {
         let keys: Vec<Vec<u8>> = self.ops.iter().map(|op| op.key.encode()).collect();
-        let size = keys.iter().map(Vec::len).sum::<usize>() + self.ops.iter().map(|op| op.action.size()).sum::<usize>();
+        let size = keys.iter().map(Vec::len).sum::<usize>() + self.size();
         if size > MAX_TXN_BYTES {
             return Err(CommitError::TooLarge { size, limit: MAX_TXN_BYTES });
         }

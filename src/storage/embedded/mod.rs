@@ -17,22 +17,20 @@ mod restore;
 mod writer;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak, mpsc};
-use std::thread::JoinHandle;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Weak};
 
 use futures::future::{self, BoxFuture, FutureExt};
-use parking_lot::Mutex;
 use redb::backends::FileBackend;
 use redb::{Database, DatabaseError, StorageBackend};
-use tokio::sync::{Semaphore, oneshot};
 
 pub use self::check::{Repair, Report, check};
 use self::log::{ReadError, Segment};
 use self::pending::Pending;
 pub use self::restore::restore;
-use self::writer::{Task, Work, Writer};
+use self::writer::{Settle, Writer};
 use super::feed::Feed;
+use super::writing::{Task, WriterThread};
 use super::{
     Backend, BackendError, ChangeSink, CommitError, Guard, KeyRange, LoadVisitor, OpenError, Options, RangeDeleted,
     StopCause, SubscribeError, Txn,
@@ -47,18 +45,10 @@ const LOG_FILES: [&str; 2] = ["atoll.log.0", "atoll.log.1"];
 /// cache, and every value is in the cache above.
 const CACHE_BYTES: usize = 4 << 20;
 
-/// How many KiB of transactions may wait for the writer.
-const QUEUE_KIB: usize = 64 << 10;
-
 /// The embedded engine.
 pub struct Embedded {
     database: Arc<Database>,
-    feed: Arc<Feed>,
-    /// The last revision that is durable.
-    revision: Arc<AtomicU64>,
-    queue: mpsc::Sender<Work>,
-    room: Arc<Semaphore>,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    writer: WriterThread<Settle>,
 }
 
 // === impl Embedded ===
@@ -99,41 +89,20 @@ impl Embedded {
         let revision = recover(&database, &segments, meta.revision)?;
         let (database, feed) = (Arc::new(database), Arc::new(Feed::new(revision)));
         let revision = Arc::new(AtomicU64::new(revision));
-        let (queue, work) = mpsc::channel();
         let writer = Writer::new(database.clone(), segments, feed.clone(), revision.clone(), options);
         let writer = writer.map_err(engine_failed)?;
-        let thread = std::thread::Builder::new().name("atoll-store".to_owned()).spawn(move || writer.run(&work));
-        let writer = Mutex::new(Some(thread.map_err(engine_failed)?));
-        let room = Arc::new(Semaphore::new(QUEUE_KIB));
-        Ok(Arc::new(Self { database, feed, revision, queue, room, writer }))
-    }
-
-    async fn submit<T>(
-        &self,
-        size: usize,
-        task: impl FnOnce(oneshot::Sender<Result<T, CommitError>>) -> Task,
-    ) -> Result<T, CommitError> {
-        let permits = u32::try_from(size / 1024 + 1).unwrap_or(u32::MAX).min(QUEUE_KIB as u32);
-        let room = self.room.clone().acquire_many_owned(permits).await.map_err(|_| self.fatal())?;
-        let (reply, answer) = oneshot::channel();
-        self.queue.send(Work { task: task(reply), _room: room }).map_err(|_| self.fatal())?;
-        // The writer drops an answer only when it dies.
-        answer.await.unwrap_or_else(|_| Err(self.fatal()))
-    }
-
-    fn fatal(&self) -> CommitError {
-        let cause = self.feed.stopped();
-        CommitError::Fatal { reason: cause.map_or_else(|| Arc::from("its writer died"), |cause| cause.reason()) }
+        let thread = WriterThread::start("atoll-store", feed, revision, move |queue| writer.run(queue));
+        Ok(Arc::new(Self { database, writer: thread.map_err(engine_failed)? }))
     }
 }
 
 impl Backend for Embedded {
     fn load(&self, visit: LoadVisitor) -> BoxFuture<'_, Result<u64, BackendError>> {
         async move {
-            let settled: Result<(), CommitError> = self.submit(0, |reply| Task::Settle { reply }).await;
+            let settled = self.writer.submit(0, |reply| Task::Other(Settle(reply))).await;
             // A store that was closed has everything in its tables.
             if let Err(error) = settled
-                && self.feed.stopped() != Some(StopCause::Closed)
+                && self.writer.stopped() != Some(StopCause::Closed)
             {
                 return Err(BackendError::Unavailable { reason: error.to_string().into() });
             }
@@ -145,16 +114,11 @@ impl Backend for Embedded {
     }
 
     fn subscribe(&self, after: u64, sink: Weak<dyn ChangeSink>) -> BoxFuture<'_, Result<(), SubscribeError>> {
-        future::ready(self.feed.subscribe(after, sink)).boxed()
+        future::ready(self.writer.subscribe(after, sink)).boxed()
     }
 
     fn commit(&self, txn: Txn) -> BoxFuture<'_, Result<u64, CommitError>> {
-        async move {
-            let keys = txn.encode_keys()?;
-            let size = txn.ops.iter().map(|op| op.action.size()).sum();
-            self.submit(size, |reply| Task::Commit { txn, keys, reply }).await
-        }
-        .boxed()
+        self.writer.commit(txn).boxed()
     }
 
     fn delete_range(
@@ -163,46 +127,20 @@ impl Backend for Embedded {
         limit: usize,
         guard: Option<Guard>,
     ) -> BoxFuture<'_, Result<RangeDeleted, CommitError>> {
-        self.submit(0, move |reply| Task::DeleteRange { range, limit, guard, reply }).boxed()
+        self.writer.delete_range(range, limit, guard).boxed()
     }
 
     fn revision(&self) -> BoxFuture<'_, Result<u64, BackendError>> {
-        future::ready(Ok(self.revision.load(Ordering::Acquire))).boxed()
+        future::ready(Ok(self.writer.revision())).boxed()
     }
 
     fn compact(&self, revision: u64) -> BoxFuture<'_, Result<(), BackendError>> {
-        // The tables hold live values only.
-        self.feed.compact(revision);
+        self.writer.compact(revision);
         future::ready(Ok(())).boxed()
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
-        async move {
-            // What was submitted before is finished first: the queue is in order.
-            let closed: Result<(), CommitError> = self.submit(0, |reply| Task::Close { reply }).await;
-            drop(closed);
-            let writer = self.writer.lock().take();
-            if let Some(writer) = writer {
-                // A writer that panicked has nothing more to say.
-                let _ = tokio::task::spawn_blocking(move || writer.join()).await;
-            }
-            self.feed.stop(StopCause::Closed);
-        }
-        .boxed()
-    }
-}
-
-impl Drop for Embedded {
-    fn drop(&mut self) {
-        // Without senders the writer finishes by itself; waiting lets the file be opened again right after. The writer
-        // itself may be the last to let go of a sink, and so of this engine: then there is nobody to wait for.
-        let (nobody, _) = mpsc::channel();
-        self.queue = nobody;
-        if let Some(writer) = self.writer.get_mut().take()
-            && writer.thread().id() != std::thread::current().id()
-        {
-            let _ = writer.join();
-        }
+        self.writer.close().boxed()
     }
 }
 

@@ -11,23 +11,17 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use redb::{Database, ReadOnlyTable, ReadableDatabase};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::layout::{INDEX, RowId};
 use super::log::{Frame, Segment};
 use super::pending::{Pending, first_keys};
 use crate::storage::feed::Feed;
 use crate::storage::key::Decoder;
+use crate::storage::writing::{Answer, Epitaph, LAX_FLUSH, MAX_BATCH, MAX_BATCH_BYTES, OtherTask, Reply, Task, Work};
 use crate::storage::{
     Action, Change, ChangeBatch, CommitError, Durability, Guard, Key, KeyRange, Options, RangeDeleted, StopCause, Txn,
 };
 
-/// The most tasks and bytes of values in a batch: enough to make flushes rare, few enough to answer soon.
-const MAX_BATCH: usize = 1024;
-const MAX_BATCH_BYTES: usize = 8 << 20;
-
-/// How long a lax writer leaves what it has written without a flush.
-const LAX_FLUSH: Duration = Duration::from_millis(200);
 /// How long what is written stays in the log alone when little is written.
 const MOVE_AFTER: Duration = Duration::from_secs(2);
 /// How often it is looked whether the tables are written.
@@ -35,25 +29,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// A log that has grown to so many times what is moved at once waits for the tables.
 const MAX_LOG: u64 = 8;
 
-/// A task in the queue, and the room it takes there.
-pub(super) struct Work {
-    pub(super) task: Task,
-    pub(super) _room: OwnedSemaphorePermit,
-}
-
-/// What the writer is asked to do, and whom to answer.
-pub(super) enum Task {
-    /// Commit a transaction, whose keys are encoded already.
-    Commit { txn: Txn, keys: Vec<Vec<u8>>, reply: Reply<u64> },
-    /// Delete the first keys of a range.
-    DeleteRange { range: KeyRange, limit: usize, guard: Option<Guard>, reply: Reply<RangeDeleted> },
-    /// Bring everything into the tables.
-    Settle { reply: Reply<()> },
-    /// The same, then stop.
-    Close { reply: Reply<()> },
-}
-
-pub(super) type Reply<T> = oneshot::Sender<Result<T, CommitError>>;
+/// Asks for everything to be brought into the tables.
+pub(super) struct Settle(pub(super) Reply<()>);
 
 /// The one thread that writes.
 pub(super) struct Writer {
@@ -90,12 +67,6 @@ struct Mover {
     thread: JoinHandle<()>,
 }
 
-/// An answer that is given once the batch is durable.
-enum Answer {
-    Commit(Reply<u64>, Result<u64, CommitError>),
-    DeleteRange(Reply<RangeDeleted>, Result<RangeDeleted, CommitError>),
-}
-
 /// What a batch has done so far.
 struct Batch {
     revision: u64,
@@ -113,9 +84,6 @@ enum After {
     Settle,
     Close,
 }
-
-/// Tells the sinks when the writer ends, in whatever way.
-struct Epitaph(Arc<Feed>);
 
 // === impl Writer ===
 
@@ -147,25 +115,15 @@ impl Writer {
     }
 
     /// Works until the queue is closed or the disk fails.
-    pub(super) fn run(mut self, queue: &Receiver<Work>) {
-        let _epitaph = Epitaph(self.feed.clone());
+    pub(super) fn run(mut self, queue: &Receiver<Work<Settle>>) {
+        let epitaph = Epitaph::new(self.feed.clone());
         let outcome = self.work(queue);
-        let cause = match outcome {
-            Ok(()) => StopCause::Closed,
-            Err(error) => {
-                tracing::error!(%error, "the store cannot be written any more");
-                StopCause::Failed(error.to_string().into())
-            }
-        };
         // Before anybody is told: who opens the store again right then must find nobody writing.
         self.mover.stop();
-        self.feed.stop(cause.clone());
-        for work in queue.try_iter() {
-            work.task.refuse(&cause);
-        }
+        epitaph.write(outcome, queue);
     }
 
-    fn work(&mut self, queue: &Receiver<Work>) -> Result<(), redb::Error> {
+    fn work(&mut self, queue: &Receiver<Work<Settle>>) -> Result<(), redb::Error> {
         while let Some(work) = self.receive(queue)? {
             let (tasks, after) = drain(work, queue);
             let mut batch = self.write(tasks)?;
@@ -183,7 +141,7 @@ impl Writer {
     }
 
     /// Waits for work, and meanwhile does what is due.
-    fn receive(&mut self, queue: &Receiver<Work>) -> Result<Option<Work>, redb::Error> {
+    fn receive(&mut self, queue: &Receiver<Work<Settle>>) -> Result<Option<Work<Settle>>, redb::Error> {
         while let Some(patience) = self.patience() {
             match queue.recv_timeout(patience) {
                 Ok(work) => return Ok(Some(work)),
@@ -208,7 +166,7 @@ impl Writer {
     }
 
     /// Writes a batch and makes it durable.
-    fn write(&mut self, tasks: Vec<Task>) -> Result<Batch, redb::Error> {
+    fn write(&mut self, tasks: Vec<Task<Settle>>) -> Result<Batch, redb::Error> {
         let revision = self.revision.load(Ordering::Acquire);
         let mut batch = Batch::new(revision);
         let mut tasks = tasks.into_iter();
@@ -218,14 +176,19 @@ impl Writer {
             // Whoever learns that the store has failed finds that everybody knows.
             self.feed.stop(cause.clone());
             // Nobody in the batch learns of success, not even those whose transaction only checked something.
-            tasks.for_each(|task| task.refuse(&cause));
-            batch.answers.drain(..).for_each(|answer| answer.refuse(&cause));
-            batch.settled.drain(..).for_each(|reply| Task::Settle { reply }.refuse(&cause));
+            let fatal = cause.fatal();
+            tasks.for_each(|task| task.refuse(&fatal));
+            batch.answers.drain(..).for_each(|answer| answer.refuse(&fatal));
+            batch.settled.drain(..).for_each(|reply| Settle(reply).refuse(&fatal));
         }
         written.map(|()| batch)
     }
 
-    fn write_tasks(&mut self, tasks: &mut impl Iterator<Item = Task>, batch: &mut Batch) -> Result<(), redb::Error> {
+    fn write_tasks(
+        &mut self,
+        tasks: &mut impl Iterator<Item = Task<Settle>>,
+        batch: &mut Batch,
+    ) -> Result<(), redb::Error> {
         self.collect_moved()?;
         let before = batch.revision;
         for task in tasks {
@@ -305,7 +268,7 @@ impl Writer {
             match &settled {
                 // Whoever does not wait any more need not know.
                 Ok(()) => drop(reply.send(Ok(()))),
-                Err(error) => Task::Settle { reply }.refuse(&StopCause::Failed(error.to_string().into())),
+                Err(error) => Settle(reply).refuse(&StopCause::Failed(error.to_string().into()).fatal()),
             }
         }
         settled
@@ -336,14 +299,14 @@ impl Writer {
 }
 
 /// The work at hand and what else waits, as far as it fits into a batch, and what comes after it.
-fn drain(first: Work, queue: &mpsc::Receiver<Work>) -> (Vec<Task>, After) {
+fn drain(first: Work<Settle>, queue: &Receiver<Work<Settle>>) -> (Vec<Task<Settle>>, After) {
     let mut bytes = first.task.size();
-    let mut after = first.task.after();
+    let mut after = After::of(&first.task);
     let mut tasks = vec![first.task];
     while after == After::More && tasks.len() < MAX_BATCH && bytes < MAX_BATCH_BYTES {
         let Ok(work) = queue.try_recv() else { break };
         bytes += work.task.size();
-        after = work.task.after();
+        after = After::of(&work.task);
         tasks.push(work.task);
     }
     (tasks, after)
@@ -423,7 +386,7 @@ impl Batch {
         Self { revision, changes: Vec::new(), frame: Frame::new(), answers: Vec::new(), settled: Vec::new() }
     }
 
-    fn perform(&mut self, task: Task, view: &mut View) -> Result<(), redb::Error> {
+    fn perform(&mut self, task: Task<Settle>, view: &mut View) -> Result<(), redb::Error> {
         let (answer, error) = match task {
             Task::Commit { txn, keys, reply } => match self.commit(txn, &keys, view) {
                 Ok(outcome) => (Answer::Commit(reply, outcome), None),
@@ -436,7 +399,7 @@ impl Batch {
                     (Answer::DeleteRange(reply, Ok(nothing)), Some(error))
                 }
             },
-            Task::Settle { reply } | Task::Close { reply } => {
+            Task::Other(Settle(reply)) | Task::Close { reply } => {
                 self.settled.push(reply);
                 return Ok(());
             }
@@ -510,58 +473,23 @@ impl Batch {
     }
 }
 
-// === impl Task ===
+// === impl Settle ===
 
-impl Task {
-    fn size(&self) -> usize {
-        match self {
-            Self::Commit { txn, .. } => txn.ops.iter().map(|op| op.action.size()).sum(),
-            Self::DeleteRange { .. } | Self::Settle { .. } | Self::Close { .. } => 0,
-        }
-    }
-
-    fn after(&self) -> After {
-        match self {
-            Self::Commit { .. } | Self::DeleteRange { .. } => After::More,
-            Self::Settle { .. } => After::Settle,
-            Self::Close { .. } => After::Close,
-        }
-    }
-
-    fn refuse(self, cause: &StopCause) {
-        let error = CommitError::Fatal { reason: cause.reason() };
+impl OtherTask for Settle {
+    fn refuse(self, error: &CommitError) {
         // Whoever does not wait any more need not know.
-        match self {
-            Self::Commit { reply, .. } => drop(reply.send(Err(error))),
-            Self::DeleteRange { reply, .. } => drop(reply.send(Err(error))),
-            Self::Settle { reply } | Self::Close { reply } => drop(reply.send(Err(error))),
-        }
+        drop(self.0.send(Err(error.clone())));
     }
 }
 
-// === impl Answer ===
+// === impl After ===
 
-impl Answer {
-    fn give(self) {
-        // Whoever does not wait any more need not know.
-        match self {
-            Self::Commit(reply, outcome) => drop(reply.send(outcome)),
-            Self::DeleteRange(reply, outcome) => drop(reply.send(outcome)),
+impl After {
+    fn of(task: &Task<Settle>) -> Self {
+        match task {
+            Task::Commit { .. } | Task::DeleteRange { .. } => Self::More,
+            Task::Other(Settle(_)) => Self::Settle,
+            Task::Close { .. } => Self::Close,
         }
-    }
-
-    fn refuse(self, cause: &StopCause) {
-        let error = CommitError::Fatal { reason: cause.reason() };
-        match self {
-            Self::Commit(reply, _) => drop(reply.send(Err(error))),
-            Self::DeleteRange(reply, _) => drop(reply.send(Err(error))),
-        }
-    }
-}
-
-impl Drop for Epitaph {
-    fn drop(&mut self) {
-        // Does nothing when the writer ended in order.
-        self.0.stop(StopCause::Failed("its writer died".into()));
     }
 }

@@ -86,7 +86,7 @@ impl Etcd {
 
     async fn commit_txn(&self, txn: Txn) -> Result<u64, CommitError> {
         let keys = txn.encode_keys()?;
-        let size = keys.iter().map(Vec::len).sum::<usize>() + txn.ops.iter().map(|op| op.action.size()).sum::<usize>();
+        let size = keys.iter().map(Vec::len).sum::<usize>() + txn.size();
         self.check_open()?;
         let encoded = txn::encode(&txn, keys.iter().map(|key| self.keys.full(key)).collect());
         let called = self.client.call(TXN, encoded.request.clone(), Again::IfNotSent).await;

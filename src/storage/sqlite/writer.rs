@@ -9,49 +9,29 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use rusqlite::{Connection, Error, ErrorCode, TransactionBehavior};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::layout;
 use crate::storage::feed::Feed;
 use crate::storage::key::Decoder;
+use crate::storage::writing::{Answer, Epitaph, LAX_FLUSH, MAX_BATCH, MAX_BATCH_BYTES, OtherTask, Reply, Task, Work};
 use crate::storage::{
     Action, BackendError, Change, ChangeBatch, CommitError, Durability, Guard, Key, KeyRange, LoadVisitor,
     RangeDeleted, StopCause, Txn,
 };
 
-/// The most tasks and bytes of values in a batch: enough to make flushes rare, few enough to answer soon.
-const MAX_BATCH: usize = 1024;
-const MAX_BATCH_BYTES: usize = 8 << 20;
-
-/// How long a lax writer leaves what it has written without a flush.
-const LAX_FLUSH: Duration = Duration::from_millis(200);
 /// How long nothing is written before the file is tidied up.
 const TIDY_AFTER: Duration = Duration::from_secs(2);
 /// How many pages are given back at a time: writers do not wait long for that.
 const TIDY_PAGES: i64 = 500;
 
-/// A task in the queue, and the room it takes there.
-pub(super) struct Work {
-    pub(super) task: Task,
-    pub(super) _room: OwnedSemaphorePermit,
-}
-
-/// What the writer is asked to do, and whom to answer.
-pub(super) enum Task {
-    /// Commit a transaction, whose keys are encoded already.
-    Commit { txn: Txn, keys: Vec<Vec<u8>>, reply: Reply<u64> },
-    /// Delete the first keys of a range.
-    DeleteRange { range: KeyRange, limit: usize, guard: Option<Guard>, reply: Reply<RangeDeleted> },
+/// What the writer is asked to do besides writing.
+pub(super) enum Other {
     /// Visit every value.
     Load { visit: LoadVisitor, reply: Reply<Result<u64, BackendError>> },
     /// Let the file grow to so many pages at most.
     #[cfg(test)]
     Limit { pages: u32, reply: Reply<()> },
-    /// Stop.
-    Close { reply: Reply<()> },
 }
-
-pub(super) type Reply<T> = oneshot::Sender<Result<T, CommitError>>;
 
 /// The one thread that writes, and reads.
 pub(super) struct Writer {
@@ -66,21 +46,12 @@ pub(super) struct Writer {
     unflushed: bool,
 }
 
-/// An answer that is given once the batch is durable.
-enum Answer {
-    Commit(Reply<u64>, Result<u64, CommitError>),
-    DeleteRange(Reply<RangeDeleted>, Result<RangeDeleted, CommitError>),
-}
-
 /// What a batch has done so far.
 struct Batch<'c> {
     connection: &'c Connection,
     revision: u64,
     changes: Vec<Change>,
 }
-
-/// Tells the sinks when the writer ends, in whatever way.
-struct Epitaph(Arc<Feed>);
 
 // === impl Writer ===
 
@@ -95,27 +66,15 @@ impl Writer {
     }
 
     /// Works until the queue is closed or the disk fails.
-    pub(super) fn run(mut self, queue: &Receiver<Work>) {
-        let epitaph = Epitaph(self.feed.clone());
+    pub(super) fn run(mut self, queue: &Receiver<Work<Other>>) {
+        let epitaph = Epitaph::new(self.feed.clone());
         let outcome = self.work(queue);
-        let cause = match outcome {
-            Ok(()) => StopCause::Closed,
-            Err(error) => {
-                tracing::error!(%error, "the store cannot be written any more");
-                StopCause::Failed(error.to_string().into())
-            }
-        };
-        let Self { connection, feed, .. } = self;
         // Before anybody is told: who opens the store again right then must find it free.
-        drop(connection);
-        feed.stop(cause.clone());
-        for work in queue.try_iter() {
-            work.task.refuse(&cause);
-        }
-        drop(epitaph);
+        drop(self.connection);
+        epitaph.write(outcome, queue);
     }
 
-    fn work(&mut self, queue: &Receiver<Work>) -> Result<(), Error> {
+    fn work(&mut self, queue: &Receiver<Work<Other>>) -> Result<(), Error> {
         while let Some(first) = self.receive(queue)? {
             let (tasks, last) = drain(first, queue);
             self.write(tasks)?;
@@ -125,12 +84,12 @@ impl Writer {
                     drop(reply.send(Ok(())));
                     return Ok(());
                 }
-                Some(Task::Load { visit, reply }) => {
+                Some(Task::Other(Other::Load { visit, reply })) => {
                     let revision = self.revision.load(Ordering::Acquire);
                     drop(reply.send(Ok(layout::load(&self.connection, revision, visit))));
                 }
                 #[cfg(test)]
-                Some(Task::Limit { pages, reply }) => {
+                Some(Task::Other(Other::Limit { pages, reply })) => {
                     let limited =
                         self.connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()));
                     drop(reply.send(Ok(limited?)));
@@ -142,7 +101,7 @@ impl Writer {
     }
 
     /// Waits for work, and meanwhile does what is due.
-    fn receive(&mut self, queue: &Receiver<Work>) -> Result<Option<Work>, Error> {
+    fn receive(&mut self, queue: &Receiver<Work<Other>>) -> Result<Option<Work<Other>>, Error> {
         while self.untidy || self.unflushed {
             match queue.recv_timeout(if self.unflushed { LAX_FLUSH } else { TIDY_AFTER }) {
                 Ok(work) => return Ok(Some(work)),
@@ -162,7 +121,7 @@ impl Writer {
     }
 
     /// Writes a batch, makes it durable, hands it over and answers.
-    fn write(&mut self, tasks: Vec<Task>) -> Result<(), Error> {
+    fn write(&mut self, tasks: Vec<Task<Other>>) -> Result<(), Error> {
         if tasks.is_empty() {
             return Ok(());
         }
@@ -185,16 +144,16 @@ impl Writer {
                 tracing::warn!(%error, "the store is full");
                 let full = CommitError::Full { reason: error.to_string().into() };
                 answers.into_iter().for_each(|answer| answer.refuse(&full));
-                tasks.for_each(|task| task.answer(&full));
+                tasks.for_each(|task| task.refuse(&full));
                 Ok(())
             }
             Err(error) => {
                 let cause = StopCause::Failed(error.to_string().into());
                 // Whoever learns that the store has failed finds that everybody knows.
                 self.feed.stop(cause.clone());
-                let fatal = CommitError::Fatal { reason: cause.reason() };
+                let fatal = cause.fatal();
                 answers.into_iter().for_each(|answer| answer.refuse(&fatal));
-                tasks.for_each(|task| task.refuse(&cause));
+                tasks.for_each(|task| task.refuse(&fatal));
                 Err(error)
             }
         }
@@ -205,7 +164,7 @@ impl Writer {
 fn commit_all(
     connection: &mut Connection,
     revision: u64,
-    tasks: &mut impl Iterator<Item = Task>,
+    tasks: &mut impl Iterator<Item = Task<Other>>,
     answers: &mut Vec<Answer>,
 ) -> Result<(u64, Vec<Change>), Error> {
     let sql = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -222,15 +181,14 @@ fn commit_all(
 }
 
 /// The writing tasks at hand, as many as fit into a batch, and the one after them if that is of another sort.
-fn drain(first: Work, queue: &Receiver<Work>) -> (Vec<Task>, Option<Task>) {
+fn drain(first: Work<Other>, queue: &Receiver<Work<Other>>) -> (Vec<Task<Other>>, Option<Task<Other>>) {
     let (mut tasks, mut bytes) = (Vec::new(), 0);
     let mut next = Some(first);
     while let Some(work) = next {
-        bytes += match &work.task {
-            Task::Commit { txn, .. } => txn.ops.iter().map(|op| op.action.size()).sum(),
-            Task::DeleteRange { .. } => 0,
-            _ => return (tasks, Some(work.task)),
-        };
+        if !matches!(work.task, Task::Commit { .. } | Task::DeleteRange { .. }) {
+            return (tasks, Some(work.task));
+        }
+        bytes += work.task.size();
         tasks.push(work.task);
         let fits = tasks.len() < MAX_BATCH && bytes < MAX_BATCH_BYTES;
         next = if fits { queue.try_recv().ok() } else { None };
@@ -241,7 +199,7 @@ fn drain(first: Work, queue: &Receiver<Work>) -> (Vec<Task>, Option<Task>) {
 // === impl Batch ===
 
 impl Batch<'_> {
-    fn perform(&mut self, task: Task, answers: &mut Vec<Answer>) -> Result<(), Error> {
+    fn perform(&mut self, task: Task<Other>, answers: &mut Vec<Answer>) -> Result<(), Error> {
         // The answer is kept also when this fails: then it is refused with all others of the batch.
         match task {
             Task::Commit { txn, keys, reply } => {
@@ -336,48 +294,15 @@ fn split<T>(done: Result<Result<T, CommitError>, Error>, none: T) -> (Result<T, 
     }
 }
 
-// === impl Task ===
+// === impl Other ===
 
-impl Task {
-    fn refuse(self, cause: &StopCause) {
-        self.answer(&CommitError::Fatal { reason: cause.reason() });
-    }
-
-    fn answer(self, error: &CommitError) {
+impl OtherTask for Other {
+    fn refuse(self, error: &CommitError) {
         // Whoever does not wait any more need not know.
         match self {
-            Self::Commit { reply, .. } => drop(reply.send(Err(error.clone()))),
-            Self::DeleteRange { reply, .. } => drop(reply.send(Err(error.clone()))),
             Self::Load { reply, .. } => drop(reply.send(Err(error.clone()))),
             #[cfg(test)]
             Self::Limit { reply, .. } => drop(reply.send(Err(error.clone()))),
-            Self::Close { reply } => drop(reply.send(Err(error.clone()))),
         }
-    }
-}
-
-// === impl Answer ===
-
-impl Answer {
-    fn give(self) {
-        // Whoever does not wait any more need not know.
-        match self {
-            Self::Commit(reply, outcome) => drop(reply.send(outcome)),
-            Self::DeleteRange(reply, outcome) => drop(reply.send(outcome)),
-        }
-    }
-
-    fn refuse(self, error: &CommitError) {
-        match self {
-            Self::Commit(reply, _) => drop(reply.send(Err(error.clone()))),
-            Self::DeleteRange(reply, _) => drop(reply.send(Err(error.clone()))),
-        }
-    }
-}
-
-impl Drop for Epitaph {
-    fn drop(&mut self) {
-        // Does nothing when the writer ended in order.
-        self.0.stop(StopCause::Failed("its writer died".into()));
     }
 }
