@@ -98,7 +98,7 @@ impl Seen {
     }
 }
 
-/// Path, freshness, cluster, identity, turn, rights, verb: in this order, each refusing what the next must not see.
+/// Path, deadline, freshness, cluster, identity, turn, rights, verb: in this order, each refusing what the next must not see.
 async fn serve(api: &Arc<Api>, request: Request<Body>) -> (Response<Body>, Seen) {
     let (mut parts, body) = request.into_parts();
     let upgrade = Mutex::new(parts.extensions.remove::<OnUpgrade>());

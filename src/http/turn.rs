@@ -14,6 +14,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use super::chain::Asked;
 use super::{Api, answer};
 use crate::flow::{Admitted, Asking, Belongs, Lasts, Refused, Standing};
+use crate::request::RequestInfo;
 
 /// What a seat is good for, in bytes read or written, as in kube-apiserver.
 const BYTES_A_SEAT: u64 = 100_000;
@@ -68,16 +69,20 @@ fn lasts(asked: &Asked) -> Lasts {
     }
 }
 
-/// What a request costs, in seats: lists by what they hold, writes by what they bring.
 fn work_of(api: &Api, asked: &Asked) -> u32 {
-    let bytes = match asked.info.verb.as_str() {
-        _ if !asked.info.is_resource || !asked.info.name.is_empty() && asked.info.verb != "patch" => 0,
-        "list" => listed(api, asked),
+    cost(&asked.info, &asked.query, content_length(asked), || listed(api, asked))
+}
+
+/// What a request costs, in seats: lists by what they hold, writes by what they bring.
+fn cost(info: &RequestInfo, query: &str, brought: u64, listed: impl FnOnce() -> u64) -> u32 {
+    let bytes = match info.verb.as_str() {
+        _ if !info.is_resource => 0,
+        "create" | "update" | "patch" => brought,
+        // One object at most, whatever the verb.
+        _ if !info.name.is_empty() => 0,
+        "list" => listed(),
         // Without a version it begins with a list.
-        "watch" if !asked.query.contains("resourceVersion=") || asked.query.contains("resourceVersion=0") => {
-            listed(api, asked)
-        }
-        "create" | "update" | "patch" => content_length(asked),
+        "watch" if !query.contains("resourceVersion=") || query.contains("resourceVersion=0") => listed(),
         _ => 0,
     };
     u32::try_from(bytes.div_ceil(BYTES_A_SEAT)).unwrap_or(u32::MAX)
@@ -142,5 +147,35 @@ impl HttpBody for Accounted {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request;
+
+    #[test]
+    fn lists_cost_what_they_hold_and_writes_what_they_bring() {
+        let seats = |method: &str, path: &str, query: &str| {
+            cost(&request::parse(method, path, query).unwrap(), query, 250_000, || 950_000)
+        };
+        let (all, one) = ("/api/v1/namespaces/a/pods", "/api/v1/namespaces/a/pods/b");
+        let cases = [
+            ("GET", all, "", 10),
+            ("GET", all, "fieldSelector=metadata.name%3Db", 0),
+            ("GET", all, "watch=1", 10),
+            ("GET", all, "watch=1&resourceVersion=0", 10),
+            ("GET", all, "watch=1&resourceVersion=7", 0),
+            ("GET", one, "", 0),
+            ("POST", all, "", 3),
+            ("PUT", one, "", 3),
+            ("PATCH", one, "", 3),
+            ("DELETE", one, "", 0),
+            ("GET", "/version", "", 0),
+        ];
+        for (method, path, query, wanted) in cases {
+            assert_eq!(seats(method, path, query), wanted, "{method} {path}?{query}");
+        }
     }
 }

@@ -335,15 +335,11 @@ impl Builder {
             outbound: outbound.clone(),
             kinds: surfaces.clone(),
         };
-        let objects = Objects::of(store.clone());
-        let mut further: Vec<_> = self.extensions.plugins.iter().map(|make| make(objects.clone())).collect();
-        further.extend(resources::last_admission(&services));
-        let mut plugins = admission::default_chain(&means, &further);
-        plugins.retain(|plugin| !self.extensions.left_out.iter().any(|name| name == plugin.name()));
+        let admission = self.admission_chain(&means, &services);
         let followers = resources::followers(&services, &surfaces);
         let mut provided = self.extensions.provided.clone();
         provided.push(snapshot_content(store.clone(), encode));
-        let registry = Registry::new(store.clone(), Chain::new(plugins), Arc::clone(&authorizer), followers)
+        let registry = Registry::new(store.clone(), admission, Arc::clone(&authorizer), followers)
             .with_claimers(resources::claimers(self.service_addresses))
             .with_underlays(resources::underlays(&surfaces, &store, &clusters, self.authorities(pki)));
         let registry = Arc::new(registry);
@@ -368,6 +364,16 @@ impl Builder {
             metrics,
         };
         Ok((api, underlay))
+    }
+
+    /// What writes go through: the plugins of every server, those of the program, and the last ones, but for what was left out.
+    fn admission_chain(&self, means: &admission::Means, services: &resources::Services) -> Chain {
+        let objects = Objects::of(services.store.clone());
+        let mut further: Vec<_> = self.extensions.plugins.iter().map(|make| make(objects.clone())).collect();
+        further.extend(resources::last_admission(services));
+        let mut plugins = admission::default_chain(means, &further);
+        plugins.retain(|plugin| !self.extensions.left_out.iter().any(|name| name == plugin.name()));
+        Chain::new(plugins)
     }
 
     /// The CAs whose certificates are users', and the CA of front proxies.
