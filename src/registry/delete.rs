@@ -72,6 +72,9 @@ impl Registry {
         named: Named,
         options: &DeleteOptions,
     ) -> ApiResult<Deleted> {
+        if let Some(why) = target.resource.refuses_deletion(name.name) {
+            return Err(ApiError::forbidden(&target.shown(), name.name, why));
+        }
         let key = self.key(&cx.cluster, target, name);
         for _ in 0..ATTEMPTS {
             let Some(entry) = self.store.get(&key) else {

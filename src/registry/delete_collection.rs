@@ -18,10 +18,12 @@ impl Registry {
         options: &DeleteOptions,
     ) -> ApiResult<ListAnswer> {
         let mut answer = self.list(cx, target, request).await?;
-        // What the cluster sees without having stored it is not its to delete.
+        // What the cluster sees without having stored it is not its to delete; what is never deleted does not keep the
+        // others from it.
         answer.entries.retain(|entry| {
             let name = ObjectName { namespace: entry.namespace(), name: entry.name() };
-            self.store.get(&self.key(&cx.cluster, target, &name)).is_some()
+            let kept = target.resource.refuses_deletion(entry.name()).is_some();
+            !kept && self.store.get(&self.key(&cx.cluster, target, &name)).is_some()
         });
         for entry in &answer.entries {
             let name = ObjectName { namespace: entry.namespace(), name: entry.name() };

@@ -295,6 +295,12 @@ pub trait Resource: Send + Sync + 'static {
         false
     }
 
+    /// Why the object of that name is never deleted, if it is not. Asked before anything else of a deletion.
+    fn refuses_deletion(&self, name: &str) -> Option<&'static str> {
+        let _ = name;
+        None
+    }
+
     /// Whether dependents are orphaned when a deletion names no propagation policy.
     fn orphans_by_default(&self) -> bool {
         false

@@ -81,6 +81,8 @@ pub struct Kind {
     pub cells: fn(&Object, Timestamp) -> Vec<Value>,
     /// The value of a selectable field, which is not empty text for numbers and booleans that are absent.
     pub selectable: fn(&Object, &str) -> Option<String>,
+    /// Why the object of that name is never deleted, if it is not.
+    pub refuses_deletion: fn(&str) -> Option<&'static str>,
     /// How a deletion begins.
     pub grace: fn(&Object, Option<i64>) -> Grace,
     /// Whether something besides `metadata.finalizers` keeps a deleted object.
@@ -235,6 +237,7 @@ impl Kind {
         warnings: |_, _| Vec::new(),
         cells: super::printing::created_at,
         selectable: by_path,
+        refuses_deletion: |_| None,
         grace: |_, _| Grace::Immediate,
         holds_deleted: |_| false,
         prepare_deletion: |_, _| {},
@@ -477,6 +480,10 @@ impl Resource for Builtin {
             Underlay::Marked => is_shared(entry),
             Underlay::Named(names) => entry.cluster().is_root() && names.contains(&entry.name()),
         }
+    }
+
+    fn refuses_deletion(&self, name: &str) -> Option<&'static str> {
+        (self.kind.refuses_deletion)(name)
     }
 
     fn orphans_by_default(&self) -> bool {

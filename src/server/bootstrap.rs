@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use atoll_api::{ApiError, GroupResource, LogicalClusterName, Object, Uid};
+use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::json;
 
 use super::builder::Tenancy;
+use crate::admission::plugins::priority;
 use crate::authz::rbac;
 use crate::flow::bootstrap as flow;
 use crate::registry::encode;
@@ -45,17 +47,14 @@ pub(super) enum Found {
 /// Writes what is missing; on a store that was used before, nothing.
 pub(super) async fn ensure(store: &Arc<Store>) -> Result<Found, Error> {
     let identity = identity_key();
+    let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     if store.get(&identity).is_some() {
+        ensure_priority_classes(store, &now).await?;
         return Ok(Found::Used);
     }
-    let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let mut txn = Txn::default();
-    for (resource, mut object) in objects(&now) {
-        let metadata = object.metadata_mut();
-        metadata.insert("uid".into(), uuid::Uuid::new_v4().to_string().into());
-        metadata.insert("creationTimestamp".into(), now.clone().into());
-        let key = Key::new(resource, LogicalClusterName::root(), object.namespace(), object.name());
-        let bytes = encode::encode(&object).map_err(Error::Encode)?;
+    for (resource, object) in objects(&now) {
+        let (key, bytes) = record(resource, object, &now)?;
         // Where there is no identity, there is nothing else: all of it is written in one transaction.
         let expect = if key == identity { Expect::Absent } else { Expect::Any };
         txn = txn.and(key, expect, Action::Put(bytes));
@@ -66,6 +65,31 @@ pub(super) async fn ensure(store: &Arc<Store>) -> Result<Found, Error> {
         Err(CommitError::Conflict { .. }) if store.get(&identity).is_some() => Ok(Found::Used),
         Err(error) => Err(Error::Commit(error)),
     }
+}
+
+/// Writes the system's priority classes where they are missing: a store may be older than they are.
+async fn ensure_priority_classes(store: &Arc<Store>, now: &str) -> Result<(), Error> {
+    for (resource, class) in priority_classes(now) {
+        let (key, bytes) = record(resource, class, now)?;
+        if store.get(&key).is_some() {
+            continue;
+        }
+        match store.commit(Txn::default().and(key, Expect::Absent, Action::Put(bytes))).await {
+            // Another server over the same store may be faster.
+            Ok(_) | Err(CommitError::Conflict { .. }) => {}
+            Err(error) => return Err(Error::Commit(error)),
+        }
+    }
+    Ok(())
+}
+
+/// Where and how a new object of the system cluster is stored.
+fn record(resource: GroupResource, mut object: Object, now: &str) -> Result<(Key, Bytes), Error> {
+    let metadata = object.metadata_mut();
+    metadata.insert("uid".into(), uuid::Uuid::new_v4().to_string().into());
+    metadata.insert("creationTimestamp".into(), now.into());
+    let key = Key::new(resource, LogicalClusterName::root(), object.namespace(), object.name());
+    Ok((key, encode::encode(&object).map_err(Error::Encode)?))
 }
 
 fn objects(now: &str) -> Vec<(GroupResource, Object)> {
@@ -90,7 +114,30 @@ fn objects(now: &str) -> Vec<(GroupResource, Object)> {
         objects.extend(policy.objects(kind).map(|object| (resource.clone(), Object::clone(object))));
     }
     objects.extend(flow_objects(now));
+    objects.extend(priority_classes(now));
     objects
+}
+
+/// The priority classes that all clusters share.
+fn priority_classes(now: &str) -> impl Iterator<Item = (GroupResource, Object)> {
+    let class = move |(name, value): (&str, i64)| {
+        let what = match name {
+            "system-node-critical" => "stay on their node",
+            _ => "run somewhere in the cluster",
+        };
+        let owned = json!({"f:description": {}, "f:preemptionPolicy": {}, "f:value": {}});
+        let class = json!({
+            "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass",
+            "metadata": {"name": name, "generation": 1, "managedFields": [{
+                "apiVersion": "scheduling.k8s.io/v1", "fieldsType": "FieldsV1", "fieldsV1": owned,
+                "manager": "kube-apiserver", "operation": "Update", "time": now,
+            }]},
+            "value": value, "preemptionPolicy": "PreemptLowerPriority",
+            "description": format!("For pods of the system that must {what}."),
+        });
+        (GroupResource::new(priority::GROUP, priority::CLASSES), Object::from_value(class).unwrap_or_default())
+    };
+    priority::SYSTEM_CLASSES.into_iter().map(class)
 }
 
 /// The flow schemas and priority levels that all clusters share, as they are once it is known that all levels are there.

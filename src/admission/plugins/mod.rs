@@ -14,7 +14,7 @@ mod namespace_lifecycle;
 mod persistent_volume_claim_resize;
 mod pod_security;
 mod policies;
-mod priority;
+pub(crate) mod priority;
 mod resource_quota;
 mod runtime_class;
 mod service_account;

@@ -12,12 +12,19 @@ use crate::admission::{AdmissionPlugin, Attributes, Operation, at_once};
 use crate::request::RequestContext;
 use crate::storage::{Entry, Store};
 
-const GROUP: &str = "scheduling.k8s.io";
-const CLASSES: &str = "priorityclasses";
+/// The API group of priority classes.
+pub(crate) const GROUP: &str = "scheduling.k8s.io";
+/// The plural name of priority classes.
+pub(crate) const CLASSES: &str = "priorityclasses";
 const PREEMPT: &str = "PreemptLowerPriority";
-/// The classes that every cluster has, whether they are stored or not.
-const BUILT_IN: [(&str, i64); 2] =
-    [("system-cluster-critical", 2_000_000_000), ("system-node-critical", 2_000_001_000)];
+/// The highest priority of classes that are not the system's.
+pub(crate) const HIGHEST: i64 = 1_000_000_000;
+/// The classes that every cluster has, by names and priorities. They are stored in the system cluster; a pod of any cluster
+/// has their priorities, whatever is stored.
+pub(crate) const SYSTEM_CLASSES: [(&str, i64); 2] =
+    [(SYSTEM_NAMES[0], 2 * HIGHEST), (SYSTEM_NAMES[1], 2 * HIGHEST + 1000)];
+/// The names of these classes.
+pub(crate) const SYSTEM_NAMES: &[&str] = &["system-cluster-critical", "system-node-critical"];
 
 /// Resolves priority classes.
 pub struct Priority {
@@ -67,7 +74,7 @@ impl Priority {
         if let Some(entry) = self.classes.get(cluster, "", name) {
             return Ok(entry.derived(Class::read));
         }
-        let built_in = BUILT_IN.iter().find(|(known, _)| *known == name);
+        let built_in = SYSTEM_CLASSES.iter().find(|(known, _)| *known == name);
         built_in
             .map(|(name, value)| Arc::new(Class::plain(name, *value)))
             .ok_or_else(|| format!("no PriorityClass with name {name} was found"))

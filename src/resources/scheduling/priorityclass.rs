@@ -1,13 +1,14 @@
-//! PriorityClasses: names for how important pods are.
+//! PriorityClasses: names for how important pods are. Two are the system's: every cluster sees them, and nobody deletes them.
 
 use atoll_api::{FieldErrors, Object};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::admission::plugins::priority::{HIGHEST, SYSTEM_CLASSES, SYSTEM_NAMES};
 use crate::registry::resource::GenerationPolicy;
 use crate::resources::checks::{forbidden, immutable, path, required_one_of};
 use crate::resources::defaults::set;
-use crate::resources::kind::{AGE, Kind, Version, column};
+use crate::resources::kind::{AGE, Kind, Manners, Underlay, Version, column};
 use crate::resources::printing::age;
 use crate::resources::read::{field, flag, int, text};
 
@@ -31,6 +32,8 @@ pub(in crate::resources) static KIND: Kind = Kind {
     validate_create,
     validate_update: Some(validate_update),
     cells,
+    refuses_deletion,
+    manners: Manners { underlay: Underlay::Named(SYSTEM_NAMES), ..Manners::USUAL },
     type_defaults: &[("scheduling.v1.PriorityClass", |class| set(class, "preemptionPolicy", "PreemptLowerPriority"))],
     ..Kind::CLUSTER
 };
@@ -44,12 +47,12 @@ fn cells(object: &Object, now: Timestamp) -> Vec<Value> {
     ]
 }
 
-/// The highest priority for kinds of pods that are not part of the system.
-const HIGHEST: i64 = 1_000_000_000;
-/// What names of the system's own begin with, and which there are, with their priorities.
+/// What names of the system's own begin with.
 const SYSTEM: &str = "system-";
-const OF_THE_SYSTEM: &[(&str, i64)] =
-    &[("system-node-critical", 2 * HIGHEST + 1000), ("system-cluster-critical", 2 * HIGHEST)];
+
+fn refuses_deletion(name: &str) -> Option<&'static str> {
+    SYSTEM_NAMES.contains(&name).then_some("this is a system priority class and cannot be deleted")
+}
 
 fn validate_create(class: &Object, errors: &mut FieldErrors) {
     let value = int(field(class, "value"));
@@ -68,7 +71,7 @@ fn validate_create(class: &Object, errors: &mut FieldErrors) {
 }
 
 fn not_of_the_system(name: &str, value: i64, is_default: bool) -> Option<String> {
-    match OF_THE_SYSTEM.iter().find(|(known, _)| *known == name) {
+    match SYSTEM_CLASSES.iter().find(|(known, _)| *known == name) {
         None => Some(format!("{name} is not a known system priority class")),
         Some((_, wanted)) if *wanted != value => Some(format!("value of {name} PriorityClass must be {wanted}")),
         Some(_) if is_default => Some(format!("globalDefault of {name} PriorityClass must be false")),

@@ -80,6 +80,44 @@ async fn bootstrap_policy_is_seen_everywhere_and_written_in_the_system_cluster_o
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_priority_classes_of_the_system_are_in_every_cluster_and_stay() {
+    let server = TestServer::start().await;
+    let classes = |cluster: &str| format!("/clusters/{cluster}/apis/scheduling.k8s.io/v1/priorityclasses");
+    for cluster in ["team-a", "team-b"] {
+        // Whoever serves the kind sees them.
+        let workspace = json!({"metadata": {"name": cluster}, "spec": {"resources": ["all"]}});
+        server.check(ADMIN, "POST", "/apis/tenancy.kcp.io/v1alpha1/workspaces", workspace, 201).await;
+    }
+    let mine = json!({"metadata": {"name": "mine"}, "value": 7});
+    server.check(ADMIN, "POST", &classes("team-a"), mine, 201).await;
+    for (cluster, names) in [
+        ("team-a", &["mine", "system-cluster-critical", "system-node-critical"][..]),
+        ("team-b", &["system-cluster-critical", "system-node-critical"]),
+    ] {
+        let all = classes(cluster);
+        let listed = server.check(ADMIN, "GET", &all, Value::Null, 200).await;
+        let listed = listed["items"].as_array().expect("items").iter();
+        assert_eq!(listed.map(|class| &class["metadata"]["name"]).collect::<Vec<_>>(), names);
+        let critical = format!("{all}/system-node-critical");
+        let found = server.check(ADMIN, "GET", &critical, Value::Null, 200).await;
+        let worth = (&found["value"], &found["preemptionPolicy"]);
+        assert_eq!(worth, (&json!(2_000_001_000), &json!("PreemptLowerPriority")));
+        let again = json!({"metadata": {"name": "system-node-critical"}, "value": 2_000_001_000});
+        server.check(ADMIN, "POST", &all, again, 409).await;
+        for query in ["", "?dryRun=All"] {
+            let refused = server.check(ADMIN, "DELETE", &format!("{critical}{query}"), Value::Null, 403).await;
+            let told = "priorityclasses.scheduling.k8s.io \"system-node-critical\" is forbidden: this is a system priority class and cannot be deleted";
+            assert_eq!(refused["message"], told);
+        }
+        let refused = server.check(ADMIN, "PATCH", &critical, json!({"description": "x"}), 403).await;
+        assert!(refused["message"].as_str().expect("a message").contains("shared by all logical clusters"));
+        server.check(ADMIN, "DELETE", &all, Value::Null, 200).await;
+        let left = server.check(ADMIN, "GET", &all, Value::Null, 200).await;
+        assert_eq!(left["items"].as_array().expect("items").len(), 2, "the others are gone");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn changes_of_shared_policy_hold_in_every_cluster_at_once() {
     let server = TestServer::with_clusters(&["team-a"]).await;
     let path = format!("{RBAC}/clusterrolebindings/system:public-info-viewer");
