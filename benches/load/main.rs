@@ -70,6 +70,15 @@ struct Args {
     /// How many definitions are installed.
     #[arg(long, default_value_t = 500)]
     definitions: usize,
+    /// How many fields the spec of each has: 16 make a definition of 6 KiB, 100 one of 40.
+    #[arg(long, default_value_t = 16)]
+    definition_fields: usize,
+    /// In how many tenants the same definitions are installed.
+    #[arg(long, default_value_t = 1)]
+    definition_tenants: usize,
+    /// Also creates an object of each, so that its schema is compiled.
+    #[arg(long)]
+    definition_objects: bool,
     /// How many tenants are created: logical clusters, or namespaces in their stead.
     #[arg(long, default_value_t = 10_000)]
     tenants: usize,

@@ -48,5 +48,5 @@ impl Collection {
 
 /// A stored object, parsed.
 pub(super) fn object(entry: &Entry) -> Object {
-    serde_json::from_slice(&entry.bytes).unwrap_or_default()
+    serde_json::from_slice(&entry.bytes()).unwrap_or_default()
 }

@@ -44,7 +44,7 @@ fn found(referent: Referent, entry: &Entry) -> Found {
     let mut found =
         Found { uid: Uid::new(entry.uid()), deleted: None, service_account: String::new(), node: String::new() };
     if entry.is_deleting() || referent == Referent::Pod {
-        let object: Object = serde_json::from_slice(&entry.bytes).unwrap_or_default();
+        let object: Object = serde_json::from_slice(&entry.bytes()).unwrap_or_default();
         if entry.is_deleting() {
             // A time that cannot be read must not keep a token good.
             let at = object.deletion_timestamp().and_then(|text| parse_time(text).ok());

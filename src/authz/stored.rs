@@ -74,7 +74,7 @@ impl StoredPolicy {
 }
 
 fn object(entry: &Entry) -> Object {
-    serde_json::from_slice(&entry.bytes).unwrap_or_default()
+    serde_json::from_slice(&entry.bytes()).unwrap_or_default()
 }
 
 impl PolicySource for StoredPolicy {

@@ -183,5 +183,5 @@ impl Policies {
 }
 
 fn object(entry: &Entry) -> Object {
-    serde_json::from_slice(&entry.bytes).unwrap_or_default()
+    serde_json::from_slice(&entry.bytes()).unwrap_or_default()
 }

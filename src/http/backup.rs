@@ -77,7 +77,8 @@ fn write(header: Header, cut: &Cut, pieces: &mpsc::Sender<Bytes>) {
     }
     for (resource, entry) in cut.entries() {
         let key = Key::new(resource.clone(), entry.cluster().clone(), entry.namespace(), entry.name());
-        let value = if entry.revision > since { Kept::Here(&entry.bytes[..]) } else { Kept::Before(&entry.bytes[..]) };
+        let bytes = entry.bytes();
+        let value = if entry.revision > since { Kept::Here(&bytes[..]) } else { Kept::Before(&bytes[..]) };
         if let Some(piece) = archiver.add(&key.encode(), entry.revision, value)
             && pieces.blocking_send(piece.into()).is_err()
         {

@@ -140,7 +140,7 @@ fn raw_definition(api: &Api, asked: &Asked, resource: &dyn Resource) -> Option<O
     let ClusterScope::One(cluster) = &asked.cx.scope else { return None };
     let name = resource.descriptor().resource.to_string();
     let key = crate::storage::Key::new(crate::resources::definitions(), cluster.clone(), "", name);
-    serde_json::from_slice(&api.registry.store().get(&key)?.bytes).ok()
+    serde_json::from_slice(&api.registry.store().get(&key)?.bytes()).ok()
 }
 
 fn document(api: &Api, asked: &Asked, served: &Served, version: &GroupVersion) -> Value {

@@ -58,7 +58,7 @@ impl StoredServices {
 
     fn read(&self, cluster: &LogicalClusterName, resource: GroupResource, namespace: &str, name: &str) -> Value {
         let entry = self.0.get(&Key::new(resource, cluster.clone(), namespace, name));
-        entry.and_then(|entry| serde_json::from_slice(&entry.bytes).ok()).unwrap_or_default()
+        entry.and_then(|entry| serde_json::from_slice(&entry.bytes()).ok()).unwrap_or_default()
     }
 
     /// The addresses of a service's port that are ready.
@@ -70,7 +70,7 @@ impl StoredServices {
             ListQuery { namespace: Some(namespace), filter: Some(&of_service), ..ListQuery::new(&resource, &scope) };
         let slices = self.0.list(query).map(|page| page.entries).unwrap_or_default();
         let mut found = Vec::new();
-        for slice in slices.iter().filter_map(|entry| serde_json::from_slice::<Value>(&entry.bytes).ok()) {
+        for slice in slices.iter().filter_map(|entry| serde_json::from_slice::<Value>(&entry.bytes()).ok()) {
             let ready = list(&slice["endpoints"]).iter().filter(|one| one["conditions"]["ready"] != false);
             let hosts = ready.filter_map(|endpoint| endpoint["addresses"][0].as_str());
             found.extend(addresses(hosts, &slice["ports"], port));

@@ -30,7 +30,7 @@ impl Registry {
             Ok(object)
         };
         // What is asked for as it is stored needs no conversion, unless it was stored before that version was chosen.
-        let other = entries.iter().filter(|entry| !is_storage || !entry.bytes.ends_with(suffix.as_bytes()));
+        let other = entries.iter().filter(|entry| !is_storage || !entry.ends_with(suffix.as_bytes()));
         let objects = other.map(stored).collect::<ApiResult<Vec<Object>>>()?;
         converter.prepare(objects, &target.version().version).await
     }

@@ -188,7 +188,7 @@ impl Registry {
 }
 
 fn shown(target: &Target, entry: &Entry, revision: u64) -> ApiResult<Bytes> {
-    let mut out = Vec::with_capacity(entry.bytes.len() + 64);
+    let mut out = Vec::with_capacity(entry.size() + 64);
     target.writer(TypeMeta::Shown).write_at(entry, revision, &mut out)?;
     Ok(out.into())
 }

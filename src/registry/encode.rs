@@ -65,7 +65,7 @@ fn write_value(out: &mut Vec<u8>, value: &Value) -> ApiResult<()> {
 
 /// Reads stored bytes back, as they were written.
 pub fn decode(entry: &Entry) -> ApiResult<Object> {
-    let mut object: Object = serde_json::from_slice(&entry.bytes)
+    let mut object: Object = serde_json::from_slice(&entry.bytes())
         .map_err(|error| ApiError::internal("a stored object cannot be read").caused_by(error))?;
     object.set_meta("resourceVersion", &entry.revision.to_string());
     Ok(object)
@@ -144,7 +144,7 @@ impl Writer<'_> {
                 out.extend_from_slice(b"\"metadata\":{\"resourceVersion\":\"");
                 out.extend_from_slice(revision.to_string().as_bytes());
                 out.extend_from_slice(b"\",");
-                out.extend_from_slice(body);
+                body.iter().for_each(|piece| out.extend_from_slice(piece));
                 out.push(b'}');
                 Ok(())
             }
@@ -162,21 +162,21 @@ impl Writer<'_> {
     ) -> ApiResult<()> {
         let annotation = self.names_cluster.then(|| (CLUSTER_ANNOTATION, entry.cluster().as_str()));
         // Metadata is the same whatever a schema says; conversion to another version may change it.
-        if self.copies && partial::write_partial(&entry.bytes, Added { revision, annotation }, version, out) {
+        if self.copies && partial::write_partial(entry.head(), Added { revision, annotation }, version, out) {
             return Ok(());
         }
-        let mut whole = Vec::with_capacity(entry.bytes.len() + 128);
+        let mut whole = Vec::with_capacity(entry.size() + 128);
         self.write_at(entry, revision, &mut whole)?;
         out.extend_from_slice(&partial_bytes(&whole, version).unwrap_or_default());
         Ok(())
     }
 
     /// The stored bytes between head and suffix, if they can be copied.
-    fn copyable<'e>(&self, entry: &'e Entry) -> Option<&'e [u8]> {
+    fn copyable<'e>(&self, entry: &'e Entry) -> Option<[&'e [u8]; 3]> {
         if !self.copies || self.names_cluster || !self.target.resource.is_current(entry.revision) {
             return None;
         }
-        entry.bytes.strip_prefix(HEAD.as_bytes())?.strip_suffix(self.suffix.as_bytes())
+        entry.between(HEAD.as_bytes(), self.suffix.as_bytes())
     }
 
     fn rewrite(&self, entry: &Entry, revision: u64, out: &mut Vec<u8>) -> ApiResult<()> {

@@ -14,7 +14,7 @@ impl Registry {
     /// Reads one object as JSON.
     pub fn get(&self, cx: &RequestContext, target: &Target, name: &ObjectName<'_>) -> ApiResult<Bytes> {
         let entry = self.find(cx, target, name)?;
-        let mut json = Vec::with_capacity(entry.bytes.len() + 64);
+        let mut json = Vec::with_capacity(entry.size() + 64);
         target.writer(TypeMeta::Shown).write(&entry, &mut json)?;
         Ok(Bytes::from(json))
     }
@@ -67,7 +67,7 @@ impl Registry {
         match written {
             Some(entry) => {
                 self.ready_to_read(target, std::slice::from_ref(&entry)).await?;
-                let mut out = Vec::with_capacity(entry.bytes.len() + 64);
+                let mut out = Vec::with_capacity(entry.size() + 64);
                 target.writer(TypeMeta::Shown).write(&entry, &mut out)?;
                 Ok(Bytes::from(out))
             }

@@ -251,7 +251,7 @@ impl Registry {
             target.bring_up_to_date(&mut shown)?;
             return done(get::json(&shown)?);
         }
-        if bytes == entry.bytes {
+        if bytes == entry.bytes() {
             let mut out = Vec::with_capacity(bytes.len() + 64);
             target.writer(TypeMeta::Shown).write(entry, &mut out)?;
             return done(out.into());

@@ -195,7 +195,7 @@ impl Recomputed {
             let place = place(&entry);
             match before.remove(&place) {
                 None => self.steps.push_back(step(Happened::Added, entry.clone())),
-                Some(known) if known.bytes != entry.bytes => {
+                Some(known) if known.bytes() != entry.bytes() => {
                     self.steps.push_back(step(Happened::Modified, entry.clone()));
                 }
                 Some(_) => {}

@@ -68,7 +68,7 @@ impl Shared {
     /// The keys of the store; those of this server's files, or new ones, are put there if there are none.
     pub(super) async fn ensure(store: &Arc<Store>, options: &pki::Options) -> Result<Self, Error> {
         if let (Some(keys), Some(front)) = (store.get(&key(KEYS)), store.get(&key(FRONT))) {
-            return Self::read(&keys.bytes, &front.bytes);
+            return Self::read(&keys.bytes(), &front.bytes());
         }
         // What is made now goes into files only when it has become everybody's.
         let files = options.data_dir.clone().filter(|dir| dir.join("pki/ca.key").exists());
@@ -106,14 +106,14 @@ impl Shared {
 async fn found_or_put(store: &Arc<Store>, name: &str, new: serde_json::Result<Vec<u8>>) -> Result<Bytes, Error> {
     let key = key(name);
     if let Some(entry) = store.get(&key) {
-        return Ok(entry.bytes.clone());
+        return Ok(entry.bytes());
     }
     let new = Bytes::from(new.map_err(Error::Read)?);
     match store.commit(Txn::create(key.clone(), new.clone())).await {
         Ok(_) => Ok(new),
         // Whoever was faster has become everybody's.
         Err(error @ CommitError::Conflict { .. }) => match store.get(&key) {
-            Some(entry) => Ok(entry.bytes.clone()),
+            Some(entry) => Ok(entry.bytes()),
             None => Err(Error::Commit(error)),
         },
         Err(error) => Err(Error::Commit(error)),

@@ -27,7 +27,7 @@ use futures::future::BoxFuture;
 pub use cache::VALUE_PREFIX;
 pub use cache::{
     Behind, CLOSED_LABEL, CloseReason, ClusterUsage, Cut, Entry, Event, EventKind, Labels, ListQuery, Page, ReadError,
-    Store, StoreOptions, WatchItem, WatchQuery, Watcher,
+    SharedSpec, Store, StoreOptions, WatchItem, WatchQuery, Watcher,
 };
 pub use embedded::Embedded;
 pub use etcd::Etcd;

@@ -83,7 +83,7 @@ pub(super) fn without_token(resource: &GroupResource, entry: &Entry, stored_form
     if !resource.group.is_empty() || &*resource.resource != "secrets" {
         return None;
     }
-    let mut secret: Object = serde_json::from_slice(&entry.bytes).ok()?;
+    let mut secret: Object = serde_json::from_slice(&entry.bytes()).ok()?;
     if secret.text_at(&["type"]) != TOKEN_SECRET {
         return None;
     }

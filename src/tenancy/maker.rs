@@ -166,7 +166,7 @@ impl Maker {
             let values = cut.entries().map(|(resource, entry)| {
                 let key = Key::new(resource.clone(), shape.name.clone(), entry.namespace(), entry.name());
                 // Whatever is signed for the one name is nobody's under the other.
-                let value = without_token(resource, entry, stored_form).unwrap_or_else(|| entry.bytes.clone());
+                let value = without_token(resource, entry, stored_form).unwrap_or_else(|| entry.bytes());
                 (key, value)
             });
             let values = values.collect();
@@ -221,7 +221,7 @@ impl Maker {
     async fn stay_if_left(&self, workspace: &Workspace) -> Result<(), Trouble> {
         let moved_by = |entry: &Entry| {
             !entry.is_deleting() && Stage::is_passing(entry) && {
-                let object: Object = serde_json::from_slice(&entry.bytes).unwrap_or_default();
+                let object: Object = serde_json::from_slice(&entry.bytes()).unwrap_or_default();
                 let uid = workspace.object.uid();
                 matches!(Source::of(&object), Some(Source::Cluster { uid: of, after: After::Goes, .. }) if of == uid)
             }
@@ -265,7 +265,7 @@ impl Maker {
 
     fn read(&self, name: &LogicalClusterName) -> Option<Workspace> {
         let entry = self.store.get(&workspace_key(name))?;
-        let object = serde_json::from_slice(&entry.bytes).ok()?;
+        let object = serde_json::from_slice(&entry.bytes()).ok()?;
         Some(Workspace { name: name.clone(), revision: entry.revision, object })
     }
 }
@@ -305,7 +305,7 @@ impl Attendant for Maker {
         }
         let mut names = vec![entry.name().to_owned()];
         // What is not made any more lets its source be.
-        let object: Object = serde_json::from_slice(&entry.bytes).unwrap_or_default();
+        let object: Object = serde_json::from_slice(&entry.bytes()).unwrap_or_default();
         if let Some(Source::Cluster { name, after: After::Goes, .. }) = Source::of(&object) {
             names.push(name);
         }

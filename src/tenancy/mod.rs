@@ -99,7 +99,7 @@ struct Known(Option<Arc<Cluster>>);
 
 impl Known {
     fn read(entry: &Entry) -> Self {
-        let Ok(object) = serde_json::from_slice::<Object>(&entry.bytes) else { return Self(None) };
+        let Ok(object) = serde_json::from_slice::<Object>(&entry.bytes()) else { return Self(None) };
         if object.deletion_timestamp().is_some() {
             return Self(None);
         }

@@ -34,7 +34,7 @@ pub(super) async fn pour(
     let superfluous = superfluous(store, cluster, &content)?;
     let Content { values, kept } = content;
     let missing = values.into_iter().filter(|(key, value)| match store.get(key) {
-        Some(entry) => entry.bytes != *value && !kept.contains(key),
+        Some(entry) => entry.bytes() != *value && !kept.contains(key),
         None => true,
     });
     let puts = missing.map(|(key, value)| Op { key, expect: Expect::Any, action: Action::Put(value) });

@@ -49,7 +49,7 @@ pub fn parse_span(text: &str) -> Option<Duration> {
 impl Retention {
     /// Keeps what a cluster that is about to be emptied holds, if it is to be kept.
     pub(super) async fn keep(&self, store: &Arc<Store>, workspace: &Entry) -> Result<(), ContentError> {
-        let object: Object = serde_json::from_slice(&workspace.bytes).unwrap_or_default();
+        let object: Object = serde_json::from_slice(&workspace.bytes()).unwrap_or_default();
         let span = object.annotation(RETAIN).and_then(parse_span).unwrap_or(self.usual);
         // What was never complete is nothing to come back to.
         if span.is_zero() || Stage::is_passing(workspace) {

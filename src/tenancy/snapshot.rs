@@ -80,7 +80,7 @@ impl Snapshot {
     /// The snapshot of that name, if there is one.
     pub fn read(store: &Store, name: &str) -> Option<Self> {
         let entry = store.get(&snapshot_key(name))?;
-        Some(Self { revision: entry.revision, object: serde_json::from_slice(&entry.bytes).ok()? })
+        Some(Self { revision: entry.revision, object: serde_json::from_slice(&entry.bytes()).ok()? })
     }
 
     /// Its uid.
@@ -125,7 +125,7 @@ impl Snapshot {
         let (resource, root) = (parts(), ClusterScope::One(LogicalClusterName::root()));
         let query = ListQuery { namespace: Some(self.uid()), ..ListQuery::new(&resource, &root) };
         let page = store.list(query).map_err(|error| CommitError::Unavailable { reason: error.to_string().into() })?;
-        Ok(page.entries.iter().map(|entry| entry.bytes.slice(PART_HEAD.len().min(entry.bytes.len())..)).collect())
+        Ok(page.entries.iter().map(|entry| entry.bytes().slice(PART_HEAD.len().min(entry.size())..)).collect())
     }
 
     /// Deletes the content.
@@ -168,7 +168,7 @@ fn parts() -> GroupResource {
 /// An archive of what a cluster held, with its workspace. Tokens that the server had put into secrets stay behind: whoever
 /// has the archive is not to be anybody in the cluster.
 pub(super) fn pack(cut: &Cut, workspace: &Entry, now: Timestamp, stored_form: StoredForm) -> Vec<u8> {
-    let notes = [(WORKSPACE.to_owned(), String::from_utf8_lossy(&workspace.bytes).into_owned())];
+    let notes = [(WORKSPACE.to_owned(), String::from_utf8_lossy(&workspace.bytes()).into_owned())];
     let header = Header {
         of: Subject::Cluster { name: workspace.name().to_owned(), uid: workspace.uid().to_owned() },
         revision: cut.revision,
@@ -179,7 +179,7 @@ pub(super) fn pack(cut: &Cut, workspace: &Entry, now: Timestamp, stored_form: St
     let (mut archiver, mut out) = Archiver::begin(header);
     for (resource, entry) in cut.entries() {
         let key = Key::new(resource.clone(), entry.cluster().clone(), entry.namespace(), entry.name());
-        let value = without_token(resource, entry, stored_form).unwrap_or_else(|| entry.bytes.clone());
+        let value = without_token(resource, entry, stored_form).unwrap_or_else(|| entry.bytes());
         out.extend(archiver.add(&key.encode(), entry.revision, Kept::Here(&value[..])).unwrap_or_default());
     }
     out.extend(archiver.finish().0);

@@ -68,7 +68,7 @@ impl Backend {
     }
 
     fn read(entry: &Entry) -> Option<Self> {
-        let object: Value = serde_json::from_slice(&entry.bytes).ok()?;
+        let object: Value = serde_json::from_slice(&entry.bytes()).ok()?;
         let (spec, service) = (&object["spec"], &object["spec"]["service"]);
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let conditions = object["status"]["conditions"].as_array();

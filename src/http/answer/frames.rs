@@ -104,7 +104,7 @@ impl Frames {
     }
 
     fn encode_event(&self, happened: Happened, entry: &Arc<Entry>, revision: u64) -> ApiResult<Bytes> {
-        let mut json = Vec::with_capacity(entry.bytes.len() + 128);
+        let mut json = Vec::with_capacity(entry.size() + 128);
         let mut writer = self.target.writer(TypeMeta::Shown);
         if self.names_cluster {
             writer = writer.naming_clusters();

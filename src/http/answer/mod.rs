@@ -141,7 +141,7 @@ pub(super) fn list(asked: &Asked, target: &Target, page: &ListAnswer) -> ApiResu
 }
 
 fn plain_list(asked: &Asked, target: &Target, page: &ListAnswer) -> ApiResult<Bytes> {
-    let size: usize = page.entries.iter().map(|entry| entry.bytes.len() + 64).sum();
+    let size: usize = page.entries.iter().map(|entry| entry.size() + 64).sum();
     let mut out = Vec::with_capacity(size + 256);
     let kind = &target.descriptor().list_kind;
     let head = format!("{{\"kind\":\"{kind}\",\"apiVersion\":\"{}\",\"metadata\":", target.version().version);

@@ -145,7 +145,7 @@ fn object(value: Value) -> Object {
 /// When a cluster began: with its first namespace.
 fn created(store: &Store, cluster: &LogicalClusterName) -> Option<String> {
     let key = Key::new(GroupResource::new("", "namespaces"), cluster.clone(), "", "default");
-    let namespace: Value = serde_json::from_slice(&store.get(&key)?.bytes).ok()?;
+    let namespace: Value = serde_json::from_slice(&store.get(&key)?.bytes()).ok()?;
     Some(namespace["metadata"]["creationTimestamp"].as_str()?.to_owned())
 }
 

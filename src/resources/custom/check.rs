@@ -210,7 +210,7 @@ mod tests {
     fn parts() -> VersionParts {
         let path = |path: &str| path.into();
         VersionParts {
-            schema: Schemas::default().lazy(bytes::Bytes::from_static(br#"{"type":"object"}"#)),
+            schema: Schemas::default().lazy("", bytes::Bytes::from_static(br#"{"type":"object"}"#)),
             columns: Vec::new(),
             scale: Some(ScalePaths {
                 spec_replicas: path("spec.replicas"),

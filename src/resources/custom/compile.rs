@@ -1,6 +1,6 @@
 //! From a stored definition to the kind it defines.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use atoll_api::{GroupResource, GroupVersion, Object};
 use bytes::Bytes;
@@ -22,11 +22,11 @@ use crate::storage::Entry;
 
 /// The kind, if it is served.
 pub(super) fn compile(entry: &Entry, schemas: &Schemas) -> Option<Custom> {
-    let shell = Shell::read(&entry.bytes)?;
-    let mut custom = compile_definition(&entry.bytes, &shell, entry.revision, schemas)?;
+    let shell = Shell::of(entry)?;
+    let mut custom = compile_definition(&shell, entry.revision, schemas)?;
     let spec = field(&shell.definition, "spec");
     if spec["conversion"]["strategy"] == "Webhook" {
-        let webhook = Webhook::read(&schemas.conversions, entry.cluster(), spec, meaning_of(&shell));
+        let webhook = Webhook::read(&schemas.conversions, entry.cluster(), spec, custom.meaning);
         custom.conversion = Conversion::Webhook(Box::new(webhook));
     }
     Some(custom)
@@ -45,8 +45,8 @@ pub(super) fn accept(definition: &mut Object) {
     definition.0.insert("status".to_owned(), status);
 }
 
-/// The kind that a definition, put by a revision, defines; `source` is its text.
-pub(super) fn compile_definition(source: &Bytes, shell: &Shell, revision: u64, schemas: &Schemas) -> Option<Custom> {
+/// The kind that a definition, put by a revision, defines.
+pub(super) fn compile_definition(shell: &Shell, revision: u64, schemas: &Schemas) -> Option<Custom> {
     let definition = &shell.definition;
     let status = field(definition, "status");
     if !condition_is_true(&status["conditions"], "Established") {
@@ -64,7 +64,7 @@ pub(super) fn compile_definition(source: &Bytes, shell: &Shell, revision: u64, s
     let mut versions = Vec::with_capacity(raw.len());
     let mut parts = Vec::with_capacity(raw.len());
     for (version, schema) in &raw {
-        let schema = schemas.lazy(Bytes::clone(schema));
+        let schema = schemas.lazy(definition.uid(), Bytes::clone(schema));
         let (info, part) = compile_version(&group, names, version, best, schema);
         versions.push(info);
         parts.push(part);
@@ -86,24 +86,19 @@ pub(super) fn compile_definition(source: &Bytes, shell: &Shell, revision: u64, s
         descriptor,
         versions: parts,
         definition: Definition { resource: surface::definitions(), name: definition.name().into(), revision },
-        source: source.clone(),
-        spec: shell.spec.clone(),
-        spec_hash: OnceLock::new(),
+        spec_hash: shell.spec_hash,
+        meaning: meaning_of(shell),
         is_terminating: is_terminating(definition),
         conversion: Conversion::Rename,
     })
 }
 
 /// What of a stored definition decides how objects are written and read.
-pub(super) fn meaning(source: &Bytes) -> Option<[u8; 32]> {
-    Shell::read(source).map(|shell| meaning_of(&shell))
-}
-
-fn meaning_of(shell: &Shell) -> [u8; 32] {
+pub(super) fn meaning_of(shell: &Shell) -> [u8; 32] {
     let definition = &shell.definition;
     let mut hasher = Sha256::new();
     hasher.update(definition.uid());
-    hasher.update(&shell.spec);
+    hasher.update(shell.spec_hash);
     hasher.update(field(definition, "status")["acceptedNames"].to_string());
     hasher.update([u8::from(is_terminating(definition))]);
     hasher.finalize().into()

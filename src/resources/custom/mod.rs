@@ -1,7 +1,7 @@
 //! Custom kinds: a CustomResourceDefinition as the same trait that built-in kinds implement.
 //!
 //! A definition is compiled when it is first needed and hangs on its stored entry, so that it goes when that goes; equal
-//! schemas are shared between definitions and clusters.
+//! schemas and their texts are held once, by all definitions and clusters.
 
 mod check;
 mod compile;
@@ -26,7 +26,6 @@ use crate::schema::prune::{Extent, prune};
 use crate::storage::Entry;
 use bytes::Bytes;
 use schemas::LazySchema;
-use sha2::{Digest, Sha256};
 use shell::Shell;
 use webhook::Webhook;
 
@@ -40,12 +39,10 @@ pub struct Custom {
     descriptor: Descriptor,
     versions: Vec<VersionParts>,
     definition: Definition,
-    /// The stored definition, of which its schemas are parts.
-    source: Bytes,
-    /// The text of its spec.
-    spec: Bytes,
-    /// What the spec says, as a number, once somebody has asked.
-    spec_hash: OnceLock<[u8; 32]>,
+    /// What the spec says, as a number.
+    spec_hash: [u8; 32],
+    /// What of the definition decides how objects are written and read.
+    meaning: [u8; 32],
     is_terminating: bool,
     conversion: Conversion,
 }
@@ -74,7 +71,7 @@ struct Derived {
 
 impl Derived {
     fn of(entry: &Entry) -> Arc<Self> {
-        entry.derived(|entry| Self { names: Names::read(&entry.bytes), kind: OnceLock::new() })
+        entry.derived(|entry| Self { names: Names::read(&entry.bytes()), kind: OnceLock::new() })
     }
 }
 
@@ -95,7 +92,7 @@ impl Custom {
     pub(super) fn of_program(mut definition: Object) -> Option<Self> {
         compile::accept(&mut definition);
         let bytes = Bytes::from(serde_json::to_vec(&definition).ok()?);
-        let custom = compile::compile_definition(&bytes, &Shell::read(&bytes)?, 0, &Schemas::default())?;
+        let custom = compile::compile_definition(&Shell::read(&bytes)?, 0, &Schemas::default())?;
         // A program that brings what cannot be used is told at once.
         let sound = |parts: &VersionParts| {
             serde_json::from_slice(parts.schema.text())
@@ -175,12 +172,11 @@ impl Resource for Custom {
     }
 
     fn is_still_defined_by(&self, entry: &Entry) -> bool {
-        let meaning = compile::meaning(&entry.bytes);
-        meaning.is_some() && meaning == compile::meaning(&self.source)
+        Shell::of(entry).is_some_and(|shell| compile::meaning_of(&shell) == self.meaning)
     }
 
     fn definition_hash(&self) -> Option<[u8; 32]> {
-        Some(*self.spec_hash.get_or_init(|| Sha256::digest(&self.spec).into()))
+        Some(self.spec_hash)
     }
 
     fn refuses_new(&self) -> Option<&'static str> {

@@ -7,8 +7,10 @@ use atoll_api::Object;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
 use crate::resources::read::{condition_is_true, field, list, text};
+use crate::storage::{Entry, SharedSpec};
 
 /// A definition whose versions have no schemas.
 pub(super) struct Shell {
@@ -16,8 +18,8 @@ pub(super) struct Shell {
     pub(super) definition: Object,
     /// The text of each version's schema, in the order of the versions.
     pub(super) schemas: Vec<Bytes>,
-    /// The text of the spec.
-    pub(super) spec: Bytes,
+    /// The SHA-256 of the text of the spec.
+    pub(super) spec_hash: [u8; 32],
 }
 
 /// The names that a definition was granted.
@@ -35,11 +37,26 @@ type Fields<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
 // === impl Shell ===
 
 impl Shell {
+    /// Reads a stored definition; `None` if it is none. Its schemas are parts of the text that the cache holds.
+    pub(super) fn of(entry: &Entry) -> Option<Self> {
+        Self::read_with(&entry.bytes(), entry.shared_spec())
+    }
+
     /// Reads a definition; `None` if the text is none.
     pub(super) fn read(bytes: &Bytes) -> Option<Self> {
-        let part = |raw: &RawValue| bytes.slice_ref(raw.get().as_bytes());
+        Self::read_with(bytes, None)
+    }
+
+    fn read_with(bytes: &Bytes, shared: Option<SharedSpec>) -> Option<Self> {
         let top: Fields<'_> = serde_json::from_slice(bytes).ok()?;
-        let spec_text = part(top.get("spec")?);
+        let whole = top.get("spec")?.get().as_bytes();
+        let shared =
+            shared.unwrap_or_else(|| SharedSpec { text: bytes.slice_ref(whole), hash: Sha256::digest(whole).into() });
+        // The same text at another place.
+        let part = |raw: &RawValue| {
+            let start = raw.get().as_ptr() as usize - whole.as_ptr() as usize;
+            shared.text.slice(start..start + raw.get().len())
+        };
         let spec: Fields<'_> = serde_json::from_str(top.get("spec")?.get()).ok()?;
         let versions: Vec<Fields<'_>> = serde_json::from_str(spec.get("versions")?.get()).ok()?;
         let mut schemas = Vec::with_capacity(versions.len());
@@ -54,7 +71,7 @@ impl Shell {
         let mut spec = without(&spec, "versions")?;
         spec.insert("versions".to_owned(), bare.into());
         definition.insert("spec".to_owned(), spec.into());
-        Some(Self { definition: Object(definition), schemas, spec: spec_text })
+        Some(Self { definition: Object(definition), schemas, spec_hash: shared.hash })
     }
 }
 
@@ -103,7 +120,8 @@ mod tests {
         let bytes = Bytes::from(definition.to_string());
         let shell = Shell::read(&bytes).expect("a definition");
         assert_eq!(shell.schemas, [Bytes::from(schema.to_string()), Bytes::new()]);
-        assert_eq!(shell.spec, definition["spec"].to_string());
+        let hash: [u8; 32] = Sha256::digest(definition["spec"].to_string()).into();
+        assert_eq!(shell.spec_hash, hash);
         let mut expected = definition;
         expected["spec"]["versions"][0].as_object_mut().expect("a version").remove("schema");
         assert_eq!(Value::Object(shell.definition.0), expected);

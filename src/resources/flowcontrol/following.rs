@@ -53,7 +53,7 @@ impl Heed {
             return;
         };
         let resource = GroupResource::new(GROUP, FLOW_SCHEMAS);
-        let leads = |entry: &Entry| level_of(&serde_json::from_slice(&entry.bytes).unwrap_or_default()) == level;
+        let leads = |entry: &Entry| level_of(&serde_json::from_slice(&entry.bytes()).unwrap_or_default()) == level;
         let query = ListQuery { limit: Some(MOST_TOLD), filter: Some(&leads), ..ListQuery::new(&resource, &scope) };
         let Ok(page) = registry.store().list(query) else { return };
         for schema in page.entries {

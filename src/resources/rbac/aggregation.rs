@@ -104,7 +104,7 @@ fn roles_of(registry: &Registry, target: &Target, cluster: &LogicalClusterName) 
     let scope = ClusterScope::One(cluster.clone());
     let query = ListQuery::new(&target.descriptor().resource, &scope);
     let entries = registry.store().list(query).map(|page| page.entries).unwrap_or_default();
-    let parsed = |entry: &Entry| Role::parse(&serde_json::from_slice(&entry.bytes).unwrap_or_default());
+    let parsed = |entry: &Entry| Role::parse(&serde_json::from_slice(&entry.bytes()).unwrap_or_default());
     entries.into_iter().map(|entry| Known { role: entry.derived(parsed), entry }).collect()
 }
 

@@ -75,7 +75,7 @@ async fn begin(store: &Store, cluster: &LogicalClusterName, snapshot: &Snapshot)
             if entry.uid() != of("uid") {
                 return Err(foreign());
             }
-            let mut workspace: Object = serde_json::from_slice(&entry.bytes)
+            let mut workspace: Object = serde_json::from_slice(&entry.bytes())
                 .map_err(|error| ApiError::internal("the workspace cannot be read").caused_by(error))?;
             // One whose restoring cannot go on is begun again, if need be from another snapshot.
             if !matches!(Stage::of(&workspace), Stage::Ready | Stage::Restoring) {

@@ -61,6 +61,6 @@ impl Cut {
 
     /// How many entries there are, and the bytes of their values.
     pub fn size(&self) -> (u64, u64) {
-        self.entries().fold((0, 0), |(count, bytes), (_, entry)| (count + 1, bytes + entry.bytes.len() as u64))
+        self.entries().fold((0, 0), |(count, bytes), (_, entry)| (count + 1, bytes + entry.size() as u64))
     }
 }

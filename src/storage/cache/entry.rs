@@ -1,6 +1,6 @@
 //! One object in the cache: its bytes, and the few fields that reads need, found once when it was written.
 //!
-//! Objects are not parsed beyond `metadata`, and nothing here knows what kind an object has.
+//! The spec of some is held together with all others that have the same. Objects are not parsed beyond `metadata`, and nothing here knows what kind an object has.
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -12,6 +12,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 
+use super::shared::{self, SharedSpec, Texts};
 use crate::storage::key::{Key, Parts, Position};
 
 /// What every value begins with; the resource version is inserted right after it.
@@ -22,7 +23,7 @@ pub const VALUE_PREFIX: &[u8] = b"{\"metadata\":{";
 /// Its fields live in its bytes: what an entry holds beside them are offsets, so it costs about 250 bytes more than its JSON.
 pub struct Entry {
     /// The stored JSON, without `metadata.resourceVersion`.
-    pub bytes: Bytes,
+    content: Content,
     /// The revision that put it; the resource version clients see. In a delete event, the revision of the deletion.
     pub revision: u64,
     cluster: LogicalClusterName,
@@ -40,6 +41,24 @@ pub struct Entry {
 pub struct Labels<'a> {
     bytes: &'a Bytes,
     labels: &'a [(Text, Text)],
+}
+
+/// The bytes of an entry.
+#[derive(Clone)]
+enum Content {
+    /// In one piece.
+    Whole(Bytes),
+    /// Those around the spec, which is held elsewhere.
+    Split(Box<Split>),
+}
+
+#[derive(Clone)]
+struct Split {
+    /// What comes before the spec and what comes after it.
+    around: Bytes,
+    /// Where the spec belongs.
+    at: usize,
+    spec: Arc<shared::Text>,
 }
 
 /// A piece of text inside an entry's bytes, or beside them when it stands there with escapes.
@@ -71,14 +90,29 @@ impl Entry {
             labels: labels.collect(),
             deleting: found.deletion_timestamp.is_some(),
             derived: OnceLock::new(),
-            bytes,
+            content: Content::Whole(bytes),
         }
+    }
+
+    /// The same, with its spec held together with those who have the same.
+    ///
+    /// Metadata comes first (see [`VALUE_PREFIX`]), so that the fields found in it stay where they are.
+    pub(super) fn sharing(mut self, texts: &Arc<Texts>) -> Self {
+        if let Content::Whole(bytes) = &self.content
+            && bytes.starts_with(VALUE_PREFIX)
+            && let Some(spec) = shared::spec_within(bytes)
+        {
+            let around = [&bytes[..spec.start], &bytes[spec.end..]].concat().into();
+            let split = Split { around, at: spec.start, spec: texts.share(&bytes[spec]) };
+            self.content = Content::Split(Box::new(split));
+        }
+        self
     }
 
     /// The same object as a deletion at `revision` leaves it.
     pub(super) fn deleted_at(&self, revision: u64) -> Self {
         Self {
-            bytes: self.bytes.clone(),
+            content: self.content.clone(),
             revision,
             cluster: self.cluster.clone(),
             namespace: self.namespace.clone(),
@@ -90,6 +124,67 @@ impl Entry {
         }
     }
 
+    /// The stored JSON, without `metadata.resourceVersion`; put together if the spec is held elsewhere.
+    pub fn bytes(&self) -> Bytes {
+        match &self.content {
+            Content::Whole(bytes) => bytes.clone(),
+            Content::Split(_) => self.pieces().concat().into(),
+        }
+    }
+
+    /// How long these are.
+    pub fn size(&self) -> usize {
+        self.pieces().iter().map(|piece| piece.len()).sum()
+    }
+
+    /// These bytes, at least as far as metadata goes.
+    pub fn head(&self) -> &[u8] {
+        self.own()
+    }
+
+    /// What lies between a head, which ends within metadata, and a suffix, which begins after the spec; if it begins and ends
+    /// with them.
+    pub fn between(&self, head: &[u8], suffix: &[u8]) -> Option<[&[u8]; 3]> {
+        Some(match &self.content {
+            Content::Whole(bytes) => [bytes.strip_prefix(head)?.strip_suffix(suffix)?, &[], &[]],
+            Content::Split(_) => {
+                let [before, spec, after] = self.pieces();
+                [before.strip_prefix(head)?, spec, after.strip_suffix(suffix)?]
+            }
+        })
+    }
+
+    /// Whether the bytes end with a suffix, which begins after the spec.
+    pub fn ends_with(&self, suffix: &[u8]) -> bool {
+        self.between(b"", suffix).is_some()
+    }
+
+    /// The spec, if it is held together with others.
+    pub fn shared_spec(&self) -> Option<SharedSpec> {
+        match &self.content {
+            Content::Whole(_) => None,
+            Content::Split(split) => Some(split.spec.spec()),
+        }
+    }
+
+    /// The bytes that are this entry's alone.
+    fn own(&self) -> &Bytes {
+        match &self.content {
+            Content::Whole(bytes) => bytes,
+            Content::Split(split) => &split.around,
+        }
+    }
+
+    fn pieces(&self) -> [&[u8]; 3] {
+        match &self.content {
+            Content::Whole(bytes) => [bytes, &[], &[]],
+            Content::Split(split) => {
+                let (before, after) = split.around.split_at(split.at);
+                [before, split.spec.as_bytes(), after]
+            }
+        }
+    }
+
     /// The logical cluster.
     pub fn cluster(&self) -> &LogicalClusterName {
         &self.cluster
@@ -97,22 +192,22 @@ impl Entry {
 
     /// The namespace; empty for what has none.
     pub fn namespace(&self) -> &str {
-        self.namespace.get(&self.bytes)
+        self.namespace.get(self.own())
     }
 
     /// The name.
     pub fn name(&self) -> &str {
-        self.name.get(&self.bytes)
+        self.name.get(self.own())
     }
 
     /// The uid; empty when the object has none.
     pub fn uid(&self) -> &str {
-        self.uid.get(&self.bytes)
+        self.uid.get(self.own())
     }
 
     /// The labels.
     pub fn labels(&self) -> Labels<'_> {
-        Labels { bytes: &self.bytes, labels: &self.labels }
+        Labels { bytes: self.own(), labels: &self.labels }
     }
 
     /// Whether the object has a deletion timestamp.
@@ -127,8 +222,9 @@ impl Entry {
 
     /// Appends the object as clients see it, with its resource version.
     pub fn write_json(&self, out: &mut Vec<u8>) {
-        let Some(rest) = self.bytes.strip_prefix(VALUE_PREFIX) else {
-            out.extend_from_slice(&self.bytes);
+        let [first, spec, last] = self.pieces();
+        let Some(rest) = first.strip_prefix(VALUE_PREFIX) else {
+            out.extend_from_slice(first);
             return;
         };
         out.reserve(self.json_len());
@@ -140,15 +236,17 @@ impl Entry {
             out.push(b',');
         }
         out.extend_from_slice(rest);
+        out.extend_from_slice(spec);
+        out.extend_from_slice(last);
     }
 
     /// How many bytes [`write_json`](Self::write_json) appends.
     pub fn json_len(&self) -> usize {
-        match self.bytes.strip_prefix(VALUE_PREFIX) {
-            None => self.bytes.len(),
+        match self.own().strip_prefix(VALUE_PREFIX) {
+            None => self.size(),
             Some(rest) => {
                 let comma = usize::from(rest.first() != Some(&b'}'));
-                self.bytes.len() + RESOURCE_VERSION.len() + decimal_len(self.revision) + 1 + comma
+                self.size() + RESOURCE_VERSION.len() + decimal_len(self.revision) + 1 + comma
             }
         }
     }
@@ -178,8 +276,8 @@ impl Entry {
     pub(super) fn parts(&self) -> Parts<'_> {
         Parts {
             cluster: self.cluster.as_str().as_bytes(),
-            namespace: self.namespace.bytes(&self.bytes),
-            name: self.name.bytes(&self.bytes),
+            namespace: self.namespace.bytes(self.own()),
+            name: self.name.bytes(self.own()),
         }
     }
 }
@@ -413,6 +511,44 @@ mod tests {
         let second: Arc<String> = entry.derived(|_| unreachable!("it is kept"));
         assert!(Arc::ptr_eq(&first, &second));
         assert_eq!(*entry.derived(|_| 7_u32), 7, "another type is made but not kept");
+    }
+
+    #[test]
+    fn a_spec_is_held_once_as_long_as_somebody_holds_it() {
+        let texts = Arc::new(Texts::default());
+        let spec = format!(r#"{{"text":"{}"}}"#, "x".repeat(1000));
+        let json = |name: &str, spec: &str| {
+            format!(r#"{{"metadata":{{"name":"{name}","labels":{{"a":"1"}}}},"spec":{spec},"kind":"X"}}"#)
+        };
+        let make = |name: &str, spec: &str| entry("", name, &json(name, spec)).sharing(&texts);
+        let entries: Vec<Entry> = ["one", "other"].iter().map(|name| make(name, &spec)).collect();
+        assert_eq!(texts.held(), (1, spec.len()));
+        for shared in &entries {
+            let whole = entry("", shared.name(), &json(shared.name(), &spec));
+            assert_eq!(shared.bytes(), whole.bytes());
+            assert_eq!(
+                (shared.json(), shared.json_len(), shared.size()),
+                (whole.json(), whole.json_len(), whole.size())
+            );
+            assert_eq!(shared.labels().get("a"), Some("1"));
+            let (head, suffix) = (b"{\"metadata\":{", b",\"kind\":\"X\"}");
+            let between = |entry: &Entry| entry.between(head, suffix).map(|pieces| pieces.concat());
+            assert!(between(shared).is_some() && between(shared) == between(&whole));
+            assert!(shared.ends_with(suffix) && !shared.ends_with(b"Y\"}") && shared.head().starts_with(head));
+            assert!(shared.own().len() < 100, "the spec is held elsewhere");
+        }
+        let parts: Vec<SharedSpec> = entries.iter().filter_map(Entry::shared_spec).collect();
+        assert_eq!(parts[0].text.as_ptr(), parts[1].text.as_ptr());
+        assert_eq!(parts[0].text, spec);
+        drop(entries);
+        assert_eq!(texts.held().0, 1, "a part of it is still held");
+        drop(parts);
+        assert_eq!(texts.held(), (0, 0), "nothing is kept of what nobody holds");
+        let again = make("again", &spec).deleted_at(43);
+        assert_eq!((texts.held().0, again.json_len()), (1, again.json().len()));
+        for (name, spec) in [("short", "{}"), ("none", "null"), ("odd", "x")] {
+            assert!(make(name, spec).shared_spec().is_none(), "{name}");
+        }
     }
 
     #[test]

@@ -86,11 +86,11 @@ impl Event {
     pub(super) fn cost(&self) -> usize {
         const FIXED: usize = 512;
         let previous = match self.kind {
-            EventKind::Put { .. } => self.previous.as_ref().map_or(0, |previous| previous.bytes.len()),
+            EventKind::Put { .. } => self.previous.as_ref().map_or(0, |previous| previous.size()),
             // Its bytes are those of `entry`.
             EventKind::Delete => 0,
         };
-        FIXED + self.entry.bytes.len() + previous
+        FIXED + self.entry.size() + previous
     }
 }
 

@@ -49,7 +49,7 @@ impl Store {
                 let order = order(&record);
                 let bytes = record.value.len() as i64;
                 usage.push(UsageChange { cluster: cluster.clone(), resource: resource.id, objects: 1, bytes });
-                let entry = Arc::new(Entry::new(&record.key, cluster, record.value, record.revision));
+                let entry = self.entry(&resource, Entry::new(&record.key, cluster, record.value, record.revision));
                 let pile = piles.entry(resource.id).or_insert_with(|| Pile { resource, entries: Vec::new() });
                 pile.entries.push((order, entry));
             }

@@ -19,6 +19,7 @@ mod list;
 mod load;
 mod resource;
 mod ring;
+mod shared;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -55,8 +56,12 @@ pub use fresh::Behind;
 use fresh::Rounds;
 pub use groups::CloseReason;
 pub use list::{ListQuery, Page, ReadError};
+pub use shared::SharedSpec;
+use shared::Texts;
 pub use watch::{WatchItem, WatchQuery, Watcher};
 
+/// Definitions are large, and the same ones are in many clusters.
+const DEFINITIONS: &[(&str, &str)] = &[("apiextensions.k8s.io", "customresourcedefinitions")];
 /// How many keys one transaction of a cluster's deletion deletes.
 const DELETE_CHUNK: usize = 200;
 
@@ -69,6 +74,8 @@ pub struct StoreOptions {
     pub history_events: usize,
     /// About the most bytes that events of all resources keep alive; who uses most gives way first.
     pub history_bytes: usize,
+    /// The resources, as groups and names, of which many clusters hold objects with equal specs: each such spec is held once.
+    pub shared: &'static [(&'static str, &'static str)],
 }
 
 /// The cache over one engine.
@@ -77,6 +84,8 @@ pub struct Store {
     options: StoreOptions,
     resources: RwLock<Resources>,
     clusters: Clusters,
+    /// What entries of different clusters hold together.
+    texts: Arc<Texts>,
     watched: Watched,
     /// Everything up to this revision is applied.
     revision: AtomicU64,
@@ -115,7 +124,12 @@ pub enum LoadError {
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { history_age: Duration::from_secs(90), history_events: 500_000, history_bytes: 256 << 20 }
+        Self {
+            history_age: Duration::from_secs(90),
+            history_events: 500_000,
+            history_bytes: 256 << 20,
+            shared: DEFINITIONS,
+        }
     }
 }
 
@@ -134,6 +148,7 @@ impl Store {
             options,
             resources: RwLock::default(),
             clusters: Clusters::default(),
+            texts: Arc::default(),
             watched: Watched::default(),
             revision: AtomicU64::new(0),
             reached: latest::Sender::new(0),
@@ -391,19 +406,26 @@ impl Store {
                     })
                 }
             };
-            by_resource[place].1.push(self.step(change));
+            let step = self.step(change, &by_resource[place].0);
+            by_resource[place].1.push(step);
         }
         by_resource
     }
 
-    fn step<'a>(&self, change: &'a Change) -> Step<'a> {
+    fn step<'a>(&self, change: &'a Change, resource: &Resource) -> Step<'a> {
         match &change.value {
             None => Step::Delete { key: &change.key, revision: change.revision },
             Some(value) => {
                 let cluster = self.clusters.intern(&change.key.cluster);
-                Step::Put(Arc::new(Entry::new(&change.key, cluster, value.clone(), change.revision)))
+                Step::Put(self.entry(resource, Entry::new(&change.key, cluster, value.clone(), change.revision)))
             }
         }
+    }
+
+    /// The entry as the cache holds it.
+    fn entry(&self, resource: &Resource, entry: Entry) -> Arc<Entry> {
+        let name = (&*resource.name.group, &*resource.name.resource);
+        Arc::new(if self.options.shared.contains(&name) { entry.sharing(&self.texts) } else { entry })
     }
 
     /// Lets the resource with the longest history give way while all histories together are too large.

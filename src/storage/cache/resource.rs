@@ -162,7 +162,7 @@ impl Step<'_> {
 
 impl UsageChange {
     fn of(event: &Event, resource: u32) -> Self {
-        let size = |entry: &Arc<Entry>| entry.bytes.len() as i64;
+        let size = |entry: &Arc<Entry>| entry.size() as i64;
         let lost = event.previous.as_ref().map_or((0, 0), |previous| (1, size(previous)));
         let gained = match event.kind {
             super::EventKind::Put { .. } => (1, size(&event.entry)),

@@ -148,8 +148,10 @@ async fn a_cache_stays_true_to_an_engine_whose_answers_get_lost() {
         let (revision, records) = load(&*engine).await;
         let page = store.list(ListQuery::new(&pod("a/n/x").resource, &ClusterScope::All)).unwrap();
         assert_eq!(page.revision, revision);
-        let cached: Vec<(u64, &[u8])> = page.entries.iter().map(|entry| (entry.revision, &entry.bytes[..])).collect();
-        let stored: Vec<(u64, &[u8])> = records.iter().map(|record| (record.revision, &record.value[..])).collect();
+        let cached: Vec<(u64, bytes::Bytes)> =
+            page.entries.iter().map(|entry| (entry.revision, entry.bytes())).collect();
+        let stored: Vec<(u64, bytes::Bytes)> =
+            records.iter().map(|record| (record.revision, record.value.clone())).collect();
         assert_eq!(cached, stored);
     }
     assert!(failures > 100);
