@@ -4,6 +4,7 @@
 //! any of them can be stopped at any point.
 
 mod availability;
+mod certificates;
 mod cluster_api;
 mod cluster_roles;
 mod conditions;
@@ -27,6 +28,7 @@ use kube::Client;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+pub use certificates::{CertificateRequest, Sign, Signed, Signing};
 use cluster_api::Server;
 pub use kubernetes_service::Settings as KubernetesService;
 pub use sync::Settings as SyncSettings;
@@ -46,6 +48,8 @@ pub struct Config {
     pub kubernetes_service: Option<KubernetesService>,
     /// How physical clusters are worked with.
     pub sync: SyncSettings,
+    /// How certificates are signed.
+    pub signing: Signing,
     /// How the servers behind API services are found and asked.
     pub probe: Probe,
     /// Which of the controllers run.
@@ -138,6 +142,10 @@ pub async fn run(config: Config, stop: CancellationToken) {
     start("cluster roles", |config, stop| {
         let server = Server::new(&config, User::ServiceAccount("clusterrole-aggregation-controller"));
         Box::pin(cluster_roles::run(server, stop))
+    });
+    start("certificates", |config, stop| {
+        let server = Server::new(&config, User::ServiceAccount("certificate-controller"));
+        Box::pin(certificates::run(server, config.signing, stop))
     });
     start("sync", |config, stop| {
         let server = Server::new(&config, User::Server);

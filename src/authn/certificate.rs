@@ -1,8 +1,11 @@
 //! The identity in a client certificate that the TLS handshake has verified.
 //!
-//! Verifies no signatures: that is done by the handshake, against the platform's own CA only.
+//! Who has a certificate of the platform's own CA, or of one that the platform was told to believe, is somebody everywhere. One of the
+//! CA of clusters was asked for in one cluster, which it names, and holds there alone. Verifies no signatures: that is
+//! done by the handshake, against these CAs only.
 
-use atoll_api::UserInfo;
+use atoll_api::user::SYSTEM_MASTERS;
+use atoll_api::{Uid, UserInfo};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use x509_parser::oid_registry::Oid;
@@ -13,6 +16,12 @@ use super::{Attempt, Authenticator, CREDENTIAL_ID, Identity, Method, Scope, comm
 /// The attribute of a subject in which Kubernetes puts a user's uid.
 const UID_ATTRIBUTE: &[u64] = &[1, 3, 6, 1, 4, 1, 57683, 2];
 
+/// The common name of the CA that signs for clusters: by it, since the handshake checks that a certificate names its CA, its
+/// certificates are told from all others.
+pub const CLUSTERS_CA: &str = "atoll-clusters-ca";
+/// The extension that names the uid of the one cluster where a certificate holds (an arc of the kind that anybody may take).
+pub const CLUSTER_EXTENSION: &[u64] = &[2, 25, 317_532_847_561_902];
+
 /// Why a certificate cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -22,12 +31,17 @@ pub enum Error {
     /// Its uid attribute is empty, not text, or there twice.
     #[error("the client certificate must have at most one, non-empty uid attribute")]
     Uid,
+    /// The CA of clusters has signed it, but it names no cluster, or two; or it is for a group whose members may do everything.
+    #[error("the client certificate is none that holds in a logical cluster")]
+    Cluster,
 }
 
 /// What a client certificate tells about its owner; read once for a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientCertificate {
     user: UserInfo,
+    /// The uid of the only cluster where it holds, if there is one.
+    cluster: Option<Uid>,
     not_before: i64,
     not_after: i64,
 }
@@ -55,9 +69,14 @@ impl ClientCertificate {
         let fingerprint: String = Sha256::digest(der).iter().map(|byte| format!("{byte:02x}")).collect();
         let extra = [(CREDENTIAL_ID.to_owned(), vec![format!("X509SHA256={fingerprint}")])].into();
         let uid = uid_of(&certificate)?;
+        let cluster = cluster_of(&certificate)?;
+        if cluster.is_some() && groups.iter().any(|group| group == SYSTEM_MASTERS) {
+            return Err(Error::Cluster);
+        }
         let validity = certificate.validity();
         Ok(Some(Self {
             user: UserInfo { name, uid, groups, extra },
+            cluster,
             not_before: validity.not_before.timestamp(),
             not_after: validity.not_after.timestamp(),
         }))
@@ -66,6 +85,34 @@ impl ClientCertificate {
     /// The owner.
     pub fn user(&self) -> &UserInfo {
         &self.user
+    }
+
+    /// The uid of the only logical cluster where the certificate makes somebody of its owner; none if it does so in all.
+    pub fn cluster(&self) -> Option<&Uid> {
+        self.cluster.as_ref()
+    }
+}
+
+/// The uid of the cluster that the certificate is bound to. One of the CA of clusters always is; whoever else binds one means it.
+fn cluster_of(certificate: &X509Certificate<'_>) -> Result<Option<Uid>, Error> {
+    let oid = Oid::from(CLUSTER_EXTENSION).expect("the constant is a well-formed object identifier");
+    let mut bound = certificate.extensions().iter().filter(|extension| extension.oid == oid);
+    match (bound.next(), bound.next()) {
+        (None, _) => {
+            let is_of_clusters = |name: &str| name == CLUSTERS_CA;
+            let names = certificate.issuer().iter_common_name();
+            let of_clusters = names.into_iter().any(|name| name.as_str().is_ok_and(is_of_clusters));
+            if of_clusters { Err(Error::Cluster) } else { Ok(None) }
+        }
+        // A text of at most 127 bytes, as DER has it.
+        (Some(extension), None) => match extension.value {
+            [0x0c, length, uid @ ..] if usize::from(*length) == uid.len() && (1..128).contains(length) => {
+                let uid = std::str::from_utf8(uid).map_err(|_| Error::Cluster)?;
+                Ok(Some(Uid::new(uid)))
+            }
+            _ => Err(Error::Cluster),
+        },
+        (Some(_), Some(_)) => Err(Error::Cluster),
     }
 }
 
@@ -91,7 +138,11 @@ impl Authenticator for Certificates {
         }
         Ok(Some(Identity {
             user: certificate.user.clone(),
-            scope: Scope::Global,
+            scope: match &certificate.cluster {
+                None => Scope::Global,
+                // Whichever cluster is asked for: it must be the one of this uid.
+                Some(uid) => Scope::Cluster { name: attempt.cluster.clone(), uid: uid.clone() },
+            },
             method: Method::Certificate,
             audiences: common_audiences(attempt.audiences, attempt.audiences),
             expires: Timestamp::from_second(certificate.not_after).ok(),

@@ -296,7 +296,7 @@ impl Builder {
             selection: self.controllers,
             retention: self.retention,
         };
-        let peers = Peers::new(&self.given.user_ca(&pki), &self.given.front_proxies).map_err(Error::Pki)?;
+        let peers = Peers::new(&self.given.peers_ca(&pki), &self.given.front_proxies).map_err(Error::Pki)?;
         let (peers, grace) = (Arc::new(peers), self.grace);
         Ok(Server { api, service, pki, tls, peers, underlay, listener, grace, controllers })
     }

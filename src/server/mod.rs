@@ -24,6 +24,7 @@ use std::time::Duration;
 use atoll_api::user::ALL_AUTHENTICATED;
 use atoll_api::{LogicalClusterName, UserInfo};
 use futures::FutureExt;
+use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -133,6 +134,7 @@ impl Server {
                 port: address.port(),
             }),
             sync: self.controllers.sync,
+            signing: signing(&self.api, &self.pki)?,
             probe: probe(&self.api),
             selection: self.controllers.selection,
         };
@@ -158,6 +160,31 @@ impl Server {
         tasks.push(tokio::spawn(candidate.run(work, stop.clone(), release)));
         Ok(Running { api: self.api, service: self.service, pki: self.pki, address, stop, released, tasks })
     }
+}
+
+/// How the controllers have certificates signed: each holds in the cluster where it was asked for, as it is then.
+fn signing(api: &Arc<Api>, pki: &pki::Pki) -> Result<atoll_controllers::Signing, Error> {
+    use atoll_controllers::{CertificateRequest, Signed, Signing};
+    let signer = pki::ClusterSigner::new(&pki.clusters).map_err(Error::Pki)?;
+    let api = Arc::downgrade(api);
+    let sign = move |wanted: &CertificateRequest| {
+        let cluster = LogicalClusterName::parse(&wanted.cluster).ok();
+        let found = api.upgrade().and_then(|api| cluster.and_then(|cluster| api.clusters.find(&cluster)));
+        let Some(found) = found else { return Signed::Later("the logical cluster is not there".to_owned()) };
+        let asked = pki::Asked {
+            signer: &wanted.signer,
+            request: &wanted.request,
+            usages: &wanted.usages,
+            seconds: wanted.seconds,
+        };
+        match signer.sign(found.uid.as_str(), &asked, Timestamp::now()) {
+            None => Signed::NotOurs,
+            Some(Ok(certificate)) => Signed::Certificate(certificate),
+            Some(Err(pki::Unsigned::Refused(why))) => Signed::Refused(why),
+            Some(Err(pki::Unsigned::Failed(why))) => Signed::Later(why),
+        }
+    };
+    Ok(Signing { sign: Arc::new(sign), end: pki::end_of })
 }
 
 /// How the controllers ask the servers behind API services: as requests to them are passed on.

@@ -27,9 +27,11 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 use super::kubeconfig::{Auth, Kubeconfig};
 use super::shared::Shared;
 
+mod clusters;
 mod files;
 mod front;
 
+pub(super) use clusters::{Asked, ClusterSigner, Unsigned, end_of};
 use files::Files;
 pub use front::FrontProxy;
 
@@ -145,6 +147,8 @@ pub struct Pki {
     pub admin: Pair,
     /// The CA of the server's certificates as a front proxy.
     pub front_proxy: Pair,
+    /// The CA of certificates that hold in one logical cluster each. Only the server itself is to believe it, about its clients.
+    pub clusters: Pair,
     /// The key that signs tokens, PEM.
     pub token_key: String,
     /// The text of the administrator's kubeconfig.
@@ -232,6 +236,7 @@ impl Pki {
             None => (ensure_ca(&files, &CA, today, now)?, ensure_ca(&files, &FRONT_PROXY_CA, today, now)?),
         };
         let issuer = issuer(&files, &ca)?;
+        let clusters = clusters::authority(&ca, now)?;
         let names = subject_names(options)?;
         let serving = ensure_pair(&files, "server", &Wanted { ca: &ca, names: &names, now }, || {
             make_leaf("serving certificate", &issuer, today, |params| {
@@ -265,12 +270,12 @@ impl Pki {
         let ends = [&serving, &admin].into_iter().filter_map(|pair| not_after(&pair.certificate)).min();
         let renew_at = ends.unwrap_or_default() - RENEW_DAYS * 86_400;
         let renew_at = Timestamp::from_second(renew_at).unwrap_or(now);
-        Ok(Self { ca, serving, admin, front_proxy, token_key, admin_kubeconfig, renew_at })
+        Ok(Self { ca, serving, admin, front_proxy, clusters, token_key, admin_kubeconfig, renew_at })
     }
 
     /// What the TLS listener works by.
     pub fn server_config(&self) -> Result<Arc<ServerConfig>, Error> {
-        server_config(&self.serving, &self.ca.certificate)
+        server_config(&self.serving, &[&*self.ca.certificate, &self.clusters.certificate].join("\n"))
     }
 }
 

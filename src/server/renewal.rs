@@ -38,12 +38,17 @@ pub(super) struct Given {
 impl Given {
     /// What the listener works by: what was given, and the server's own for the rest.
     fn server_config(&self, pki: &Pki) -> Result<Arc<ServerConfig>, pki::Error> {
-        let mut client_ca = self.user_ca(pki);
+        let mut client_ca = self.peers_ca(pki);
         client_ca.extend(self.front_proxies.iter().map(|front| format!("\n{}", front.ca)));
         pki::server_config(self.serving.as_ref().unwrap_or(&pki.serving), &client_ca)
     }
 
-    /// The CAs whose certificates are users'.
+    /// The CAs whose certificates are users', of all clusters or of one.
+    pub(super) fn peers_ca(&self, pki: &Pki) -> String {
+        [&*self.user_ca(pki), &pki.clusters.certificate].join("\n")
+    }
+
+    /// The CAs whose certificates are users' of all clusters.
     pub(super) fn user_ca(&self, pki: &Pki) -> String {
         let mut client_ca = pki.ca.certificate.clone();
         client_ca.extend(self.client_ca.iter().map(|pem| format!("\n{pem}")));

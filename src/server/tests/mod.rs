@@ -10,6 +10,7 @@ use tower::ServiceExt;
 use super::{Running, Server};
 
 mod auth;
+mod certificates;
 mod deletion;
 mod policy;
 
