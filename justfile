@@ -24,4 +24,4 @@ bench *ARGS:
 
 # Fuzz a target (docs/fuzzing.md has the list).
 fuzz TARGET *ARGS:
-    cargo +nightly fuzz run {{TARGET}} -- -max_len=4096 {{ARGS}}
+    fuzz/run.sh {{TARGET}} {{ARGS}}
