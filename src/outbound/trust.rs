@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
@@ -57,12 +57,12 @@ impl Trust {
         if roots.is_empty() {
             return Err("the CA bundle has no certificate".to_owned());
         }
-        Ok(Arc::new(Pinning { signed: signed_by(roots)?, bundle }))
+        Ok(Arc::new(Believing { whom: Whom::SignedOr { signed: signed_by(roots)?, bundle }, algorithms: algorithms() }))
     }
 
     /// Anybody.
     pub(crate) fn of_anybody(&self) -> Verifier {
-        Arc::new(Anybody(Arc::new(rustls::crypto::aws_lc_rs::default_provider())))
+        Arc::new(Believing { whom: Whom::Anybody, algorithms: algorithms() })
     }
 }
 
@@ -85,15 +85,28 @@ fn signed_by(roots: RootCertStore) -> Result<Arc<WebPkiServerVerifier>, String> 
     verifier.map_err(|error| error.to_string())
 }
 
-/// Trusts what Go trusts: what the authorities of a bundle have signed, and the very certificates of the bundle.
-/// (controller-runtime's envtest gives a webhook's own certificate for a bundle.)
-#[derive(Debug)]
-struct Pinning {
-    signed: Arc<WebPkiServerVerifier>,
-    bundle: Vec<CertificateDer<'static>>,
+fn algorithms() -> WebPkiSupportedAlgorithms {
+    rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms
 }
 
-impl Pinning {
+/// Verifies what rustls' own verifier would refuse.
+#[derive(Debug)]
+struct Believing {
+    whom: Whom,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+/// Whose certificates are believed; that they have the key to them is checked of everybody.
+#[derive(Debug)]
+enum Whom {
+    /// Whom Go believes: what the authorities of a bundle have signed, and the very certificates of the bundle.
+    /// (controller-runtime's envtest gives a webhook's own certificate for a bundle.)
+    SignedOr { signed: Arc<WebPkiServerVerifier>, bundle: Vec<CertificateDer<'static>> },
+    /// Everybody, as a tenant may ask for its own servers.
+    Anybody,
+}
+
+impl Believing {
     /// What is wrong with a certificate that the bundle itself has, for this server and now.
     fn check_pinned(certificate: &CertificateDer<'_>, name: &ServerName<'_>, now: UnixTime) -> Result<(), Error> {
         verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
@@ -107,7 +120,7 @@ impl Pinning {
     }
 }
 
-impl ServerCertVerifier for Pinning {
+impl ServerCertVerifier for Believing {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -116,10 +129,13 @@ impl ServerCertVerifier for Pinning {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if self.bundle.iter().any(|known| known == end_entity) {
-            return Self::check_pinned(end_entity, name, now).map(|()| ServerCertVerified::assertion());
+        match &self.whom {
+            Whom::Anybody => Ok(ServerCertVerified::assertion()),
+            Whom::SignedOr { bundle, .. } if bundle.iter().any(|known| known == end_entity) => {
+                Self::check_pinned(end_entity, name, now).map(|()| ServerCertVerified::assertion())
+            }
+            Whom::SignedOr { signed, .. } => signed.verify_server_cert(end_entity, intermediates, name, ocsp, now),
         }
-        self.signed.verify_server_cert(end_entity, intermediates, name, ocsp, now)
     }
 
     fn verify_tls12_signature(
@@ -128,7 +144,7 @@ impl ServerCertVerifier for Pinning {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.signed.verify_tls12_signature(message, certificate, signature)
+        verify_tls12_signature(message, certificate, signature, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -137,49 +153,10 @@ impl ServerCertVerifier for Pinning {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.signed.verify_tls13_signature(message, certificate, signature)
+        verify_tls13_signature(message, certificate, signature, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.signed.supported_verify_schemes()
-    }
-}
-
-/// Believes everybody, as a tenant may ask for its own servers.
-#[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.algorithms.supported_schemes()
     }
 }

@@ -23,9 +23,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tokio_rustls::TlsConnector;
 
 use crate::binary::send;
+use crate::webhook;
 
 const PATIENCE: Duration = Duration::from_secs(40);
 const ROOT: &str = "/apis/far.example.com/v1";
@@ -50,15 +51,7 @@ impl Drop for Far {
 impl Far {
     async fn start() -> Self {
         let own = rcgen::generate_simple_self_signed(["far.default.svc".to_owned()]).expect("a certificate");
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let key = PrivateKeyDer::try_from(own.signing_key.serialize_der()).expect("a key");
-        let config = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("versions")
-            .with_no_client_auth()
-            .with_single_cert(vec![own.cert.der().clone()], key)
-            .expect("a configuration");
-        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let acceptor = webhook::acceptor(&own);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let asked: Arc<Mutex<Vec<(String, HeaderMap)>>> = Arc::default();

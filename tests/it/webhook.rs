@@ -91,7 +91,8 @@ impl Webhook {
     }
 }
 
-fn acceptor(own: &rcgen::CertifiedKey<rcgen::KeyPair>) -> TlsAcceptor {
+/// Accepts TLS with a certificate.
+pub(crate) fn acceptor(own: &rcgen::CertifiedKey<rcgen::KeyPair>) -> TlsAcceptor {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let key = PrivateKeyDer::try_from(own.signing_key.serialize_der()).expect("a key");
     let config = rustls::ServerConfig::builder_with_provider(provider)
