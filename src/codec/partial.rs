@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use atoll_api::Object;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::negotiate::MetaVersion;
 
@@ -41,9 +41,13 @@ impl ListMeta {
 }
 
 /// An object's metadata as a `PartialObjectMetadata`.
-pub fn partial_object(object: &Object, version: MetaVersion) -> Value {
-    let metadata = object.metadata().cloned().unwrap_or_default();
-    json!({"kind": "PartialObjectMetadata", "apiVersion": version.api_version(), "metadata": metadata})
+pub fn partial_object(mut object: Object, version: MetaVersion) -> Value {
+    // `json!` would copy what is in it by serializing it.
+    let mut partial = Map::new();
+    partial.insert("kind".into(), "PartialObjectMetadata".into());
+    partial.insert("apiVersion".into(), version.api_version().into());
+    partial.insert("metadata".into(), object.0.remove("metadata").unwrap_or_else(|| Map::new().into()));
+    Value::Object(partial)
 }
 
 /// The JSON of an object to the JSON of its `PartialObjectMetadata`; `None` if the bytes are no JSON object.
@@ -123,6 +127,8 @@ fn write_annotated(metadata: &RawValue, (key, value): (&str, &str), out: &mut Ve
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -133,7 +139,7 @@ mod tests {
         let bytes = partial_bytes(object.to_string().as_bytes(), MetaVersion::V1).expect("a JSON object");
         assert_eq!(serde_json::from_slice::<Value>(&bytes).expect("JSON"), expected);
         let object = Object::from_value(object).expect("an object");
-        assert_eq!(partial_object(&object, MetaVersion::V1), expected);
+        assert_eq!(partial_object(object, MetaVersion::V1), expected);
         assert_eq!(partial_bytes(b"[]", MetaVersion::V1), None);
     }
 

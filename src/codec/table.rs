@@ -4,7 +4,7 @@
 
 use atoll_api::Object;
 use atoll_api::options::IncludeObject;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::negotiate::MetaVersion;
 use super::partial::{ListMeta, partial_object};
@@ -43,10 +43,10 @@ pub struct TableRow {
 
 impl TableRow {
     /// The row of an object. An object that only marks the end of the initial events keeps its metadata in any case.
-    pub fn new(cells: Vec<Value>, object: &Object, include: IncludeObject, version: MetaVersion) -> Self {
+    pub fn new(cells: Vec<Value>, object: Object, include: IncludeObject, version: MetaVersion) -> Self {
         let marks_end = object.annotation("k8s.io/initial-events-end").is_some();
         let object = match include {
-            IncludeObject::Object => Value::Object(object.0.clone()),
+            IncludeObject::Object => Value::Object(object.0),
             IncludeObject::None if !marks_end => Value::Null,
             IncludeObject::None | IncludeObject::Metadata => partial_object(object, version),
         };
@@ -73,11 +73,14 @@ pub fn table(
         Headers::Shown => columns.iter().map(column).collect(),
         Headers::Omitted => Value::Null,
     };
-    let rows: Vec<Value> = rows.into_iter().map(row).collect();
-    json!({
-        "kind": "Table", "apiVersion": version.api_version(), "metadata": meta.to_value(),
-        "columnDefinitions": columns, "rows": rows,
-    })
+    // `json!` would copy all of this by serializing it.
+    let mut table = Map::new();
+    table.insert("kind".into(), "Table".into());
+    table.insert("apiVersion".into(), version.api_version().into());
+    table.insert("metadata".into(), meta.to_value());
+    table.insert("columnDefinitions".into(), columns);
+    table.insert("rows".into(), rows.into_iter().map(row).collect());
+    Value::Object(table)
 }
 
 fn column(column: &TableColumn<'_>) -> Value {
@@ -88,11 +91,13 @@ fn column(column: &TableColumn<'_>) -> Value {
 }
 
 fn row(row: TableRow) -> Value {
-    let mut value = json!({"cells": row.cells, "object": row.object});
+    let mut fields = Map::new();
+    fields.insert("cells".into(), row.cells.into());
     if !row.conditions.is_empty() {
-        value["conditions"] = row.conditions.into();
+        fields.insert("conditions".into(), row.conditions.into());
     }
-    value
+    fields.insert("object".into(), row.object);
+    Value::Object(fields)
 }
 
 #[cfg(test)]
@@ -108,7 +113,7 @@ mod tests {
 
     #[test]
     fn a_table_has_columns_rows_and_metadata() {
-        let row = TableRow::new(vec!["a".into()], &object(json!({"name": "a"})), IncludeObject::None, MetaVersion::V1);
+        let row = TableRow::new(vec!["a".into()], object(json!({"name": "a"})), IncludeObject::None, MetaVersion::V1);
         let completed = json!({"type": "Completed", "status": "True"});
         let rows = vec![row.clone(), row.with_conditions(vec![completed.clone()])];
         let meta = ListMeta { resource_version: "5".into(), ..ListMeta::default() };
@@ -133,10 +138,10 @@ mod tests {
             (&whole, IncludeObject::None, Value::Null),
             (&whole, IncludeObject::Metadata, partial),
             (&whole, IncludeObject::Object, Value::Object(whole.0.clone())),
-            (&bookmark, IncludeObject::None, partial_object(&bookmark, MetaVersion::V1)),
+            (&bookmark, IncludeObject::None, partial_object(bookmark.clone(), MetaVersion::V1)),
         ];
         for (object, include, expected) in cases {
-            assert_eq!(TableRow::new(Vec::new(), object, include, MetaVersion::V1).object, expected);
+            assert_eq!(TableRow::new(Vec::new(), object.clone(), include, MetaVersion::V1).object, expected);
         }
     }
 }

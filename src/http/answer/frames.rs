@@ -128,7 +128,7 @@ impl Frames {
 
     fn table_of(&self, object: Object, version: MetaVersion) -> Value {
         let meta = ListMeta { resource_version: object.resource_version().to_owned(), ..ListMeta::default() };
-        table::with(Timestamp::now(), &self.target, &[object], &meta, version, self.include, self.headers)
+        table::with(Timestamp::now(), &self.target, vec![object], &meta, version, self.include, self.headers)
     }
 
     /// The frame of a bookmark.
@@ -140,7 +140,7 @@ impl Frames {
         }
         let shown = match self.shape {
             Shape::Plain => Value::Object(object.0),
-            Shape::Partial(version) | Shape::PartialList(version) => partial_object(&object, version),
+            Shape::Partial(version) | Shape::PartialList(version) => partial_object(object, version),
             Shape::Table(version) => self.table_of(object, version),
         };
         self.frame("BOOKMARK", shown.to_string().into_bytes())

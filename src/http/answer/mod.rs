@@ -85,7 +85,7 @@ pub(super) fn object(asked: &Asked, target: &Target, status: StatusCode, object:
         Shape::Table(version) => {
             let object: Object = form::parse(&object)?;
             let meta = ListMeta { resource_version: object.resource_version().to_owned(), ..ListMeta::default() };
-            let table = table::of(asked, target, &[object], &meta, version, include(asked)?);
+            let table = table::of(asked, target, vec![object], &meta, version, include(asked)?);
             form::encoded(asked, &agreed, status, form::json(&table)?)
         }
         Shape::PartialList(_) => Err(not_a_list(target)),
@@ -134,7 +134,7 @@ pub(super) fn list(asked: &Asked, target: &Target, page: &ListAnswer) -> ApiResu
         }
         Shape::Table(version) => {
             let objects = page.entries.iter().map(|entry| target.read(entry)).collect::<ApiResult<Vec<_>>>()?;
-            let table = table::of(asked, target, &objects, &list_meta(page), version, include(asked)?);
+            let table = table::of(asked, target, objects, &list_meta(page), version, include(asked)?);
             form::encoded(asked, &agreed, StatusCode::OK, form::json(&table)?)
         }
     }

@@ -17,7 +17,7 @@ use crate::resources::kind::name_description;
 pub(super) fn of(
     asked: &Asked,
     target: &Target,
-    objects: &[Object],
+    objects: Vec<Object>,
     meta: &ListMeta,
     version: MetaVersion,
     include: IncludeObject,
@@ -29,7 +29,7 @@ pub(super) fn of(
 pub(super) fn with(
     now: jiff::Timestamp,
     target: &Target,
-    objects: &[Object],
+    objects: Vec<Object>,
     meta: &ListMeta,
     version: MetaVersion,
     include: IncludeObject,
@@ -50,16 +50,18 @@ pub(super) fn with(
     let name = TableColumn { name: "Name", kind: "string", format: "name", description: &description, priority: 0 };
     let columns: Vec<TableColumn<'_>> =
         if own_name { shown.collect() } else { [name].into_iter().chain(shown).collect() };
-    let rows = objects.iter().map(|object| {
-        let mut cells = target.resource.cells(&info.version, object, now);
+    let none = objects.is_empty();
+    let rows = objects.into_iter().map(|object| {
+        let mut cells = target.resource.cells(&info.version, &object, now);
         if !own_name {
             cells.insert(0, object.name().into());
         }
-        TableRow::new(cells, object, include, version).with_conditions(target.resource.row_conditions(object))
+        let conditions = target.resource.row_conditions(&object);
+        TableRow::new(cells, object, include, version).with_conditions(conditions)
     });
     let mut table = table(&columns, headers, rows.collect(), meta, version);
     // Kinds without a printer of their own gather their rows as they come, and Go writes a list nobody began as null.
-    if objects.is_empty() && target.resource.origin() == Origin::Builtin && has_no_printer(&info.columns) {
+    if none && target.resource.origin() == Origin::Builtin && has_no_printer(&info.columns) {
         table["rows"] = Value::Null;
     }
     table
