@@ -97,7 +97,6 @@ impl Place {
 /// At least one of `old` and `new` is there.
 fn walk(shape: Shape<'_>, old: Option<&Value>, new: Option<&Value>, place: &mut Place) -> Result<(), String> {
     let walked = match (old, new) {
-        (None, Some(Value::Null)) | (Some(Value::Null), None) if shape.null_is_nothing() => return Ok(()),
         (Some(a), Some(b)) if !fits_together(a, b) => {
             // The two have different forms, so each is looked at in its own.
             let (old_form, new_form) = (shape.form(old), shape.form(new));

@@ -144,11 +144,6 @@ impl<'a> Shape<'a> {
         matches!(self, Self::Known { role: Role::Metadata, .. })
     }
 
-    /// Whether null means the same as nothing: it does unless the schema accepts it, or there is none.
-    pub(super) fn null_is_nothing(self) -> bool {
-        matches!(self, Self::Known { schema, .. } if !schema.nullable && schema.kind.is_some())
-    }
-
     /// Whether the schema says enough about the value for a change of the schema to concern what was recorded of it.
     pub(super) fn is_described(self) -> bool {
         let Self::Known { schema, role, .. } = self else { return false };

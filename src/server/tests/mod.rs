@@ -12,6 +12,7 @@ use super::{Running, Server};
 mod auth;
 mod certificates;
 mod deletion;
+mod owners;
 mod policy;
 
 /// The users of every test server: an administrator, and two who may do nothing until it is granted.

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use super::configuration::{Hook, Place};
 use crate::admission::turns::Turns;
+use crate::codec::yaml;
 use crate::outbound::{Destination, Outbound, Stream, connect};
 
 /// The most bytes of an answer that are read.
@@ -138,9 +139,21 @@ async fn exchange(stream: Stream, request: Request<Full<Bytes>>) -> Result<Resul
     };
     let (status, is_text, body) = beside(connection, answer).await?;
     if status.is_success() {
-        return Ok(serde_json::from_slice(&body).map_err(|error| format!("the answer is not JSON: {error}")));
+        return Ok(read(&body));
     }
     Ok(Err(refusal(status, is_text, &body)))
+}
+
+/// The object in an answer: JSON if it begins like that, and YAML otherwise, whatever its media type says, as Kubernetes'
+/// client reads it (`recognizer`).
+fn read(body: &[u8]) -> Result<Value, String> {
+    let value = if body.trim_ascii_start().starts_with(b"{") {
+        serde_json::from_slice(body).map_err(|error| format!("the answer is not JSON: {error}"))?
+    } else {
+        yaml::parse(body).map_err(|error| format!("the answer is neither JSON nor YAML: {error}"))?.value
+    };
+    let is_object = Value::is_object(&value);
+    is_object.then_some(value).ok_or_else(|| "couldn't get version/kind: the answer is no object".to_owned())
 }
 
 /// What an answer that is no success says, in the words of Kubernetes' client (rest/request.go).
@@ -177,5 +190,29 @@ async fn beside<T>(connection: impl Future, answer: impl Future<Output = T>) -> 
         biased;
         answer = answer => answer,
         never = connection => never,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn answers_are_json_or_yaml_whatever_they_are_called() {
+        let review = json!({"kind": "AdmissionReview", "response": {"uid": "1", "allowed": true}});
+        assert_eq!(read(review.to_string().as_bytes()), Ok(review.clone()));
+        assert_eq!(read(b"\n kind: AdmissionReview\n response: {uid: '1', allowed: yes}\n"), Ok(review));
+        for (body, why) in [
+            (&b"{\"kind\": "[..], "the answer is not JSON"),
+            (b"a: [", "neither JSON nor YAML"),
+            (b"ok", "no object"),
+            (b"", "no object"),
+            (b"\xff", "neither JSON nor YAML"),
+        ] {
+            let refused = read(body).expect_err("it is no answer");
+            assert!(refused.contains(why), "{refused}");
+        }
     }
 }
