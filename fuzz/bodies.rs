@@ -72,8 +72,10 @@ pub(crate) fn json(data: &[u8]) {
     let data = &data[..data.len().min(MAX_INPUT)];
     for duplicates in [Duplicates::Replace, Duplicates::Merge] {
         let Ok(document) = json::parse(data, duplicates) else { continue };
-        let again = json::parse(&json::to_vec(&document.value), duplicates).expect("what is written can be read");
-        assert_eq!(again.value, document.value);
+        // Whole numbers are written as such, as by Go, whatever they were read as: `1E+2` is an integer from then on.
+        let written = json::to_vec(&document.value);
+        let again = json::parse(&written, duplicates).expect("what is written can be read");
+        assert_eq!(json::to_vec(&again.value), written);
         assert!(again.faults.is_empty(), "what is written has no duplicates");
         let _ = DeleteOptions::from_body(&document.value);
         let _ = json::to_pretty_vec(&document.value);
@@ -195,7 +197,13 @@ pub(crate) fn selectors(data: &[u8]) {
     }
     if let Ok(selector) = FieldSelector::parse(text) {
         let again = FieldSelector::parse(&selector.to_string()).expect("what is written can be read");
-        assert_eq!(selector, again);
+        // In the order of their texts, which `==` and `=` change.
+        let in_order = |selector: &FieldSelector| {
+            let mut all: Vec<String> = selector.requirements().iter().map(|one| format!("{one:?}")).collect();
+            all.sort();
+            all
+        };
+        assert_eq!(in_order(&selector), in_order(&again));
         let _ = selector.matches(|_| "a".into());
     }
     if let Ok(value) = serde_json::from_str(text)

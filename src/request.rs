@@ -55,6 +55,10 @@ const MAX_SEGMENTS: usize = 64;
 ///
 /// The name is taken as it stands: an encoded slash or dot never becomes part of a name.
 pub fn split_cluster(path: &str) -> Result<ClusterPath<'_>, ApiError> {
+    // HTTP has targets that are no paths, such as `*`; none of them is served.
+    if !path.starts_with('/') {
+        return Err(ApiError::bad_request("the path does not begin with a slash"));
+    }
     let Some(after) = path.strip_prefix(CLUSTERS_PREFIX) else {
         return Ok(ClusterPath { scope: ClusterScope::One(LogicalClusterName::root()), rest: path });
     };
