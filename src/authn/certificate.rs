@@ -19,8 +19,9 @@ const UID_ATTRIBUTE: &[u64] = &[1, 3, 6, 1, 4, 1, 57683, 2];
 /// The common name of the CA that signs for clusters: by it, since the handshake checks that a certificate names its CA, its
 /// certificates are told from all others.
 pub const CLUSTERS_CA: &str = "atoll-clusters-ca";
-/// The extension that names the uid of the one cluster where a certificate holds (an arc of the kind that anybody may take).
-pub const CLUSTER_EXTENSION: &[u64] = &[2, 25, 317_532_847_561_902];
+/// The extension that names the uid of the one cluster where a certificate holds (below the arc that anybody may use). Go reads
+/// no certificate with a number of more than 31 bits in an identifier.
+pub const CLUSTER_EXTENSION: &[u64] = &[2, 25, 1_846_350_671, 1_902_847_561, 1];
 
 /// Why a certificate cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

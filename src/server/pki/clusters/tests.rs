@@ -71,6 +71,9 @@ fn a_certificate_names_who_asked_and_the_cluster() {
     let again = authority(&pki.ca, now()).expect("made");
     assert!(passes(&der, &[&again.certificate]));
     let (_, parsed) = X509Certificate::from_der(&der).expect("a certificate");
+    // Clients in Go read their own certificate before they show it.
+    let numbers = parsed.extensions().iter().filter_map(|extension| extension.oid.iter()).flatten();
+    assert!(numbers.max().is_some_and(|largest| largest < 1 << 31));
     assert!(!parsed.is_ca() && parsed.key_usage().expect("well formed").is_some());
 }
 
