@@ -76,7 +76,7 @@ impl Registry {
         // Rights were asked for in the request's namespace, and plugins cannot lead out of it.
         let asked = ObjectName { namespace: &attributes.namespace, name: &attributes.name };
         meta::settle_namespace(&working, &mut object, &asked)?;
-        decode::default(&working, &mut object)?;
+        decode::fill(&working, &mut object)?;
         meta::drop_repeated_owners(cx, &mut object);
         self.ready(cx, &working, &mut object);
         self.settle_claims(cx, &working, &mut object, None)?;
@@ -87,7 +87,7 @@ impl Registry {
                 let name = meta::generate(object.generate_name());
                 object.set_meta("name", &name);
                 // Some defaults come from the name.
-                decode::default(&working, &mut object)?;
+                decode::fill(&working, &mut object)?;
             }
             let attributes =
                 target.attributes(Operation::Create, "", &object, admission::Options::Write(options.clone()));

@@ -3,7 +3,7 @@
 //! Parsing bytes is the codec's work; what a value may be is the schema's.
 
 use atoll_api::validation::{self, Namespacing, validate_object_meta};
-use atoll_api::{ApiError, ApiResult, FieldError, FieldErrors, FieldPath, GroupVersion, Object};
+use atoll_api::{ApiError, ApiResult, FieldError, FieldErrors, FieldPath, GroupVersion, Object, Reason};
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -12,8 +12,8 @@ use super::resource::{NameRule, Origin};
 use crate::codec::body::unrecognized;
 use crate::codec::{StrictFault, json, protobuf, strict_error, strict_warnings};
 use crate::request::RequestContext;
-use crate::schema;
 use crate::schema::metadata::Malformed;
+use crate::schema::{self, Schema};
 use atoll_api::options::FieldValidation;
 
 /// A parsed body, and what a strict reading of its text found.
@@ -48,6 +48,42 @@ pub fn decode(cx: &RequestContext, target: &Target, body: Body, validation: Fiel
     Ok(object)
 }
 
+/// Reads what came of an apply. Nulls of custom kinds stay, and are judged like other values; what is no value of its type
+/// in a built-in kind is a fault of the server's to Kubernetes.
+pub(super) fn merged(
+    cx: &RequestContext,
+    target: &Target,
+    merged: Object,
+    config: &Object,
+    validation: FieldValidation,
+) -> ApiResult<Object> {
+    let mut object = as_object(target, merged.into_value())?;
+    check_type(target, &mut object, &[])?;
+    keep_reset_of_managers(&mut object);
+    let faults = with_fields(target, &mut object, |schema, value| match target.resource.origin() {
+        Origin::Builtin => schema::decode::builtin(schema, value).map_err(|why| unconvertible(target, config, &why)),
+        Origin::Custom => {
+            schema::decode::custom_with_nulls(schema, value).map_err(|why| cannot_be_handled(target, &why))
+        }
+    })?;
+    report(cx, target, &faults, validation)?;
+    Ok(object)
+}
+
+/// The error for an applied configuration that does not fit Go's type (managedfields/structuredmerge.go, 1.36).
+fn unconvertible(target: &Target, config: &Object, why: &str) -> ApiError {
+    let kind = target.kind();
+    let kind = format!("{}/{}, Kind={}", kind.group, kind.version, kind.kind);
+    ApiError::new(
+        Reason::Unknown,
+        format!(
+            "failed to convert new object ({}/{}; {kind}) to proper version: unable to convert unstructured object to {kind}: {why}",
+            config.namespace(),
+            config.name()
+        ),
+    )
+}
+
 /// Reads an object again that somebody has changed in admission; unknown fields go without a word.
 pub(super) fn reread(target: &Target, value: Value) -> ApiResult<Object> {
     let mut object = as_object(target, value)?;
@@ -64,7 +100,9 @@ pub(super) fn typed(
     body: Body,
     validation: FieldValidation,
 ) -> ApiResult<Object> {
-    let mut object = as_object(target, body.value)?;
+    let mut value = body.value;
+    write_out(&mut value);
+    let mut object = as_object(target, value)?;
     if target.resource.origin() == Origin::Builtin && (object.api_version().is_empty() || object.kind().is_empty()) {
         let version = GroupVersion::parse(object.api_version()).unwrap_or_else(|| GroupVersion::new("", ""));
         let why = format!("invalid object type: {}/{}, Kind={}", version.group, version.version, object.kind());
@@ -78,6 +116,23 @@ pub(super) fn typed(
     }
     report(cx, target, &body.faults, validation)?;
     Ok(object)
+}
+
+/// Makes numbers without a fraction integers, as reading JSON by way of YAML does. Depth is bounded by the decoder that made
+/// the value.
+fn write_out(value: &mut Value) {
+    const WRITTEN_OUT: f64 = 1e15;
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            let whole = number.as_f64().filter(|real| real.fract() == 0.0 && real.abs() < WRITTEN_OUT);
+            if let Some(whole) = whole {
+                *value = (whole as i64).into();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(write_out),
+        Value::Object(map) => map.values_mut().for_each(write_out),
+        _ => {}
+    }
 }
 
 /// Tells the client of strict faults in the way it asked for.
@@ -178,17 +233,26 @@ fn keep_reset_of_managers(object: &mut Object) {
 
 /// Reads an object as its origin is read; gives what a strict reading finds.
 fn read_fields(target: &Target, object: &mut Object) -> ApiResult<Vec<StrictFault>> {
+    with_fields(target, object, |schema, value| {
+        let read = match target.resource.origin() {
+            Origin::Builtin => schema::decode::builtin(schema, value),
+            Origin::Custom => schema::decode::custom(schema, value, Malformed::Refuse),
+        };
+        read.map_err(|why| cannot_be_handled(target, &why))
+    })
+}
+
+fn with_fields(
+    target: &Target,
+    object: &mut Object,
+    read: impl FnOnce(&Schema, &mut Value) -> ApiResult<Vec<String>>,
+) -> ApiResult<Vec<StrictFault>> {
     let mut value = Value::Object(std::mem::take(&mut object.0));
-    let schema = &target.version().schema;
-    let read = match target.resource.origin() {
-        Origin::Builtin => schema::decode::builtin(schema, &mut value),
-        Origin::Custom => schema::decode::custom(schema, &mut value, Malformed::Refuse),
-    };
+    let unknown = read(&target.version().schema, &mut value);
     if let Value::Object(map) = value {
         object.0 = map;
     }
-    let unknown = read.map_err(|why| cannot_be_handled(target, &why))?;
-    Ok(unknown.into_iter().map(StrictFault::Unknown).collect())
+    Ok(unknown?.into_iter().map(StrictFault::Unknown).collect())
 }
 
 /// Brings an object of a custom kind, read from the store, up to today's schema of the version it is in.
@@ -214,6 +278,18 @@ pub(super) fn default(target: &Target, object: &mut Object) -> ApiResult<()> {
     if target.resource.origin() == Origin::Custom {
         let mut value = Value::Object(std::mem::take(&mut object.0));
         schema::prune::drop_nulls(&info.schema, &mut value);
+        if let Value::Object(map) = value {
+            object.0 = map;
+        }
+    }
+    fill(target, object)
+}
+
+/// Fills in the defaults of the target's version; nulls of custom kinds that have none stay.
+pub(super) fn fill(target: &Target, object: &mut Object) -> ApiResult<()> {
+    let info = target.version();
+    if target.resource.origin() == Origin::Custom {
+        let mut value = Value::Object(std::mem::take(&mut object.0));
         let filled = schema::default::fill(&info.schema, &mut value);
         if let Value::Object(map) = value {
             object.0 = map;

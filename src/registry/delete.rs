@@ -61,6 +61,7 @@ impl Registry {
         name: &ObjectName<'_>,
         options: &DeleteOptions,
     ) -> ApiResult<Deleted> {
+        warn_of_orphans(cx, target, options);
         self.delete_named(cx, target, name, Named::Itself, options).await
     }
 
@@ -248,6 +249,13 @@ fn plan(cx: &RequestContext, target: &Target, old: Object, options: &DeleteOptio
         _ if object == old => Plan::Nothing,
         Grace::Seconds(_) if seconds == 0 && !held => Plan::MarkAndRemove(Box::new(object)),
         _ => Plan::Keep(Box::new(object)),
+    }
+}
+
+/// Tells a client that says nothing of dependents what becomes of them.
+pub(super) fn warn_of_orphans(cx: &RequestContext, target: &Target, options: &DeleteOptions) {
+    if let (None, Some(warning)) = (options.propagation(), target.resource.deletion_warning()) {
+        cx.warn(warning);
     }
 }
 

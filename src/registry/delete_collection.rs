@@ -17,6 +17,7 @@ impl Registry {
         request: &ListRequest,
         options: &DeleteOptions,
     ) -> ApiResult<ListAnswer> {
+        super::delete::warn_of_orphans(cx, target, options);
         let mut answer = self.list(cx, target, request).await?;
         // What the cluster sees without having stored it is not its to delete; what is never deleted does not keep the
         // others from it.

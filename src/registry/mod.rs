@@ -197,6 +197,10 @@ impl Target {
         }
         let mut stored = object.clone();
         self.resource.convert(&mut stored, version)?;
+        if self.resource.origin() == resource::Origin::Custom {
+            // Whoever reads it in this version is to find its defaults, and gets it as it is stored.
+            decode::prune_and_default(self, &mut stored)?;
+        }
         Ok(Cow::Owned(stored))
     }
 

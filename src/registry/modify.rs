@@ -205,7 +205,7 @@ impl Registry {
         } else {
             self.admission.mutate(cx, &attributes, &mut new, Some(&old)).await?;
         }
-        decode::default(&working, &mut new)?;
+        decode::fill(&working, &mut new)?;
         meta::drop_repeated_owners(cx, &mut new);
         ready(cx, &working, change.part, &mut new, &old);
         meta::keep_times_of_owners(&mut new, &old);

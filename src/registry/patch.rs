@@ -92,14 +92,13 @@ impl Registry {
         patch: &Patch,
         options: &WriteOptions,
     ) -> ApiResult<Object> {
-        let mut object = decode::typed(cx, target, patch.body.clone(), options.validation())?;
+        let object = decode::typed(cx, target, patch.body.clone(), options.validation())?;
         if object.metadata().and_then(|m| m.get("managedFields")).is_some_and(|managers| !managers.is_null()) {
             return Err(ApiError::bad_request("metadata.managedFields must be nil"));
         }
-        if object.name().is_empty() && object.generate_name().is_empty() {
-            object.set_meta("name", name.name);
+        if !object.name().is_empty() || !object.generate_name().is_empty() {
+            meta::check_name(&object, name.name)?;
         }
-        meta::check_name(&object, name.name)?;
         // What the client leaves out is not filled in here: nobody is to own it.
         meta::settle_namespace(target, &mut object.clone(), name)?;
         Ok(object)
@@ -194,9 +193,14 @@ fn apply_patch(
     let Tracked { cx, target, options, .. } = tracked;
     let precondition = Precondition::of(applied);
     let merged = tracked.applied(live, applied, force)?;
-    let mut object = decode::decode(cx, target, Body::from(merged.into_value()), options.validation())?;
+    if merged.name().is_empty() {
+        let why =
+            format!("the name of the object ({} based on URL) was undeterminable: name must be provided", name.name);
+        return Err(ApiError::bad_request(why));
+    }
+    let mut object = decode::merged(cx, target, merged, applied, options.validation())?;
     meta::settle_namespace(target, &mut object, name)?;
-    decode::default(target, &mut object)?;
+    decode::fill(target, &mut object)?;
     Ok((object, precondition))
 }
 

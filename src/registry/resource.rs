@@ -306,6 +306,11 @@ pub trait Resource: Send + Sync + 'static {
         false
     }
 
+    /// What a client is told whose deletion names no propagation policy.
+    fn deletion_warning(&self) -> Option<&'static str> {
+        None
+    }
+
     /// An object of that version of which nothing is said: for built-in kinds the zero value of the Go type as Go writes
     /// it, without defaults; whatever it has is nobody's.
     fn blank(&self, version: &GroupVersion) -> Value {

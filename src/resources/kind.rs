@@ -91,6 +91,8 @@ pub struct Kind {
     pub prepare_deletion: fn(&mut Object, &Object),
     /// What is created together with an object.
     pub companions: fn(&RequestContext, &Object) -> Vec<Companion>,
+    /// The conditions of a table row.
+    pub row_conditions: fn(&Object) -> Vec<Value>,
     /// The defaults of types that are this kind's alone.
     pub(super) type_defaults: TypeDefaults,
 }
@@ -106,6 +108,8 @@ pub struct Manners {
     pub returns_deleted: bool,
     /// Dependents are orphaned if a deletion says nothing.
     pub orphans_by_default: bool,
+    /// What a client is told whose deletion says nothing of dependents.
+    pub deletion_warning: Option<&'static str>,
     /// Which objects of the system cluster all clusters see.
     pub underlay: Underlay,
     /// A new object keeps the status it was sent with.
@@ -199,6 +203,7 @@ const MANNERS: Manners = Manners {
     unconditional_update: true,
     returns_deleted: false,
     orphans_by_default: false,
+    deletion_warning: None,
     underlay: Underlay::None,
     keeps_new_status: false,
 };
@@ -242,6 +247,7 @@ impl Kind {
         holds_deleted: |_| false,
         prepare_deletion: |_, _| {},
         companions: |_, _| Vec::new(),
+        row_conditions: |_| Vec::new(),
         type_defaults: &[],
     };
 
@@ -430,6 +436,10 @@ impl Resource for Builtin {
         (self.kind.cells)(object, now)
     }
 
+    fn row_conditions(&self, object: &Object) -> Vec<Value> {
+        (self.kind.row_conditions)(object)
+    }
+
     fn selectable(&self, object: &Object, field: &str) -> Option<String> {
         (self.kind.selectable)(object, field)
     }
@@ -488,6 +498,10 @@ impl Resource for Builtin {
 
     fn orphans_by_default(&self) -> bool {
         self.kind.manners.orphans_by_default
+    }
+
+    fn deletion_warning(&self) -> Option<&'static str> {
+        self.kind.manners.deletion_warning
     }
 }
 

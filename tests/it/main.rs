@@ -17,6 +17,7 @@ mod custom;
 mod etcd;
 mod examples;
 mod fairness;
+mod fidelity;
 mod isolation;
 mod kill;
 mod kubectl;

@@ -78,7 +78,7 @@ fn encode_below(branch: &Branch) -> Value {
 fn encode_element(element: &Element) -> String {
     match element {
         Element::Field(name) => ["f:", name].concat(),
-        Element::Value(value) => format!("v:{}", html_safe(&value.to_string())),
+        Element::Value(value) => format!("v:{}", html_safe(&scalar(value))),
         Element::Index(index) => format!("i:{index}"),
         Element::Key(keys) => {
             let mut text = String::from("k:{");
@@ -88,11 +88,20 @@ fn encode_element(element: &Element) -> String {
                 }
                 text.push_str(&Value::from(&**name).to_string());
                 text.push(':');
-                text.push_str(&html_safe(&value.to_string()));
+                text.push_str(&html_safe(&scalar(value)));
             }
             text.push('}');
             text
         }
+    }
+}
+
+/// A scalar as Go's encoder writes it: 1.0 is 1.
+fn scalar(value: &Value) -> String {
+    const WRITTEN_OUT: f64 = 1e15;
+    match value.as_f64() {
+        Some(number) if value.is_f64() && number.fract() == 0.0 && number.abs() < WRITTEN_OUT => format!("{number:.0}"),
+        _ => value.to_string(),
     }
 }
 

@@ -194,38 +194,29 @@ pub(super) fn remove(shape: Shape<'_>, value: &mut Value, paths: &Set) {
     }
 }
 
-/// Makes maps and lists that became null because everything was taken from them empty again, unless the configuration says null.
-///
-/// Releases of Kubernetes differ here: some leave null, which is no value for most fields, some an empty map even where null was
-/// applied.
-pub(super) fn restore_emptied(shape: Shape<'_>, value: &mut Value, full: &Value, config: Option<&Value>) {
+/// Makes maps and lists that became null because everything was taken from them empty again, as structured-merge-diff 6.3.2 does;
+/// what was taken whole is not there any more.
+pub(super) fn restore_emptied(shape: Shape<'_>, value: &mut Value, full: &Value) {
     match (&mut *value, full) {
-        (Value::Null, Value::Object(map)) if !map.is_empty() && config != Some(&Value::Null) => {
-            *value = Value::Object(Map::new());
-        }
-        (Value::Null, Value::Array(values)) if !values.is_empty() && config != Some(&Value::Null) => {
-            *value = Value::Array(Vec::new());
-        }
+        (Value::Null, Value::Object(map)) if !map.is_empty() => *value = Value::Object(Map::new()),
+        (Value::Null, Value::Array(values)) if !values.is_empty() => *value = Value::Array(Vec::new()),
         (Value::Object(map), Value::Object(full)) => {
             for (name, value) in map {
                 let Some(full) = full.get(name) else { continue };
                 let below = shape.field(name).map_or(Shape::Opaque, |field| field.shape);
-                restore_emptied(below, value, full, config.and_then(|config| config.get(name)));
+                restore_emptied(below, value, full);
             }
         }
         (Value::Array(values), Value::Array(full)) => {
             let Form::List(list @ ListForm::Keyed(_)) = shape.form(Some(&Value::Array(Vec::new()))) else { return };
             let items = shape.items();
-            let index = |values: &'_ [Value]| -> BTreeMap<Element, usize> {
-                let places = values.iter().enumerate();
-                places.filter_map(|(place, value)| Some((element_of(list, items, value).ok()?, place))).collect()
-            };
-            let configs = config.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-            let (of_full, of_config) = (index(full), index(configs));
+            let places = full.iter().enumerate();
+            let places: BTreeMap<Element, usize> =
+                places.filter_map(|(place, value)| Some((element_of(list, items, value).ok()?, place))).collect();
             for value in values {
                 let Ok(element) = element_of(list, items, value) else { continue };
-                let Some(full) = of_full.get(&element).and_then(|place| full.get(*place)) else { continue };
-                restore_emptied(items, value, full, of_config.get(&element).and_then(|place| configs.get(*place)));
+                let Some(full) = places.get(&element).and_then(|place| full.get(*place)) else { continue };
+                restore_emptied(items, value, full);
             }
         }
         _ => {}

@@ -86,7 +86,7 @@ pub enum Force {
 ///
 /// `live` is the object before the write, none if it is created. `new` may carry `managedFields` of its own: those of a client are
 /// honoured, an empty list or one empty entry makes the object forget its managers, and malformed ones count as absent.
-/// Nothing can go wrong: where owners cannot be told, they stay as they were.
+/// Nothing can go wrong: where owners cannot be told, the record is dropped.
 pub fn update(tracking: &Tracking<'_>, live: Option<&Value>, new: &mut Value) {
     track::update(tracking, live, new);
 }

@@ -150,7 +150,7 @@ impl<'a> Run<'a> {
         let new = match last.filter(|last| !last.fields.is_empty()) {
             Some(last) => {
                 let mut pruned = self.prune(&merged, &managers, last)?;
-                restore_emptied(self.shape, &mut pruned, &merged, Some(self.config));
+                restore_emptied(self.shape, &mut pruned, &merged);
                 pruned
             }
             None => merged,

@@ -31,10 +31,8 @@ pub(super) type ChangesByVersion = BTreeMap<String, Changes>;
 pub(super) fn update(tracking: &Tracking<'_>, live: Option<&Value>, new: &mut Value) {
     let given = take_managed_fields(new);
     let source = Source::of(tracking, live, given);
-    let managed = match track(tracking, live, new, source) {
-        Ok(managed) => managed,
-        Err(Untold) => recorded(live).cloned(),
-    };
+    // As in Kubernetes, a record that may be wrong is no record (managedfields/fieldmanager.go, 1.36).
+    let managed = track(tracking, live, new, source).unwrap_or_default();
     if let Some(managed) = managed {
         set_managed_fields(new, managed);
     }

@@ -16,6 +16,8 @@ use crate::resources::podspec::{Template, validate_template};
 use crate::resources::printing::{age, between, containers, selector};
 use crate::resources::read::{condition_is_true, entry, field, flag, int, is_set, list, size, text};
 
+const ORPHANS: &str = "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning";
+
 pub(in crate::resources) static KIND: Kind = Kind {
     resource: "jobs",
     kind: "Job",
@@ -37,7 +39,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
         ..Version::BARE
     }],
     generation: GenerationPolicy::SpecChanges,
-    manners: Manners { orphans_by_default: true, ..Manners::USUAL },
+    manners: Manners { orphans_by_default: true, deletion_warning: Some(ORPHANS), ..Manners::USUAL },
     prepare_create,
     validate_create,
     validate_update: Some(validate_update),
@@ -475,20 +477,20 @@ fn validate_update(job: &Object, old: &Object, errors: &mut FieldErrors) {
     }
 }
 
-/// A job that is suspended, and has no pods any more, may be sent elsewhere and be given other amounts of resources.
+/// A job that is suspended, and has no pods any more, may be sent elsewhere and be given other amounts of resources. One of
+/// which nobody has said anything yet has no pods.
 fn template_change(old: &Object, spec: &Value, was: &Value, path: &FieldPath, errors: &mut FieldErrors) {
     let (mut new, mut before) = (spec["template"].clone(), was["template"].clone());
     let status = field(old, "status");
-    let suspended = flag(&was["suspend"]);
-    let idle = suspended && condition_is_true(&status["conditions"], "Suspended") && int(&status["active"]) == 0;
-    if idle {
-        for template in [&mut new, &mut before] {
-            forget_place(template);
-        }
-        forget_amounts(&mut new["spec"], &mut before["spec"]);
-    } else if new["metadata"] != before["metadata"] {
-        invalid(errors, &path.child("metadata"), &spec["template"]["metadata"], IMMUTABLE);
+    let unseen = !is_set(&status["startTime"]) && list(&status["conditions"]).is_empty();
+    let is_suspended = unseen || condition_is_true(&status["conditions"], "Suspended");
+    if !(flag(&was["suspend"]) && is_suspended && int(&status["active"]) == 0) {
+        return immutable(errors, path, &new, &before);
     }
+    for template in [&mut new, &mut before] {
+        forget_place(template);
+    }
+    forget_amounts(&mut new["spec"], &mut before["spec"]);
     if new["spec"] != before["spec"] {
         invalid(errors, &path.child("spec"), &spec["template"]["spec"], IMMUTABLE);
     }

@@ -115,8 +115,8 @@ fn roles(object: &Object) -> String {
 fn spec_defaults(spec: &mut Map<String, Value>) {
     let first = spec.get("podCIDRs").map(|all| text(&all[0]).to_owned()).unwrap_or_default();
     let one = spec.get("podCIDR").map(|one| text(one).to_owned()).unwrap_or_default();
-    if first.is_empty() && !one.is_empty() {
-        set(spec, "podCIDRs", json!([one]));
+    if !one.is_empty() && first != one {
+        spec.insert("podCIDRs".into(), json!([one]));
     } else if !first.is_empty() && one.is_empty() {
         spec.insert("podCIDR".into(), first.into());
     }
@@ -175,6 +175,8 @@ fn amounts(errors: &mut FieldErrors, node: &Object) {
 
 fn validate_update(node: &Object, old: &Object, errors: &mut FieldErrors) {
     let (spec, was) = (field(node, "spec"), field(old, "spec"));
+    // Kubernetes checks a changed node as a new one, too (core/node/strategy.go, 1.36).
+    validate_create(node, errors);
     amounts(errors, node);
     let mut seen: Vec<&Value> = Vec::new();
     for (index, address) in list(&field(node, "status")["addresses"]).iter().enumerate() {

@@ -56,14 +56,27 @@ pub(super) fn cells(columns: &[Column], paths: &[JsonPath], object: &Object, now
     found.map(|(path, column)| path.first(&value).map_or(Value::Null, |v| cell(&column.kind, v, now))).collect()
 }
 
+/// The whole part of a number. One that is too large becomes the smallest integer, as where kube-apiserver runs on x86-64.
+fn whole(number: f64) -> i64 {
+    const TOO_LARGE: f64 = 9_223_372_036_854_775_808.0;
+    if (-TOO_LARGE..TOO_LARGE).contains(&number) { number as i64 } else { i64::MIN }
+}
+
+/// A number as Go writes a float64: without a fraction if it has none.
+fn real(number: f64) -> Value {
+    const WRITTEN_OUT: f64 = 1e18;
+    if number.fract() == 0.0 && number.abs() < WRITTEN_OUT { (number as i64).into() } else { number.into() }
+}
+
 /// The cell of a column for a value that was found (apiextensions' table converter).
 fn cell(kind: &str, value: &Value, now: Timestamp) -> Value {
     match (kind, value) {
-        ("string", Value::Null) => "<nil>".into(),
+        ("string", Value::Null) => "<no value>".into(),
         ("string", Value::String(text)) => text.as_str().into(),
         ("string", other) => other.to_string().into(),
-        ("integer", Value::Number(n)) => n.as_i64().or_else(|| n.as_f64().map(|f| f as i64)).into(),
-        ("number", Value::Number(_)) | ("boolean", Value::Bool(_)) => value.clone(),
+        ("integer", Value::Number(n)) => n.as_i64().or_else(|| n.as_f64().map(whole)).into(),
+        ("number", Value::Number(n)) => n.as_f64().map_or(Value::Null, real),
+        ("boolean", Value::Bool(_)) => value.clone(),
         ("date", Value::String(text)) if text.is_empty() => UNKNOWN.into(),
         ("date", Value::String(text)) => match since(text, now).as_str() {
             UNKNOWN => "<invalid>".into(),

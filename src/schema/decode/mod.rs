@@ -41,9 +41,25 @@ pub fn custom(schema: &Schema, value: &mut Value, malformed: Malformed) -> Resul
     };
     unknown.extend(prune_reporting(schema, value, Extent::Object));
     drop_nulls(schema, value);
-    let embedded = metadata::coerce_embedded(schema, value, &FieldPath::root(), Extent::Part, malformed);
-    unknown.extend(embedded.map_err(|error| error.to_string())?);
+    unknown.extend(embedded(schema, value, malformed)?);
     Ok(unknown)
+}
+
+/// Reads an object of a custom kind as [`custom`] does, but keeps its nulls: what an apply leaves is not decoded again.
+pub fn custom_with_nulls(schema: &Schema, value: &mut Value) -> Result<Vec<String>, String> {
+    refuse_too_deep(value)?;
+    let mut unknown = match value.as_object_mut() {
+        Some(object) => metadata::coerce(object, Malformed::Refuse)?,
+        None => Vec::new(),
+    };
+    unknown.extend(prune_reporting(schema, value, Extent::Object));
+    unknown.extend(embedded(schema, value, Malformed::Refuse)?);
+    Ok(unknown)
+}
+
+fn embedded(schema: &Schema, value: &mut Value, malformed: Malformed) -> Result<Vec<String>, String> {
+    let read = metadata::coerce_embedded(schema, value, &FieldPath::root(), Extent::Part, malformed);
+    read.map_err(|error| error.to_string())
 }
 
 fn refuse_too_deep(value: &Value) -> Result<(), String> {

@@ -123,11 +123,11 @@ fn empty_maps_and_nulls_are_owned_and_empty_lists_are_not() {
 }
 
 #[test]
-fn what_is_emptied_by_an_empty_map_is_empty_and_by_null_is_null() {
+fn what_is_emptied_is_empty_whether_by_an_empty_map_or_by_null() {
     let mut world = World::widgets();
     world.apply("one", json!({"spec": {"labels": {"k": "v"}, "maybe": {"x": 1}}}));
     world.apply("one", json!({"spec": {"labels": {}, "maybe": null}}));
-    world.check_spec(json!({"labels": {}, "maybe": null}));
+    world.check_spec(json!({"labels": {}, "maybe": {}}));
 }
 
 #[test]

@@ -99,10 +99,10 @@ fn owners_in_versions_that_are_gone_are_forgotten() {
 }
 
 #[test]
-fn what_cannot_be_converted_leaves_the_record_alone() {
+fn what_cannot_be_converted_ends_the_record_and_refuses_an_apply() {
     let live = live(&[("one", "v3", json!({"f:spec": {"f:color": {}}}))]);
     let new = patched(&live, "v1", json!({"spec": {"colour": "blue"}}));
-    assert_eq!(owners(&new), owners(&live));
+    assert_eq!(owners(&new), []);
     let config = json!({"apiVersion": "v1", "kind": "Widget", "metadata": {"name": "a"}, "spec": {"size": 2}});
     act(&live, "v1", |tracking, live| {
         let result = apply(tracking, Some(live), &config, Force::No);

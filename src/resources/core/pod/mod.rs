@@ -78,6 +78,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     status_keeps: &["metadata.deletionTimestamp", "metadata.ownerReferences", "spec"],
     warnings: |pod, old| if old.is_none() { warnings(pod) } else { Vec::new() },
     cells: table::cells,
+    row_conditions: table::conditions,
     selectable,
     grace,
     type_defaults: &[("core.v1.Pod", pod_defaults), ("core.v1.PodStatus", status_defaults)],

@@ -2,7 +2,7 @@
 
 use atoll_api::Object;
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::resources::printing::{NONE, age, since, text_or};
 use crate::resources::read::{condition, condition_is_true, field, flag, int, is_set, list, text};
@@ -35,6 +35,16 @@ pub(super) fn cells(pod: &Object, now: Timestamp) -> Vec<Value> {
         text_or(&status["nominatedNodeName"], NONE),
         readiness_gates(spec, status),
     ]
+}
+
+/// That a pod is done, and how it went.
+pub(super) fn conditions(pod: &Object) -> Vec<Value> {
+    let (reason, message) = match text(&field(pod, "status")["phase"]) {
+        "Succeeded" => ("Succeeded", "The pod has completed successfully."),
+        "Failed" => ("Failed", "The pod failed."),
+        _ => return Vec::new(),
+    };
+    vec![json!({"type": "Completed", "status": "True", "reason": reason, "message": message})]
 }
 
 fn is_restartable(container: &Value) -> bool {
