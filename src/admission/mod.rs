@@ -13,7 +13,7 @@ mod rounds;
 mod shapes;
 #[cfg(test)]
 mod testing;
-mod turns;
+pub(crate) mod turns;
 
 use std::sync::Arc;
 

@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 type Place = (LogicalClusterName, String);
 
 /// Who waits where.
-pub(super) struct Turns {
+pub(crate) struct Turns {
     at_once: usize,
     queues: Arc<Mutex<HashMap<Place, Queue>>>,
 }
@@ -24,7 +24,7 @@ struct Queue {
 }
 
 /// Somebody's turn; ends when dropped.
-pub(super) struct Turn {
+pub(crate) struct Turn {
     _permit: OwnedSemaphorePermit,
     _membership: Membership,
 }
@@ -37,15 +37,23 @@ struct Membership {
 
 impl Turns {
     /// So many at once in each place.
-    pub(super) fn new(at_once: usize) -> Self {
+    pub(crate) fn new(at_once: usize) -> Self {
         Self { at_once, queues: Arc::default() }
     }
 
     /// Waits for one's turn in a place.
-    pub(super) async fn wait(&self, cluster: &LogicalClusterName, place: &str) -> Turn {
+    pub(crate) async fn wait(&self, cluster: &LogicalClusterName, place: &str) -> Turn {
+        self.wait_unless(cluster, place, usize::MAX).await.expect("no place is crowded by so many")
+    }
+
+    /// Waits for one's turn in a place, unless so many are there already, with a turn or waiting.
+    pub(crate) async fn wait_unless(&self, cluster: &LogicalClusterName, place: &str, crowd: usize) -> Option<Turn> {
         let place = (cluster.clone(), place.to_owned());
         let gate = {
             let mut queues = self.queues.lock();
+            if queues.get(&place).is_some_and(|queue| queue.members >= crowd) {
+                return None;
+            }
             let new = || Queue { gate: Arc::new(Semaphore::new(self.at_once)), members: 0 };
             let queue = queues.entry(place.clone()).or_insert_with(new);
             queue.members += 1;
@@ -53,7 +61,7 @@ impl Turns {
         };
         let membership = Membership { queues: self.queues.clone(), place };
         let permit = gate.acquire_owned().await.expect("the gate is never closed");
-        Turn { _permit: permit, _membership: membership }
+        Some(Turn { _permit: permit, _membership: membership })
     }
 }
 
@@ -89,6 +97,20 @@ mod tests {
         let mut third = Box::pin(turns.wait(&cluster, "n"));
         assert!(futures::poll!(&mut third).is_pending());
         drop((third, turn));
+        assert!(turns.queues.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_crowded_place_takes_nobody_more() {
+        let turns = Turns::new(1);
+        let (one, other) = (context("one").cluster, context("other").cluster);
+        let first = turns.wait_unless(&one, "", 2).await.expect("a turn");
+        let mut second = Box::pin(turns.wait_unless(&one, "", 2));
+        assert!(futures::poll!(&mut second).is_pending());
+        assert!(turns.wait_unless(&one, "", 2).await.is_none());
+        assert!(turns.wait_unless(&other, "", 2).await.is_some(), "another cluster's place is another");
+        drop(first);
+        assert!(second.await.is_some());
         assert!(turns.queues.lock().is_empty());
     }
 }

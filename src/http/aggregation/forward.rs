@@ -19,7 +19,9 @@ use super::super::Api;
 use super::super::chain::Asked;
 use super::super::rights::Rights;
 use super::backend::Backend;
+use super::passing::Lasts;
 use super::tunnel;
+use crate::admission::turns::Turn;
 
 /// How long the server behind may take to begin with its answer to what is no watch, as in kube-apiserver.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -54,9 +56,11 @@ pub(in crate::http) async fn forward(
         return Ok(plain(StatusCode::SERVICE_UNAVAILABLE, "service unavailable"));
     }
     let upgrade = asked.upgrade.lock().take();
+    let lasts = if upgrade.is_some() || patience(asked).is_none() { Lasts::On } else { Lasts::Shortly };
+    let turn = api.aggregation.passing.enter(&asked.cx.cluster, lasts).await?;
     let mut request = request(asked, backend, body)?;
     if let Some(upgrade) = upgrade {
-        return tunnel::open(api, asked, backend, request, upgrade).await;
+        return tunnel::open(api, asked, backend, turn, request, upgrade).await;
     }
     without_hops(request.headers_mut());
     let sent = backend.send(api, request);
@@ -68,7 +72,7 @@ pub(in crate::http) async fn forward(
         None => sent.await,
     };
     Ok(match answered {
-        Ok(response) => answer(api, asked, backend, response),
+        Ok(response) => answer(api, asked, backend, turn, response),
         Err(why) => unreachable(&why),
     })
 }
@@ -83,6 +87,7 @@ pub(super) fn answer(
     api: &Arc<Api>,
     asked: &Asked,
     backend: &Arc<Backend>,
+    turn: Turn,
     response: Response<Incoming>,
 ) -> Response<Body> {
     let (mut parts, body) = response.into_parts();
@@ -96,7 +101,7 @@ pub(super) fn answer(
     // The connection to the client has its own.
     parts.version = http::Version::default();
     parts.extensions.clear();
-    let body = Guarded { body, guard: guard(api, asked, backend), over: false };
+    let body = Guarded { body, guard: guard(api, asked, backend), over: false, _turn: turn };
     Response::from_parts(parts, Body::new(body))
 }
 
@@ -242,6 +247,8 @@ struct Guarded {
     body: Incoming,
     guard: BoxFuture<'static, ()>,
     over: bool,
+    /// Counted as being passed on until the client has it.
+    _turn: Turn,
 }
 
 impl HttpBody for Guarded {

@@ -8,6 +8,7 @@ mod backend;
 mod discovered;
 mod fetched;
 mod forward;
+mod passing;
 mod probe;
 mod specs;
 mod tunnel;
@@ -37,6 +38,7 @@ pub struct Aggregation {
     /// What this server shows those of the cluster of a uid.
     shown: Box<Show>,
     fetched: fetched::Kept,
+    passing: passing::Passing,
 }
 
 // === impl Aggregation ===
@@ -47,7 +49,8 @@ impl Aggregation {
         outbound: Outbound,
         shown: impl Fn(&str) -> Result<Shown, String> + Send + Sync + 'static,
     ) -> Self {
-        Self { outbound, trust: Trust::default(), shown: Box::new(shown), fetched: fetched::Kept::default() }
+        let (trust, fetched, passing) = (Trust::default(), fetched::Kept::default(), passing::Passing::default());
+        Self { outbound, trust, shown: Box::new(shown), fetched, passing }
     }
 
     /// Whether somebody other than the objects of a cluster knows where its services are.

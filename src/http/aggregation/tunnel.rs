@@ -13,6 +13,7 @@ use super::super::Api;
 use super::super::chain::Asked;
 use super::backend::Backend;
 use super::forward::{answer, guard, plain, unreachable};
+use crate::admission::turns::Turn;
 
 /// Asks the server behind to change the protocol. If it does, the two connections are joined; else the client is told
 /// what it said.
@@ -20,6 +21,7 @@ pub(super) async fn open(
     api: &Arc<Api>,
     asked: &Asked,
     backend: &Arc<Backend>,
+    turn: Turn,
     mut request: Request<Body>,
     ours: OnUpgrade,
 ) -> ApiResult<Response<Body>> {
@@ -33,7 +35,7 @@ pub(super) async fn open(
     let status = response.status();
     if status != StatusCode::SWITCHING_PROTOCOLS {
         if status.as_u16() >= 400 {
-            return Ok(answer(api, asked, backend, response));
+            return Ok(answer(api, asked, backend, turn, response));
         }
         let why = format!("invalid upgrade response: status code {}", status.as_u16());
         return Ok(plain(StatusCode::SERVICE_UNAVAILABLE, &why));
@@ -42,6 +44,7 @@ pub(super) async fn open(
     let until = guard(api, asked, backend);
     // Lives as long as both ends do, and no longer than the right to it.
     tokio::spawn(async move {
+        let _counted = turn;
         let joined = async {
             let (Ok(ours), Ok(theirs)) = tokio::join!(ours, theirs) else { return };
             let _ = copy_bidirectional(&mut TokioIo::new(ours), &mut TokioIo::new(theirs)).await;
