@@ -41,7 +41,7 @@ pub(super) fn tokens_with(objects: impl Into<Arc<FakeObjects>>, issuer: Issuer) 
     let audiences = vec![API.to_owned()];
     let options = Options { issuer, audiences, max_expiration_seconds: None, extension: Extension::Year };
     let lookup: Arc<FakeObjects> = objects.into();
-    Arc::new(SignedTokens::new(options, keys, lookup))
+    Arc::new(SignedTokens::new(options, move || keys, lookup))
 }
 
 pub(super) fn union(tokens: &Arc<SignedTokens>) -> Union {

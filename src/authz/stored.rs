@@ -1,21 +1,24 @@
 //! Roles and bindings as the store holds them: each cluster's own, parsed once for each stored object, and those that
 //! all clusters share.
 
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use atoll_api::{ClusterScope, GroupResource, LogicalClusterName, Object};
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::rbac::{BOOTSTRAP_LABEL, Binding, GROUP, PolicySource, Rbac, Role, Underlay};
-use crate::storage::{Entry, Key, ListQuery, Store, WatchItem, WatchQuery, Watcher};
+use crate::storage::observe::Observer;
+use crate::storage::{Entry, Event, Key, ListQuery, Store};
 
-/// The resources of which policy is made.
-const RESOURCES: [&str; 4] = ["roles", "clusterroles", "rolebindings", "clusterrolebindings"];
-/// How long to wait before watching again after history was missed.
-const RETRY: Duration = Duration::from_secs(1);
+/// The resources of which policy is made, and their kinds.
+const RESOURCES: [(&str, &str); 4] = [
+    ("roles", "Role"),
+    ("clusterroles", "ClusterRole"),
+    ("rolebindings", "RoleBinding"),
+    ("clusterrolebindings", "ClusterRoleBinding"),
+];
 
 /// The policy of every cluster, read from the store's memory.
 pub struct StoredPolicy {
@@ -30,8 +33,11 @@ pub struct StoredPolicy {
 pub struct StoredUnderlay {
     store: Arc<Store>,
     rbac: Arc<Rbac>,
-    reading: Mutex<()>,
+    read: Mutex<Vec<Read>>,
 }
+
+/// What was read last, and of which it was made.
+type Read = (Arc<Entry>, Arc<Object>);
 
 /// Whether a stored role or binding is one of those that all clusters share.
 pub fn is_shared(entry: &Entry) -> bool {
@@ -55,7 +61,7 @@ impl StoredPolicy {
 
     fn one(&self, resource: &GroupResource, cluster: &LogicalClusterName, ns: &str, name: &str) -> Option<Arc<Role>> {
         let entry = self.store.get(&Key::new(resource.clone(), cluster.clone(), ns, name))?;
-        (!is_shared(&entry)).then(|| entry.derived(|entry| Role::parse(&object(entry))))
+        (!is_shared(&entry)).then(|| entry.derived(|entry| Role::parse(&object_of(entry))))
     }
 
     fn all<T: Send + Sync + 'static>(
@@ -69,11 +75,11 @@ impl StoredPolicy {
         let query = ListQuery { namespace, ..ListQuery::new(resource, &scope) };
         let entries = self.store.list(query).map(|page| page.entries).unwrap_or_default();
         let own = entries.iter().filter(|entry| !is_shared(entry));
-        own.map(|entry| entry.derived(|entry| parse(&object(entry)))).collect()
+        own.map(|entry| entry.derived(|entry| parse(&object_of(entry)))).collect()
     }
 }
 
-fn object(entry: &Entry) -> Object {
+fn object_of(entry: &Entry) -> Object {
     serde_json::from_slice(&entry.bytes()).unwrap_or_default()
 }
 
@@ -104,70 +110,121 @@ impl PolicySource for StoredPolicy {
 // === impl StoredUnderlay ===
 
 impl StoredUnderlay {
-    /// Keeps `rbac`'s shared policy; it has been read once when this returns.
-    pub fn new(store: Arc<Store>, rbac: Arc<Rbac>) -> Self {
-        let underlay = Self { store, rbac, reading: Mutex::new(()) };
-        underlay.refresh();
+    /// Keeps `rbac`'s shared policy; it has been read once when this returns. What was written at the revision `furnished`
+    /// is the bootstrap policy as it is shipped, and need not be read.
+    pub fn new(store: Arc<Store>, rbac: Arc<Rbac>, furnished: Option<u64>) -> Self {
+        let underlay = Self { store, rbac, read: Mutex::default() };
+        let shipped = |kind: &str, entry: &Entry| {
+            let as_shipped = furnished == Some(entry.revision);
+            as_shipped.then(|| Underlay::bootstrap().object(kind, entry.namespace(), entry.name()).cloned()).flatten()
+        };
+        underlay.read_with(&shipped);
         underlay
     }
 
-    /// Reads the shared policy anew: from now on every cluster is judged by it.
+    /// Reads what has changed of the shared policy: from now on every cluster is judged by it.
     pub fn refresh(&self) {
+        self.read_with(&|_, _| None);
+    }
+
+    /// Reads what is otherwise than before, unless it is known, by kind and entry, what is in it.
+    fn read_with(&self, known: &dyn Fn(&str, &Entry) -> Option<Arc<Object>>) {
         // One after the other, so that what was read first is never put in place last.
-        let _one = self.reading.lock();
+        let mut read = self.read.lock();
         let root = ClusterScope::One(LogicalClusterName::root());
-        let mut objects = Vec::new();
-        for resource in RESOURCES {
+        let mut entries = Vec::with_capacity(read.len());
+        for (resource, kind) in RESOURCES {
             let resource = GroupResource::new(GROUP, resource);
             let query = ListQuery { filter: Some(&is_shared), ..ListQuery::new(&resource, &root) };
             // A store that tells nothing must not take everybody's rights away.
             let Ok(page) = self.store.list(query) else { return };
-            objects.extend(page.entries.iter().map(|entry| object(entry)));
+            entries.extend(page.entries.into_iter().map(|entry| (kind, entry)));
         }
-        self.rbac.set_underlay(Arc::new(Underlay::from_objects(objects)));
+        let same = |((_, entry), (had, _)): (&(&str, Arc<Entry>), &Read)| Arc::ptr_eq(entry, had);
+        if !read.is_empty() && entries.len() == read.len() && entries.iter().zip(read.iter()).all(same) {
+            return;
+        }
+        let before: HashMap<*const Entry, Arc<Object>> =
+            read.iter().map(|(entry, object)| (Arc::as_ptr(entry), Arc::clone(object))).collect();
+        let objects = entries.into_iter().map(|(kind, entry)| {
+            let object = before.get(&Arc::as_ptr(&entry)).cloned().or_else(|| known(kind, &entry));
+            let object = object.unwrap_or_else(|| Arc::new(object_of(&entry)));
+            (entry, object)
+        });
+        *read = objects.collect();
+        let objects = || read.iter().map(|(_, object)| object);
+        let shipped = Underlay::bootstrap_if_made_of(objects());
+        self.rbac.set_underlay(shipped.unwrap_or_else(|| Arc::new(Underlay::from_objects(objects().cloned()))));
     }
 
     /// Follows what this and other servers write into the store, until told to stop.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        while !stop.is_cancelled() {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = self.watch() => {}
-            }
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(RETRY) => {}
-            }
-        }
+        let resources = RESOURCES.map(|(resource, _)| GroupResource::new(GROUP, resource));
+        let root = ClusterScope::One(LogicalClusterName::root());
+        self.store.observe(&resources, &root, &*self, &stop).await;
+    }
+}
+
+impl Observer for StoredUnderlay {
+    fn look_at_all(&self) {
+        self.refresh();
     }
 
-    /// Reads anew whenever something shared changes; returns when history was missed.
-    async fn watch(&self) {
-        let root = ClusterScope::One(LogicalClusterName::root());
-        let changed = Notify::new();
-        let mut watchers = Vec::new();
-        for resource in RESOURCES {
-            let resource = GroupResource::new(GROUP, resource);
-            let query = WatchQuery { resource: &resource, scope: &root, namespace: None, name: None };
-            let Ok(watcher) = self.store.watch(query, self.store.revision()) else { return };
-            watchers.push(shared_changes(watcher, &changed));
-        }
-        self.refresh();
-        let mut ended = std::pin::pin!(futures::future::select_all(watchers.into_iter().map(Box::pin)));
-        loop {
-            tokio::select! {
-                _ = &mut ended => return,
-                () = changed.notified() => self.refresh(),
-            }
+    fn look_at(&self, _: &GroupResource, changes: &[Arc<Event>]) {
+        let shared =
+            |event: &Arc<Event>| is_shared(&event.entry) || event.previous.as_ref().is_some_and(|old| is_shared(old));
+        if changes.iter().any(shared) {
+            self.refresh();
         }
     }
 }
 
-/// Tells of each change of a shared object; returns when the watch ends.
-async fn shared_changes(mut watcher: Watcher, changed: &Notify) {
-    while let WatchItem::Event(event) = watcher.next().await {
-        if is_shared(&event.entry) || event.previous.as_ref().is_some_and(|previous| is_shared(previous)) {
-            changed.notify_one();
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authz::rbac::bootstrap_objects;
+    use crate::storage::{Action, Expect, Memory, Txn};
+
+    fn key_of(object: &Object) -> Key {
+        let (resource, _) = RESOURCES.into_iter().find(|(_, kind)| *kind == object.kind()).expect("a kind of policy");
+        let resource = GroupResource::new(GROUP, resource);
+        Key::new(resource, LogicalClusterName::root(), object.namespace(), object.name())
+    }
+
+    fn put(txn: Txn, object: &Object) -> Txn {
+        let metadata = object.get("metadata").expect("metadata");
+        let rest = serde_json::to_string(object).expect("JSON");
+        let text = format!("{{\"metadata\":{metadata},{}", rest.trim_start_matches('{'));
+        txn.and(key_of(object), Expect::Any, Action::Put(text.into()))
+    }
+
+    #[tokio::test]
+    async fn what_is_stored_as_it_was_shipped_is_not_read_and_the_rest_is_read_once() {
+        let store = Store::open(Memory::new()).await.expect("a store");
+        let all = bootstrap_objects();
+        let written = store.commit(all.iter().fold(Txn::default(), put)).await.expect("committed");
+        let shipped = Underlay::bootstrap();
+        for furnished in [Some(written), None] {
+            let rbac = Arc::new(Rbac::new(Arc::new(StoredPolicy::new(store.clone()))));
+            let underlay = StoredUnderlay::new(store.clone(), rbac.clone(), furnished);
+            assert_eq!(Arc::ptr_eq(&rbac.underlay(), &shipped), furnished.is_some());
+            let before = rbac.underlay();
+            underlay.refresh();
+            assert!(Arc::ptr_eq(&rbac.underlay(), &before), "nothing has changed");
         }
+
+        let rbac = Arc::new(Rbac::new(Arc::new(StoredPolicy::new(store.clone()))));
+        let underlay = StoredUnderlay::new(store.clone(), rbac.clone(), Some(written));
+        let mut changed = all.iter().find(|object| object.name() == "system:discovery").cloned().expect("a role");
+        changed.0.insert("rules".into(), serde_json::json!([]));
+        store.commit(put(Txn::default(), &changed)).await.expect("committed");
+        underlay.refresh();
+        let now = rbac.underlay();
+        assert_eq!(
+            now.object("ClusterRole", "", "system:discovery").and_then(|role| role.get("rules")).cloned(),
+            changed.get("rules").cloned()
+        );
+        let other = |underlay: &Underlay| underlay.object("ClusterRole", "", "view").cloned().expect("a role");
+        assert!(Arc::ptr_eq(&other(&now), &other(&shipped)), "what has not changed is not read again");
     }
 }

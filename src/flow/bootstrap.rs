@@ -3,6 +3,8 @@
 //! They are stored in the system cluster, seen and effective in every logical cluster. Two of each sort are mandatory:
 //! without them there would be requests that belong nowhere.
 
+use std::sync::LazyLock;
+
 use atoll_api::{Object, Value};
 
 /// The API group of flow schemas and priority levels.
@@ -42,13 +44,17 @@ pub const MANDATORY: &[&str] = &["catch-all", "exempt"];
 pub const AUTO_UPDATE: &str = "apf.kubernetes.io/autoupdate-spec";
 
 /// The flow schemas that every server has, without status.
-pub fn schemas() -> Vec<Object> {
-    read(include_str!("../../manifests/bootstrap/flow-schemas.json"))
+pub fn schemas() -> &'static [Object] {
+    static SCHEMAS: LazyLock<Vec<Object>> =
+        LazyLock::new(|| read(include_str!("../../manifests/bootstrap/flow-schemas.json")));
+    &SCHEMAS
 }
 
 /// The priority levels that every server has, without status.
-pub fn levels() -> Vec<Object> {
-    read(include_str!("../../manifests/bootstrap/priority-levels.json"))
+pub fn levels() -> &'static [Object] {
+    static LEVELS: LazyLock<Vec<Object>> =
+        LazyLock::new(|| read(include_str!("../../manifests/bootstrap/priority-levels.json")));
+    &LEVELS
 }
 
 fn read(text: &str) -> Vec<Object> {
@@ -78,7 +84,7 @@ mod tests {
 
     #[test]
     fn the_names_are_those_of_the_objects() {
-        let names = |objects: Vec<Object>| {
+        let names = |objects: &[Object]| {
             let mut names: Vec<String> = objects.iter().map(|object| object.name().to_owned()).collect();
             names.sort();
             names

@@ -1,6 +1,7 @@
 //! What applies in one logical cluster: its flow schemas in order, and its priority levels with their parts of the seats.
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, LazyLock};
 
 use atoll_api::{Object, UserInfo, Value};
 
@@ -21,7 +22,7 @@ const MAX_QUEUES: u32 = 1 << 26;
 /// Schemas and levels of one cluster.
 #[derive(Debug)]
 pub(super) struct Policy {
-    schemas: Vec<(Schema, Arc<Level>)>,
+    schemas: Vec<(Arc<Schema>, Arc<Level>)>,
     /// How many seats the levels divide among them.
     seats: u32,
     /// How many of them levels keep for themselves.
@@ -71,7 +72,8 @@ pub(super) struct Queues {
 }
 
 /// A level before it is known how many seats there are.
-struct Shares {
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Shares {
     name: String,
     uid: String,
     exempt: bool,
@@ -87,12 +89,10 @@ impl Policy {
     /// The policy of a cluster with schemas and levels of its own beside those that all clusters share, whose levels
     /// divide so many seats. Of the same name, what is first counts.
     pub(super) fn new(own: &Configuration, shared: &Configuration, seats: u32) -> Self {
-        let mut levels: Vec<Shares> = Vec::new();
-        let own_levels = own.levels.iter().filter_map(Shares::parse).take(MAX_LEVELS);
-        let builtin = bootstrap::levels();
-        let mandatory = builtin.iter().filter(|level| bootstrap::MANDATORY.contains(&level.name()));
-        let others = shared.levels.iter().chain(mandatory).filter_map(Shares::parse);
-        for level in own_levels.chain(others) {
+        let mut levels: Vec<&Shares> = Vec::new();
+        let own_levels = own.levels.values().take(MAX_LEVELS);
+        let others = shared.levels.values().chain(MANDATORY_ONES.levels.values());
+        for level in own_levels.chain(others).filter_map(|level| level.as_ref().as_ref()) {
             if !levels.iter().any(|known| known.name == level.name) {
                 levels.push(level);
             }
@@ -100,7 +100,7 @@ impl Policy {
         let sum: f64 = levels.iter().map(|level| level.shares).sum();
         let levels: Vec<Arc<Level>> = levels.into_iter().map(|level| Arc::new(level.divided(seats, sum))).collect();
         let schemas = schemas(own, shared);
-        let with_level = |schema: Schema| {
+        let with_level = |schema: Arc<Schema>| {
             let level = levels.iter().find(|level| level.name == schema.level)?.clone();
             Some((schema, level))
         };
@@ -132,35 +132,87 @@ impl Policy {
     }
 }
 
-/// Flow schemas and priority levels as they are stored.
-#[derive(Debug, Default)]
+/// Flow schemas and priority levels, in the order in which they count.
+#[derive(Debug, Default, Clone, PartialEq)]
 pub(super) struct Configuration {
-    /// The flow schemas.
-    pub schemas: Vec<Object>,
-    /// The priority levels.
-    pub levels: Vec<Object>,
+    /// By precedence and name.
+    schemas: BTreeMap<(i64, String), Arc<Schema>>,
+    /// The precedence of each, by name.
+    precedences: HashMap<String, i64>,
+    /// By name.
+    levels: BTreeMap<String, Arc<Said>>,
 }
 
-fn schemas(own: &Configuration, shared: &Configuration) -> Vec<Schema> {
-    let order = |schema: &Schema| (schema.precedence, schema.name.clone());
-    let mut all: Vec<Schema> = own.schemas.iter().map(Schema::parse).collect();
-    all.sort_by_cached_key(order);
+/// What a priority level says; nothing if no server would take it.
+pub(super) type Said = Option<Shares>;
+
+/// What holds even if it is not stored.
+static MANDATORY_ONES: LazyLock<Configuration> = LazyLock::new(|| {
+    let is_mandatory = |object: &&Object| bootstrap::MANDATORY.contains(&object.name());
+    Configuration::of(bootstrap::schemas().iter().filter(is_mandatory), bootstrap::levels().iter().filter(is_mandatory))
+});
+
+// === impl Configuration ===
+
+impl Configuration {
+    /// What these objects say.
+    pub(super) fn of<'a>(
+        schemas: impl IntoIterator<Item = &'a Object>,
+        levels: impl IntoIterator<Item = &'a Object>,
+    ) -> Self {
+        let mut configuration = Self::default();
+        for schema in schemas {
+            configuration.set_schema(schema.name(), Some(Arc::new(Schema::parse(schema))));
+        }
+        for level in levels {
+            configuration.set_level(level.name(), Some(Arc::new(Shares::parse(level))));
+        }
+        configuration
+    }
+
+    /// Whether there is nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.schemas.is_empty() && self.levels.is_empty()
+    }
+
+    /// From now on the schema of that name is this one, or there is none; whether that is otherwise than before.
+    pub(super) fn set_schema(&mut self, name: &str, schema: Option<Arc<Schema>>) -> bool {
+        let before = self.precedences.remove(name).and_then(|at| self.schemas.remove(&(at, name.to_owned())));
+        let is_other = before != schema;
+        if let Some(schema) = schema {
+            self.precedences.insert(name.to_owned(), schema.precedence);
+            self.schemas.insert((schema.precedence, name.to_owned()), schema);
+        }
+        is_other
+    }
+
+    /// From now on the level of that name is this one, or there is none; whether that is otherwise than before.
+    pub(super) fn set_level(&mut self, name: &str, level: Option<Arc<Said>>) -> bool {
+        let level = level.filter(|level| level.is_some());
+        let before = self.levels.remove(name);
+        let is_other = before != level;
+        if let Some(level) = level {
+            self.levels.insert(name.to_owned(), level);
+        }
+        is_other
+    }
+}
+
+fn schemas(own: &Configuration, shared: &Configuration) -> Vec<Arc<Schema>> {
     let mut names = 0;
-    let mut heeded = |schema: &Schema| {
+    let mut heeded = |schema: &&Arc<Schema>| {
         names += schema.size();
         names <= MAX_NAMES
     };
-    all.retain(|schema| heeded(schema));
-    all.truncate(MAX_SCHEMAS);
-    let builtin = bootstrap::schemas();
-    let mandatory = builtin.iter().filter(|schema| bootstrap::MANDATORY.contains(&schema.name()));
-    for schema in shared.schemas.iter().chain(mandatory).map(Schema::parse) {
+    let own = own.schemas.values().take_while(|schema| heeded(schema)).take(MAX_SCHEMAS);
+    let mut all: Vec<Arc<Schema>> = own.cloned().collect();
+    for schema in shared.schemas.values().chain(MANDATORY_ONES.schemas.values()) {
         if !all.iter().any(|known| known.name == schema.name) {
-            all.push(schema);
+            all.push(Arc::clone(schema));
         }
     }
     // A cluster's own come before those of the server at the same precedence only by name, as in Kubernetes.
-    all.sort_by_cached_key(order);
+    all.sort_by(|a, b| (a.precedence, &a.name).cmp(&(b.precedence, &b.name)));
     // Nothing is asked after what takes everything.
     if let Some(last) = all.iter().position(|schema| schema.name == "catch-all") {
         let catch_all = all.remove(last);
@@ -190,7 +242,7 @@ impl Level {
 
 impl Shares {
     /// Reads a `PriorityLevelConfiguration`; one that no server would take is none.
-    fn parse(object: &Object) -> Option<Self> {
+    pub(super) fn parse(object: &Object) -> Said {
         let spec = object.get("spec")?;
         let exempt = match spec["type"].as_str()? {
             "Exempt" if object.name() == "exempt" => true,
@@ -216,8 +268,8 @@ impl Shares {
     }
 
     /// The level, with its part of the seats.
-    fn divided(self, seats: u32, sum: f64) -> Level {
-        let Self { name, uid, exempt, shares, lendable, borrowing, queues } = self;
+    fn divided(&self, seats: u32, sum: f64) -> Level {
+        let Self { name, uid, exempt, shares, lendable, borrowing, queues } = self.clone();
         if exempt {
             return Level { name, uid, manner: Manner::Exempt };
         }
@@ -261,14 +313,13 @@ mod tests {
             }}})
         };
         let object = |value| Object::from_value(value).expect("an object");
-        Configuration {
-            schemas: schemas.iter().map(schema).map(object).collect(),
-            levels: levels.iter().map(level).map(object).collect(),
-        }
+        let schemas: Vec<Object> = schemas.iter().map(schema).map(object).collect();
+        let levels: Vec<Object> = levels.iter().map(level).map(object).collect();
+        Configuration::of(&schemas, &levels)
     }
 
     fn shared() -> Configuration {
-        Configuration { schemas: bootstrap::schemas(), levels: bootstrap::levels() }
+        Configuration::of(bootstrap::schemas(), bootstrap::levels())
     }
 
     fn alice(policy: &Policy) -> (String, String) {

@@ -54,7 +54,7 @@ pub(super) fn answer(api: &Arc<Api>, asked: &Asked) -> ApiResult<Option<Response
         revision: cut.revision,
         since,
         taken: format_time(Timestamp::now()),
-        notes: api.kept_files.clone(),
+        notes: (api.kept_files)(),
         ..Header::default()
     };
     let (pieces, taken) = mpsc::channel(WAITING);

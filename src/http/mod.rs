@@ -79,7 +79,7 @@ pub struct Api {
     /// The documents of OpenAPI 2 that were last asked for.
     pub documents: Documents,
     /// What a backup holds besides what is stored: the server's keys, by the names of their files.
-    pub kept_files: BTreeMap<String, String>,
+    pub kept_files: Box<dyn Fn() -> BTreeMap<String, String> + Send + Sync>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
 }

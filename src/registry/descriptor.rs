@@ -71,10 +71,37 @@ pub struct Column {
     pub kind: Arc<str>,
     /// Such as `name`; empty for none.
     pub format: Arc<str>,
-    pub description: Arc<str>,
+    pub description: Description,
     /// 0 is shown always, greater ones with `-o wide`.
     pub priority: i32,
 }
+
+/// What a column is for.
+#[derive(Debug, Clone)]
+pub enum Description {
+    /// This sentence.
+    Said(Arc<str>),
+    /// A sentence that stands elsewhere under a name, and is looked up when somebody wants to read it.
+    Borrowed(fn(&str) -> Arc<str>, &'static str),
+}
+
+impl Description {
+    /// The sentence.
+    pub fn text(&self) -> Arc<str> {
+        match self {
+            Self::Said(text) => Arc::clone(text),
+            Self::Borrowed(look_up, name) => look_up(name),
+        }
+    }
+}
+
+impl PartialEq for Description {
+    fn eq(&self, other: &Self) -> bool {
+        self.text() == other.text()
+    }
+}
+
+impl Eq for Description {}
 
 /// Where a `scale` subresource finds its figures, as simple dotted paths without the leading dot.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock};
 
 use atoll_api::{ApiResult, FieldErrors, GroupResource, GroupVersion, GroupVersionKind, Object};
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::BUILTINS;
@@ -15,7 +16,7 @@ use super::catalog::{self, Descriptions, TYPES};
 use super::defaults::TypeDefaults;
 use crate::authz::stored::is_shared;
 use crate::registry::descriptor::{
-    ALL_VERBS, Column, Descriptor, ResourceVersionInfo, ScalePaths, Scope, Subresource, Verb,
+    ALL_VERBS, Column, Description, Descriptor, ResourceVersionInfo, ScalePaths, Scope, Subresource, Verb,
 };
 use crate::registry::resource::{Companion, GenerationPolicy, Grace, NameRule, Part, Resource};
 use crate::request::RequestContext;
@@ -306,8 +307,15 @@ pub struct Builtin {
 // === impl Builtin ===
 
 impl Builtin {
-    /// Makes a resource of a declaration.
-    pub fn new(kind: &'static Kind) -> Self {
+    /// The resource of a declaration, made once in a process.
+    pub fn of(kind: &'static Kind) -> Arc<Self> {
+        /// By where the declaration is.
+        static MADE: LazyLock<Mutex<HashMap<usize, Arc<Builtin>>>> = LazyLock::new(Mutex::default);
+        let mut made = MADE.lock();
+        Arc::clone(made.entry(std::ptr::from_ref(kind).addr()).or_insert_with(|| Arc::new(Self::new(kind))))
+    }
+
+    fn new(kind: &'static Kind) -> Self {
         let types = kind.versions.iter().map(type_index).collect();
         Self { kind, descriptor: descriptor(kind), types }
     }
@@ -582,16 +590,16 @@ static BORROWED: LazyLock<HashMap<&'static str, Arc<str>>> = LazyLock::new(|| {
 });
 
 /// A column's description: its own sentence, or that of the field it names.
-fn described(text: &'static str) -> Arc<str> {
+fn described(text: &'static str) -> Description {
     match text.strip_prefix('@') {
-        None => text.into(),
-        Some(path) => BORROWED.get(path).cloned().unwrap_or_default(),
+        None => Description::Said(text.into()),
+        Some(path) => Description::Borrowed(|path| BORROWED.get(path).cloned().unwrap_or_default(), path),
     }
 }
 
 /// The description of the column that most tables begin with.
 pub fn name_description() -> Arc<str> {
-    described(NAME.description)
+    described(NAME.description).text()
 }
 
 fn column_of(column: &ColumnSpec) -> Column {

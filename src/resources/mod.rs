@@ -187,18 +187,20 @@ pub fn claimers(range: AddressRange) -> Vec<(GroupResource, Arc<dyn Claimer>)> {
     vec![(GroupResource::new("", "services"), Arc::new(core::service::claims::Allocator { range }))]
 }
 
-/// What the server itself tells clusters, in objects that nobody stores. `client_ca` and `front_proxy_ca` (PEM) are whom
-/// API servers of a cluster may believe.
+/// Tells whom API servers of a cluster may believe (PEM): the CAs whose certificates are users', and the CA of front proxies.
+pub type Authorities = Box<dyn Fn() -> (String, String) + Send + Sync>;
+
+/// What the server itself tells clusters, in objects that nobody stores.
 pub fn underlays(
     surfaces: &Arc<Surfaces>,
     store: &Arc<Store>,
     clusters: &Arc<Clusters>,
-    (client_ca, front_proxy_ca): (String, String),
+    authorities: Authorities,
 ) -> Vec<(GroupResource, Arc<dyn Underlay>)> {
     let (store, clusters) = (|| Arc::clone(store), || Arc::clone(clusters));
     let surfaces = Arc::clone(surfaces);
     let local = apiregistration::told::LocalServices { surfaces, store: store(), clusters: clusters() };
-    let trust = apiregistration::told::Trust { clusters: clusters(), store: store(), client_ca, front_proxy_ca };
+    let trust = apiregistration::told::Trust { clusters: clusters(), store: store(), authorities };
     vec![
         (GroupResource::new("apiregistration.k8s.io", "apiservices"), Arc::new(local)),
         (GroupResource::new("", "configmaps"), Arc::new(trust)),

@@ -88,7 +88,7 @@ pub fn choose<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Vec<Arc<dy
         }
         check(name)?;
     }
-    Ok(chosen.into_iter().map(|index| Arc::new(Builtin::new(BUILTINS[index])) as Arc<dyn Resource>).collect())
+    Ok(chosen.into_iter().map(|index| Builtin::of(BUILTINS[index]) as Arc<dyn Resource>).collect())
 }
 
 fn is_meant(name: &str, kind: &Kind) -> bool {

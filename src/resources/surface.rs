@@ -86,7 +86,7 @@ impl Share {
         let known: Vec<&str> = names.iter().map(String::as_str).filter(|name| sets::check(name).is_ok()).collect();
         let mut resources = sets::choose(known).unwrap_or_default();
         if names.iter().any(|name| name == sets::PLATFORM) {
-            resources.extend(PLATFORM.iter().map(|kind| Arc::new(Builtin::new(kind)) as Arc<dyn Resource>));
+            resources.extend(PLATFORM.iter().map(|kind| Builtin::of(kind) as Arc<dyn Resource>));
         }
         resources.extend(own.resources.iter().cloned());
         Self::new(resources)

@@ -1,5 +1,7 @@
 //! What must hold of every built-in kind.
 
+use std::sync::Arc;
+
 use atoll_api::Object;
 use serde_json::{Value, json};
 
@@ -10,15 +12,15 @@ fn object(value: Value) -> Object {
     Object::from_value(value).expect("tests write objects")
 }
 
-fn builtin(kind: &str) -> Builtin {
-    Builtin::new(BUILTINS.iter().find(|builtin| builtin.kind == kind).expect("a built-in kind"))
+fn builtin(kind: &str) -> Arc<Builtin> {
+    Builtin::of(BUILTINS.iter().find(|builtin| builtin.kind == kind).expect("a built-in kind"))
 }
 
 #[test]
 fn every_kind_has_types_columns_and_cells_that_fit_together() {
     let now = jiff::Timestamp::UNIX_EPOCH;
     for kind in BUILTINS {
-        let resource = Builtin::new(kind);
+        let resource = Builtin::of(kind);
         for version in &resource.descriptor().versions {
             let mut bare = object(json!({"metadata": {"name": "a"}}));
             bare.set_type(&version.version.to_string(), kind.kind);
@@ -37,9 +39,9 @@ fn every_kind_has_types_columns_and_cells_that_fit_together() {
 #[test]
 fn every_column_is_described() {
     for kind in BUILTINS {
-        for column in Builtin::new(kind).descriptor().versions.iter().flat_map(|version| version.columns.iter()) {
-            assert!(!column.description.is_empty(), "{} of {}", column.name, kind.kind);
-            assert!(!column.description.starts_with('@'), "{} of {}", column.name, kind.kind);
+        for column in Builtin::of(kind).descriptor().versions.iter().flat_map(|version| version.columns.iter()) {
+            assert!(!column.description.text().is_empty(), "{} of {}", column.name, kind.kind);
+            assert!(!column.description.text().starts_with('@'), "{} of {}", column.name, kind.kind);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use atoll_api::LogicalClusterName;
@@ -12,8 +12,8 @@ use jiff::Timestamp;
 use tokio::net::TcpListener;
 
 use super::extend::Extensions;
+use super::keys::Keys;
 use super::objects::Objects;
-use super::peers::Peers;
 use super::pki::{self, FrontProxy, Pki};
 use super::renewal::{Given, Renewal};
 use super::shared::{self, Shared};
@@ -260,29 +260,26 @@ impl Builder {
         let listener = self.bind().await?;
         let address = listener.as_ref().and_then(|l| l.local_addr().ok());
         let storing = storage::Options { durability: self.durability, ..storage::Options::default() };
-        let seeding = tokio::task::spawn_blocking(pki::seed);
+        // Keys that are made before anything is served need random numbers, which the first time take a while to come.
+        let seeding = (!self.keys_can_wait()).then(|| tokio::task::spawn_blocking(pki::seed));
         // Whoever has the store has the data directory too: a second server must not rewrite the first one's kubeconfig.
         let backend = match &self.extensions.engine {
             Some(engine) => engine.clone(),
             None => storage::open(&self.storage, storing).await.map_err(Error::Storage)?,
         };
         let store = Store::open(backend.clone()).await.map_err(Error::Load)?;
-        // Whether it went well is found when keys are made.
-        let _ = seeding.await;
+        if let Some(seeding) = seeding {
+            // Whether it went well is found when keys are made.
+            let _ = seeding.await;
+        }
         let mut options = self.pki_options(address);
         if store.writers() == Writers::Others {
             options.shared = Some(Shared::ensure(&store, &options).await.map_err(Error::Shared)?);
         }
-        let given = self.given.clone();
-        let keys = tokio::task::spawn_blocking(move || {
-            let pki = Pki::ensure(&options, Timestamp::now())?;
-            Renewal::new(options, &pki, given).map(|tls| (Arc::new(pki), tls))
-        });
-        let (keys, store) = tokio::join!(keys, with_what_all_have(store, backend));
-        let keys = keys.unwrap_or_else(|died| std::panic::resume_unwind(died.into_panic()));
-        let ((pki, tls), store) = (keys.map_err(Error::Pki)?, store?);
+        let (keys, store) = tokio::join!(self.keys(options), with_what_all_have(store, backend));
+        let ((keys, tls), (store, found)) = (keys.map_err(Error::Pki)?, store?);
         store.stand_for_clusters(tenancy::workspaces());
-        let (api, underlay) = self.assemble(store, &pki)?;
+        let (api, underlay) = self.assemble(store, found, &keys)?;
         let api = Arc::new(api);
         let service = self
             .extensions
@@ -296,15 +293,36 @@ impl Builder {
             selection: self.controllers,
             retention: self.retention,
         };
-        let peers = Peers::new(&self.given.peers_ca(&pki), &self.given.front_proxies).map_err(Error::Pki)?;
-        let (peers, grace) = (Arc::new(peers), self.grace);
-        Ok(Server { api, service, pki, tls, peers, underlay, listener, grace, controllers })
+        Ok(Server { api, service, keys, tls, listener, underlay, grace: self.grace, controllers })
     }
 
-    fn assemble(&self, store: Arc<Store>, pki: &Pki) -> Result<(Api, Arc<StoredUnderlay>), Error> {
+    /// Whether nobody is shown the server's keys and certificates before they are asked for.
+    fn keys_can_wait(&self) -> bool {
+        self.listen.is_none() && self.data_dir.is_none()
+    }
+
+    /// The server's keys, and what its listener works by.
+    async fn keys(&self, options: pki::Options) -> Result<(Keys, Option<Renewal>), pki::Error> {
+        if self.keys_can_wait() && options.shared.is_none() {
+            return Ok((Keys::in_memory(options)?, None));
+        }
+        let given = self.given.clone();
+        let made = tokio::task::spawn_blocking(move || {
+            let pki = Pki::ensure(&options, Timestamp::now())?;
+            Renewal::new(options, &pki, given).map(|tls| (Keys::at_hand(pki), Some(tls)))
+        });
+        made.await.unwrap_or_else(|died| std::panic::resume_unwind(died.into_panic()))
+    }
+
+    fn assemble(
+        &self,
+        store: Arc<Store>,
+        found: bootstrap::Found,
+        keys: &Keys,
+    ) -> Result<(Api, Arc<StoredUnderlay>), Error> {
         let root = bootstrap::root_cluster(&store, &self.resources, self.tenancy);
         let clusters = Arc::new(Clusters::new(store.clone(), root));
-        let tokens = self.tokens(&store, &clusters, pki)?;
+        let tokens = self.tokens(&store, &clusters, keys)?;
         let authenticator = Arc::new(self.all_authenticators(&tokens)?);
         let rbac = Arc::new(Rbac::new(Arc::new(StoredPolicy::new(store.clone()))));
         let mut authorizers: Vec<Box<dyn Authorizer>> = vec![Box::new(PrivilegedGroup(SYSTEM_MASTERS))];
@@ -314,7 +332,7 @@ impl Builder {
         let services = resources::Services {
             authenticator,
             authorizer: Arc::clone(&authorizer),
-            underlay: Arc::new(StoredUnderlay::new(store.clone(), Arc::clone(&rbac))),
+            underlay: Arc::new(StoredUnderlay::new(store.clone(), Arc::clone(&rbac), found.furnished())),
             rbac,
             tokens,
             policies: Policies::new(store.clone(), self.extensions.flow.seats_of_one()),
@@ -341,14 +359,18 @@ impl Builder {
         provided.push(snapshot_content(store.clone(), encode));
         let registry = Registry::new(store.clone(), admission, Arc::clone(&authorizer), followers)
             .with_claimers(resources::claimers(self.service_addresses))
-            .with_underlays(resources::underlays(&surfaces, &store, &clusters, self.authorities(pki)));
+            .with_underlays(resources::underlays(&surfaces, &store, &clusters, self.authorities(keys)));
         let registry = Arc::new(registry);
         let resources::Services { authenticator, underlay, tokens, policies, .. } = services;
         let flow = Arc::new(Flow::new(self.extensions.flow, self.extensions.rate_limit, policies));
         let metrics = Metrics::new();
         let documents = Documents::default();
-        let front = FrontProxy::new(&pki.front_proxy, Timestamp::now()).map_err(Error::Pki)?;
-        let aggregation = Aggregation::new(outbound, move |uid| front.shown_to(uid).map_err(|error| error.to_string()));
+        let (ours, kept) = (keys.clone(), keys.clone());
+        let front = LazyLock::new(move || FrontProxy::new(&ours.get().front_proxy, Timestamp::now()));
+        let aggregation = Aggregation::new(outbound, move |uid| {
+            let front = front.as_ref().map_err(ToString::to_string)?;
+            front.shown_to(uid).map_err(|error| error.to_string())
+        });
         let api = Api {
             registry,
             surfaces,
@@ -360,7 +382,7 @@ impl Builder {
             aggregation,
             provided,
             documents,
-            kept_files: pki.kept_files(),
+            kept_files: Box::new(move || kept.get().kept_files()),
             metrics,
         };
         Ok((api, underlay))
@@ -377,17 +399,23 @@ impl Builder {
     }
 
     /// The CAs whose certificates are users', and the CA of front proxies.
-    fn authorities(&self, pki: &Pki) -> (String, String) {
-        (self.given.user_ca(pki), pki.front_proxy.certificate.clone())
+    fn authorities(&self, keys: &Keys) -> resources::Authorities {
+        let (given, keys) = (self.given.clone(), keys.clone());
+        Box::new(move || (given.user_ca(keys.get()), keys.get().front_proxy.certificate.clone()))
     }
 
     /// Tokens of the clusters that there are, signed with the server's key.
-    fn tokens(&self, store: &Arc<Store>, clusters: &Arc<Clusters>, pki: &Pki) -> Result<Arc<SignedTokens>, Error> {
-        let keys = match &self.extensions.token_keys {
-            Some((signing, others)) => KeyRing::from_pem(signing, others),
-            None => KeyRing::from_pem(&pki.token_key, &[]),
+    fn tokens(&self, store: &Arc<Store>, clusters: &Arc<Clusters>, keys: &Keys) -> Result<Arc<SignedTokens>, Error> {
+        let given = match &self.extensions.token_keys {
+            Some((signing, others)) => Some(KeyRing::from_pem(signing, others).map_err(Error::TokenKey)?),
+            None => {
+                keys.found().map(|pki| KeyRing::from_pem(&pki.token_key, &[])).transpose().map_err(Error::TokenKey)?
+            }
         };
-        let keys = keys.map_err(Error::TokenKey)?;
+        let own = keys.clone();
+        let make =
+            move || KeyRing::from_pem(&own.get().token_key, &[]).expect("the server has just made the key itself");
+        let keys = move || given.unwrap_or_else(make);
         let known = Arc::clone(clusters);
         let cluster_uid = Box::new(move |name: &LogicalClusterName| known.find(name).map(|found| found.uid.clone()));
         let options = signed::Options {
@@ -459,14 +487,18 @@ fn served_names(descriptor: &Descriptor) -> Vec<String> {
     served.map(|version| format!("{}/{}", version.version, descriptor.resource.resource)).collect()
 }
 
-/// A store with what every store has.
-async fn with_what_all_have(store: Arc<Store>, backend: Arc<dyn Backend>) -> Result<Arc<Store>, Error> {
-    if bootstrap::ensure(&store).await.map_err(Error::Bootstrap)? == bootstrap::Found::Used {
-        return Ok(store);
+/// A store with what every store has, and what was found in it.
+async fn with_what_all_have(
+    store: Arc<Store>,
+    backend: Arc<dyn Backend>,
+) -> Result<(Arc<Store>, bootstrap::Found), Error> {
+    let found = bootstrap::ensure(&store).await.map_err(Error::Bootstrap)?;
+    if found == bootstrap::Found::Used {
+        return Ok((store, found));
     }
     // History begins after what every store has, so that no client believes to have seen how it came to be.
     drop(store);
-    Store::open(backend).await.map_err(Error::Load)
+    Ok((Store::open(backend).await.map_err(Error::Load)?, found))
 }
 
 /// The audience of the API itself.

@@ -11,6 +11,7 @@ use kube::Client;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::Builder;
@@ -20,6 +21,8 @@ use crate::authz::{Attributes, Authorizer, Decision, Reason};
 /// Where an API server tells those behind it whom to believe.
 const TRUST: &str = "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication";
 const REVIEWS: &str = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
+/// How often it is asked whom to believe: a new CA is told some time before it signs what is shown.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// How long an answer holds, as for Kubernetes' own aggregated servers.
 const HOLDS: Duration = Duration::from_secs(10);
 /// How long an answer may take.
@@ -44,20 +47,55 @@ pub enum DelegationError {
 
 impl Builder {
     /// Serves behind another API server, which `main` is a client of: believes those that it names as its front proxies,
-    /// and asks it what users may do, before roles and bindings of this server. `main` must be allowed to read the config
+    /// now and later, and asks it what users may do, before roles and bindings of this server. `main` must be allowed to read the config
     /// map `extension-apiserver-authentication` and to create SubjectAccessReviews (`system:auth-delegator`).
     pub async fn behind(self, main: Client) -> Result<Self, DelegationError> {
-        let request = Request::get(TRUST).body(Vec::new()).map_err(kube::Error::HttpError);
-        let found: kube::Result<Value> = match request {
-            Ok(request) => main.request(request).await,
-            Err(error) => Err(error),
-        };
-        let config_map = found.map_err(|error| DelegationError::Unreadable(Box::new(error)))?;
-        let data = config_map["data"].as_object().into_iter().flatten();
-        let data = data.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect();
-        let front = FrontProxy::of_config_map(&data).ok_or(DelegationError::NoFrontProxy)?;
-        Ok(self.front_proxy(front).authorizer(Reviews::of(main)))
+        let front = named_by(&main).await?;
+        let mut behind = self.authorizer(Reviews::of(main.clone()));
+        behind.given.in_front.push(InFront { main, front });
+        Ok(behind)
     }
+}
+
+/// An API server in front.
+#[derive(Clone)]
+pub(super) struct InFront {
+    main: Client,
+    /// Whom it last said to be its front proxies.
+    pub(super) front: FrontProxy,
+}
+
+// === impl InFront ===
+
+impl InFront {
+    /// Tells, under an index, whom the API server in front names, again and again. Ends when nobody listens.
+    pub(super) async fn follow(self, index: usize, tell: mpsc::Sender<(usize, FrontProxy)>) {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            match named_by(&self.main).await {
+                Ok(front) => {
+                    if tell.send((index, front)).await.is_err() {
+                        return;
+                    }
+                }
+                // Whoever was believed still is: that server may just be starting again.
+                Err(error) => tracing::debug!(%error, "the API server in front does not say whom to believe"),
+            }
+        }
+    }
+}
+
+/// Whom an API server names as its front proxies.
+async fn named_by(main: &Client) -> Result<FrontProxy, DelegationError> {
+    let request = Request::get(TRUST).body(Vec::new()).map_err(kube::Error::HttpError);
+    let found: kube::Result<Value> = match request {
+        Ok(request) => main.request(request).await,
+        Err(error) => Err(error),
+    };
+    let config_map = found.map_err(|error| DelegationError::Unreadable(Box::new(error)))?;
+    let data = config_map["data"].as_object().into_iter().flatten();
+    let data = data.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect();
+    FrontProxy::of_config_map(&data).ok_or(DelegationError::NoFrontProxy)
 }
 
 /// Asks another API server what users may do.
@@ -139,4 +177,39 @@ fn review(attributes: &Attributes<'_>) -> Value {
 
 fn key(review: &Value) -> [u8; 32] {
     Sha256::digest(review.to_string()).into()
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::convert::Infallible;
+    use std::sync::Arc;
+
+    use kube::client::Body;
+
+    use super::*;
+
+    /// An API server that names a front proxy of the CA that is in `told`, and none if there is none.
+    pub(in crate::server) fn naming(told: Arc<Mutex<&'static str>>, front: FrontProxy) -> InFront {
+        let service = tower::service_fn(move |_: Request<Body>| {
+            let config_map = json!({"data": {"requestheader-client-ca-file": *told.lock()}});
+            async move { Ok::<_, Infallible>(http::Response::new(Body::from(config_map.to_string().into_bytes()))) }
+        });
+        InFront { main: Client::new(service, "default"), front }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_api_server_in_front_is_asked_again_whom_to_believe() {
+        let told = Arc::new(Mutex::new("one"));
+        let in_front = naming(told.clone(), FrontProxy::of_ca("one", Vec::new()));
+        let (tell, mut heard) = mpsc::channel(1);
+        let follows = tokio::spawn(in_front.follow(7, tell));
+        let mut next = async || heard.recv().await.map(|(index, front)| (index, front.ca)).expect("it goes on");
+        assert_eq!(next().await, (7, "one".to_owned()));
+        *told.lock() = "";
+        tokio::time::sleep(3 * LOOK_EVERY).await;
+        *told.lock() = "two";
+        while next().await.1 != "two" {}
+        drop(heard);
+        follows.await.expect("ends when nobody listens");
+    }
 }

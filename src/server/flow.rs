@@ -39,7 +39,7 @@ impl Upkeep {
             for (resource, objects, names) in
                 [(PRIORITY_LEVELS, levels(), LEVEL_NAMES), (FLOW_SCHEMAS, schemas(), SCHEMA_NAMES)]
             {
-                if let Err(error) = self.keep(resource, &objects, names).await {
+                if let Err(error) = self.keep(resource, objects, names).await {
                     tracing::warn!(resource, %error, "the server's own could not be kept; trying again later");
                 }
             }

@@ -31,7 +31,7 @@ const STREAMS: u32 = 250;
 pub(super) async fn serve(
     listener: TcpListener,
     tls: Arc<ArcSwap<rustls::ServerConfig>>,
-    (router, peers): (ApiService, Arc<Peers>),
+    (router, peers): (ApiService, Arc<ArcSwap<Peers>>),
     stop: CancellationToken,
     grace: Duration,
 ) {
@@ -45,7 +45,7 @@ pub(super) async fn serve(
             Ok((stream, peer)) => {
                 let watcher = graceful.watcher();
                 let acceptor = TlsAcceptor::from(tls.load_full());
-                tokio::spawn(connection((stream, peer), acceptor, router.clone(), peers.clone(), watcher));
+                tokio::spawn(connection((stream, peer), acceptor, router.clone(), peers.load_full(), watcher));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");

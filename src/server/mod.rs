@@ -9,6 +9,7 @@ mod delegation;
 mod election;
 mod extend;
 mod flow;
+mod keys;
 pub mod kubeconfig;
 mod listen;
 mod objects;
@@ -18,7 +19,7 @@ mod renewal;
 pub mod shared;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use atoll_api::user::ALL_AUTHENTICATED;
@@ -51,11 +52,11 @@ const RELEASE_PATIENCE: Duration = Duration::from_secs(2);
 pub struct Server {
     api: Arc<Api>,
     service: ApiService,
-    pki: Arc<pki::Pki>,
-    tls: renewal::Renewal,
-    peers: Arc<peers::Peers>,
-    underlay: Arc<StoredUnderlay>,
+    keys: keys::Keys,
+    /// What a listener works by, and the files that are renewed; none where there are neither.
+    tls: Option<renewal::Renewal>,
     listener: Option<TcpListener>,
+    underlay: Arc<StoredUnderlay>,
     grace: Duration,
     controllers: ControllerSettings,
 }
@@ -76,7 +77,7 @@ struct ControllerSettings {
 pub struct Running {
     api: Arc<Api>,
     service: ApiService,
-    pki: Arc<pki::Pki>,
+    keys: keys::Keys,
     address: Option<SocketAddr>,
     stop: CancellationToken,
     /// Told when another server may run the controllers.
@@ -99,7 +100,7 @@ impl Server {
 
     /// The server's keys and certificates.
     pub fn pki(&self) -> &pki::Pki {
-        &self.pki
+        self.keys.get()
     }
 
     /// Starts to serve, and starts the controllers.
@@ -107,17 +108,14 @@ impl Server {
         let stop = CancellationToken::new();
         let mut tasks = Vec::new();
         let mut address = None;
-        if let Some(listener) = self.listener {
-            address = listener.local_addr().ok();
-            tasks.push(tokio::spawn(listen::serve(
-                listener,
-                self.tls.current(),
-                (self.service.clone(), self.peers),
-                stop.clone(),
-                self.grace,
-            )));
+        if let Some(tls) = self.tls {
+            if let Some(listener) = self.listener {
+                address = listener.local_addr().ok();
+                let service = (self.service.clone(), tls.peers());
+                tasks.push(tokio::spawn(listen::serve(listener, tls.current(), service, stop.clone(), self.grace)));
+            }
+            tasks.push(tokio::spawn(tls.run(stop.clone())));
         }
-        tasks.push(tokio::spawn(self.tls.run(stop.clone())));
         tasks.push(tokio::spawn(self.underlay.run(stop.clone())));
         tasks.push(tokio::spawn(self.api.flow.policies().clone().run(stop.clone())));
         let (api, store) = (self.api.clone(), self.api.registry.store().clone());
@@ -126,7 +124,7 @@ impl Server {
                 let groups = user.groups().iter().copied().chain([ALL_AUTHENTICATED]);
                 client::of_server(ApiService::new(api.clone()), UserInfo::named(user.name(), groups))
             }),
-            root_ca: Some(self.pki.ca.certificate.clone()),
+            root_ca: None,
             kubernetes_service: address.map(|address| atoll_controllers::KubernetesService {
                 range: self.controllers.service_addresses.cidr(),
                 cluster_ip: self.controllers.service_addresses.first(),
@@ -134,21 +132,22 @@ impl Server {
                 port: address.port(),
             }),
             sync: self.controllers.sync,
-            signing: signing(&self.api, &self.pki)?,
+            signing: signing(&self.api, &self.keys),
             probe: probe(&self.api),
             selection: self.controllers.selection,
         };
         let candidate = election::Candidate::new(store.clone());
         let (registry, surfaces) = (self.api.registry.clone(), self.api.surfaces.clone());
-        let retention = self.controllers.retention;
+        let (retention, keys) = (self.controllers.retention, self.keys.clone());
         let work: election::Work = Box::new(move |stop| {
             let stored_form = crate::registry::encode::encode;
             let reaper = Reaper::new(store.clone(), Retention { usual: retention, stored_form });
             let maker = Maker::new(store.clone(), stored_form);
             let keeper = Keeper::new(store.clone(), stored_form);
             let upkeep = flow::Upkeep { registry: registry.clone(), surfaces: surfaces.clone() };
-            let config = config.clone();
+            let (mut config, keys) = (config.clone(), keys.clone());
             let all = async move {
+                config.root_ca = Some(keys.ready().await.ca.certificate.clone());
                 let lifecycle =
                     async { tokio::join!(reaper.run(stop.clone()), maker.run(stop.clone()), keeper.run(stop.clone())) };
                 let upkeep = upkeep.run(stop.clone());
@@ -158,15 +157,16 @@ impl Server {
         });
         let (release, released) = oneshot::channel();
         tasks.push(tokio::spawn(candidate.run(work, stop.clone(), release)));
-        Ok(Running { api: self.api, service: self.service, pki: self.pki, address, stop, released, tasks })
+        Ok(Running { api: self.api, service: self.service, keys: self.keys, address, stop, released, tasks })
     }
 }
 
 /// How the controllers have certificates signed: each holds in the cluster where it was asked for, as it is then.
-fn signing(api: &Arc<Api>, pki: &pki::Pki) -> Result<atoll_controllers::Signing, Error> {
+fn signing(api: &Arc<Api>, keys: &keys::Keys) -> atoll_controllers::Signing {
     use atoll_controllers::{CertificateRequest, Signed, Signing};
-    let signer = pki::ClusterSigner::new(&pki.clusters).map_err(Error::Pki)?;
-    let api = Arc::downgrade(api);
+    let (api, keys) = (Arc::downgrade(api), keys.clone());
+    let signer =
+        LazyLock::new(move || pki::ClusterSigner::new(&keys.get().clusters).map_err(|error| error.to_string()));
     let sign = move |wanted: &CertificateRequest| {
         let cluster = LogicalClusterName::parse(&wanted.cluster).ok();
         let found = api.upgrade().and_then(|api| cluster.and_then(|cluster| api.clusters.find(&cluster)));
@@ -177,6 +177,10 @@ fn signing(api: &Arc<Api>, pki: &pki::Pki) -> Result<atoll_controllers::Signing,
             usages: &wanted.usages,
             seconds: wanted.seconds,
         };
+        let signer = match &*signer {
+            Ok(signer) => signer,
+            Err(why) => return Signed::Later(why.clone()),
+        };
         match signer.sign(found.uid.as_str(), &asked, Timestamp::now()) {
             None => Signed::NotOurs,
             Some(Ok(certificate)) => Signed::Certificate(certificate),
@@ -184,7 +188,7 @@ fn signing(api: &Arc<Api>, pki: &pki::Pki) -> Result<atoll_controllers::Signing,
             Some(Err(pki::Unsigned::Failed(why))) => Signed::Later(why),
         }
     };
-    Ok(Signing { sign: Arc::new(sign), end: pki::end_of })
+    Signing { sign: Arc::new(sign), end: pki::end_of }
 }
 
 /// How the controllers ask the servers behind API services: as requests to them are passed on.
@@ -211,7 +215,7 @@ fn probe(api: &Arc<Api>) -> atoll_controllers::Probe {
 impl Running {
     /// The CA certificate by which clients know the server, PEM.
     pub fn certificate_authority(&self) -> &str {
-        &self.pki.ca.certificate
+        &self.keys.get().ca.certificate
     }
 
     /// The URL clients on this machine reach the server at; empty if it has no listener.

@@ -338,6 +338,13 @@ fn make_key(what: &'static str) -> Result<KeyPair, Error> {
 }
 
 /// Every name by which clients may reach the server.
+impl Options {
+    /// Whether all names can stand in a certificate.
+    pub(super) fn check_names(&self) -> Result<(), Error> {
+        subject_names(self).map(drop)
+    }
+}
+
 fn subject_names(options: &Options) -> Result<Vec<SanType>, Error> {
     let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
     if !options.listen.ip().is_unspecified() {

@@ -11,6 +11,7 @@ pub mod etcd;
 mod feed;
 pub mod key;
 mod memory;
+pub mod observe;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 #[cfg(test)]

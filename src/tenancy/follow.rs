@@ -11,10 +11,8 @@ use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use tokio_util::sync::CancellationToken;
 
+use crate::storage::observe::again_until_stopped;
 use crate::storage::{Entry, ListQuery, Store, WatchItem, WatchQuery, Watcher};
-
-/// How long to wait before beginning anew.
-const RETRY: Duration = Duration::from_secs(1);
 
 /// What remains to be done for an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,18 +51,13 @@ pub(super) async fn follow(
     at_a_time: usize,
     stop: CancellationToken,
 ) {
-    while !stop.is_cancelled() {
-        if let Some((agenda, watcher)) = begin(&store, &*attendant) {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = attend(attendant.clone(), agenda, watcher, at_a_time) => {}
-            }
+    let (store, attendant) = (&store, &attendant);
+    again_until_stopped(&stop, || async move {
+        if let Some((agenda, watcher)) = begin(store, &**attendant) {
+            attend(attendant.clone(), agenda, watcher, at_a_time).await;
         }
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(RETRY) => {}
-        }
-    }
+    })
+    .await;
 }
 
 fn begin(store: &Arc<Store>, attendant: &dyn Attendant) -> Option<(Agenda, Watcher)> {

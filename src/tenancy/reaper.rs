@@ -5,7 +5,6 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use atoll_api::{ClusterScope, LogicalClusterName};
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -13,10 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::snapshot::ContentError;
 use super::{Retention, workspaces};
+use crate::storage::observe::again_until_stopped;
 use crate::storage::{CommitError, Entry, EventKind, Guard, Key, ListQuery, Store, Txn, WatchItem, WatchQuery};
 
-/// How long to wait before trying again what failed.
-const RETRY: Duration = Duration::from_secs(1);
 /// How many clusters are emptied at a time.
 const AT_A_TIME: usize = 64;
 
@@ -44,13 +42,7 @@ impl Reaper {
 
     /// Runs until told to stop.
     pub async fn run(self, stop: CancellationToken) {
-        while !stop.is_cancelled() {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = self.watch() => {}
-            }
-            tokio::time::sleep(RETRY).await;
-        }
+        again_until_stopped(&stop, || self.watch()).await;
     }
 
     /// Reaps what is marked now, then what will be; returns when something failed or history was missed.

@@ -1,6 +1,6 @@
 //! A control plane for tests: in the test's own process, in memory, without a port, with a fresh cluster for each test.
 //!
-//! It is the whole server, controllers included; nothing is stubbed. It starts in some tens of milliseconds, and one
+//! It is the whole server, controllers included; nothing is stubbed. It starts in some milliseconds, and one
 //! serves any number of tests at a time, since each works in a logical cluster of its own.
 //!
 //! ```

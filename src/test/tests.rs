@@ -4,6 +4,8 @@ use std::time::Instant;
 
 use super::*;
 
+/// What a start that is not the first of its process may cost, without optimisation.
+const MOST_TO_START: Duration = Duration::from_millis(40);
 const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
 
 fn config_map(name: &str) -> Value {
@@ -76,14 +78,27 @@ async fn bad_names_and_unknown_resources_are_refused() {
     assert!(matches!(told, Error::Refused { .. }), "{told:?}");
 }
 
-/// The bound is generous, since machines that run tests are busy; `docs/embedding.md` has the measured figure.
-#[tokio::test]
-async fn starting_takes_no_time_worth_speaking_of() {
-    ControlPlane::start().await.expect("tables that all servers of the process share are read now").stop().await;
-    let began = Instant::now();
+/// Starts a control plane; how long that took, and for how long this thread had a processor meanwhile.
+async fn timed_start() -> (Duration, Option<Duration>) {
+    let (began, used) = (Instant::now(), processor_time());
     let plane = ControlPlane::start().await.expect("a control plane");
-    let took = began.elapsed();
+    let took = (began.elapsed(), processor_time().zip(used).map(|(now, before)| now - before));
     plane.stop().await;
-    eprintln!("a control plane starts in {} ms", took.as_millis());
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    took
+}
+
+/// The processor time of this thread so far, where the system tells it.
+fn processor_time() -> Option<Duration> {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    told.split(' ').next()?.parse().ok().map(Duration::from_nanos)
+}
+
+/// `docs/embedding.md` has the measured figures. What is bounded here is the time for which this thread had a processor,
+/// and no other test is on this thread: a busy machine does not make it fail.
+#[tokio::test]
+async fn a_start_does_not_do_again_what_an_earlier_one_in_the_process_has_done() {
+    let (first, _) = timed_start().await;
+    let (second, used) = timed_start().await;
+    eprintln!("control planes start in {first:?}, then in {second:?}, of which {used:?} of processor time");
+    assert!(used.is_none_or(|used| used < MOST_TO_START), "{used:?} of processor time");
 }

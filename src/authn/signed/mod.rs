@@ -4,7 +4,7 @@
 //! remembered; that the cluster and the bound objects still exist is checked at every request.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use atoll_api::field::go_quote;
 use atoll_api::{LogicalClusterName, UserInfo};
@@ -70,7 +70,7 @@ pub struct Options {
 /// Makes tokens and recognises them.
 pub struct SignedTokens {
     pub(super) options: Options,
-    keys: KeyRing,
+    keys: LazyLock<KeyRing, Box<dyn FnOnce() -> KeyRing + Send>>,
     pub(super) lookup: Arc<dyn ObjectLookup>,
     remembered: RwLock<HashMap<[u8; 32], Arc<Claims>>>,
 }
@@ -149,9 +149,13 @@ impl Issuer {
 // === impl SignedTokens ===
 
 impl SignedTokens {
-    /// Makes and recognises tokens with these keys.
-    pub fn new(options: Options, keys: KeyRing, lookup: Arc<dyn ObjectLookup>) -> Self {
-        Self { options, keys, lookup, remembered: RwLock::default() }
+    /// Makes and recognises tokens with keys that are asked for when the first token is seen.
+    pub fn new(
+        options: Options,
+        keys: impl FnOnce() -> KeyRing + Send + 'static,
+        lookup: Arc<dyn ObjectLookup>,
+    ) -> Self {
+        Self { options, keys: LazyLock::new(Box::new(keys)), lookup, remembered: RwLock::default() }
     }
 
     /// The audiences of the API itself.

@@ -176,7 +176,7 @@ fn signatures_of_a_replaced_key_count_as_long_as_it_is_kept() {
         let keys = KeyRing::from_pem(signing, others).expect("keys");
         let options = tokens(Arc::clone(&objects)).options.clone();
         let lookup: Arc<dyn ObjectLookup> = Arc::<FakeObjects>::clone(&objects);
-        Arc::new(SignedTokens::new(options, keys, lookup))
+        Arc::new(SignedTokens::new(options, move || keys, lookup))
     };
     let token = robot_token(&with(&old, &[]), "team-a", None);
     for kept in [old.clone(), public] {

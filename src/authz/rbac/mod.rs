@@ -71,8 +71,7 @@ impl Rbac {
         if let Some(underlay) = self.underlay.load_full() {
             return underlay;
         }
-        // Should two threads come here at once, both read the same manifests.
-        let underlay = Arc::new(Underlay::bootstrap());
+        let underlay = Underlay::bootstrap();
         self.underlay.store(Some(Arc::clone(&underlay)));
         underlay
     }

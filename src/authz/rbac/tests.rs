@@ -214,7 +214,7 @@ fn a_changed_underlay_takes_effect_at_once() {
     let rbac = FakePolicy::default().into_rbac();
     check(&rbac, "a", &alice(), "get /apis", true);
     let without = bootstrap_objects().into_iter().filter(|object| object.name() != "system:discovery");
-    rbac.set_underlay(Arc::new(Underlay::from_objects(without)));
+    rbac.set_underlay(Arc::new(Underlay::from_objects(without.map(Arc::new))));
     check(&rbac, "a", &alice(), "get /apis", false);
 }
 

@@ -4,7 +4,7 @@
 //! cluster can. Writing them, and refusing such writes, is the registry's matter.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use atoll_api::selector::LabelSelector;
 use atoll_api::{Object, UserInfo, Value};
@@ -73,13 +73,26 @@ pub fn bootstrap_objects() -> Vec<Object> {
 // === impl Underlay ===
 
 impl Underlay {
-    /// The bootstrap policy as it is shipped.
-    pub fn bootstrap() -> Self {
-        Self::from_objects(bootstrap_objects())
+    /// The bootstrap policy as it is shipped, read once in a process.
+    pub fn bootstrap() -> Arc<Self> {
+        static SHIPPED: LazyLock<Arc<Underlay>> =
+            LazyLock::new(|| Arc::new(Underlay::from_objects(bootstrap_objects().into_iter().map(Arc::new))));
+        Arc::clone(&SHIPPED)
+    }
+
+    /// The bootstrap policy as it is shipped, if that is what these objects are: the very ones.
+    pub fn bootstrap_if_made_of<'a>(objects: impl ExactSizeIterator<Item = &'a Arc<Object>>) -> Option<Arc<Self>> {
+        let shipped = Self::bootstrap();
+        let ours = |object: &Arc<Object>| {
+            let found = shipped.object(object.kind(), object.namespace(), object.name());
+            found.is_some_and(|shipped| Arc::ptr_eq(shipped, object))
+        };
+        let mut objects = objects;
+        (objects.len() == shipped.objects.len() && objects.all(ours)).then_some(Arc::clone(&shipped))
     }
 
     /// The underlay made of these objects; the rules of roles that gather others are computed.
-    pub fn from_objects(objects: impl IntoIterator<Item = Object>) -> Self {
+    pub fn from_objects(objects: impl IntoIterator<Item = Arc<Object>>) -> Self {
         let mut by_key = BTreeMap::new();
         for object in objects {
             let key = Key {
@@ -91,10 +104,8 @@ impl Underlay {
         }
         gather_until_stable(&mut by_key);
         let mut underlay = Self::default();
-        for (key, object) in by_key {
-            underlay.add(&key, &object);
-            underlay.objects.insert(key, Arc::new(object));
-        }
+        by_key.iter().for_each(|(key, object)| underlay.add(key, object));
+        underlay.objects = by_key;
         underlay.close_selectors();
         underlay
     }
@@ -227,10 +238,11 @@ fn push_once(places: &mut Vec<(usize, usize)>, place: (usize, usize)) {
 }
 
 /// Fills in the rules of gathering roles; `admin` gathers `edit`, which gathers `view`, so this takes some rounds.
-fn gather_until_stable(objects: &mut BTreeMap<Key, Object>) {
+fn gather_until_stable(objects: &mut BTreeMap<Key, Arc<Object>>) {
     const ROUNDS: usize = 8;
     for _ in 0..ROUNDS {
-        let roles: Vec<&Object> = objects.values().filter(|object| object.kind() == "ClusterRole").collect();
+        let roles: Vec<&Object> =
+            objects.values().filter(|object| object.kind() == "ClusterRole").map(|object| &**object).collect();
         let changed: Vec<(Key, Vec<Value>)> = objects
             .iter()
             .filter(|(key, _)| key.kind == "ClusterRole")
@@ -241,7 +253,7 @@ fn gather_until_stable(objects: &mut BTreeMap<Key, Object>) {
         }
         for (key, rules) in changed {
             if let Some(object) = objects.get_mut(&key) {
-                object.0.insert("rules".into(), Value::Array(rules));
+                Arc::make_mut(object).0.insert("rules".into(), Value::Array(rules));
             }
         }
     }

@@ -12,7 +12,7 @@ fn settings(seats: u32) -> Settings {
 }
 
 fn policy(seats: u32) -> Arc<Policy> {
-    let shared = Configuration { schemas: crate::flow::bootstrap::schemas(), levels: crate::flow::bootstrap::levels() };
+    let shared = Configuration::of(crate::flow::bootstrap::schemas(), crate::flow::bootstrap::levels());
     Arc::new(Policy::new(&Configuration::default(), &shared, settings(seats).seats_of_one()))
 }
 

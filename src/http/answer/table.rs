@@ -1,5 +1,7 @@
 //! Tables of objects: columns and cells are the resource's, the document is the codec's.
 
+use std::sync::Arc;
+
 use atoll_api::Object;
 use atoll_api::options::IncludeObject;
 use serde_json::Value;
@@ -39,11 +41,12 @@ pub(super) fn with(
     // A custom kind may call a column of its own `Name`; it has the usual first column all the same.
     let own_name =
         target.resource.origin() == Origin::Builtin && info.columns.iter().any(|column| &*column.name == "Name");
-    let shown = info.columns.iter().map(|column| TableColumn {
+    let descriptions: Vec<Arc<str>> = info.columns.iter().map(|column| column.description.text()).collect();
+    let shown = info.columns.iter().zip(&descriptions).map(|(column, description)| TableColumn {
         name: &column.name,
         kind: &column.kind,
         format: &column.format,
-        description: &column.description,
+        description,
         priority: column.priority,
     });
     let description = name_description();

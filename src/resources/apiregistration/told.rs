@@ -12,7 +12,7 @@ use crate::registry::ObjectName;
 use crate::registry::resource::Origin;
 use crate::registry::underlay::Underlay;
 use crate::request::RequestContext;
-use crate::resources::Surfaces;
+use crate::resources::{Authorities, Surfaces};
 use crate::storage::{Key, Store};
 use crate::tenancy::Clusters;
 
@@ -38,10 +38,8 @@ pub(in crate::resources) struct LocalServices {
 pub(in crate::resources) struct Trust {
     pub(in crate::resources) clusters: Arc<Clusters>,
     pub(in crate::resources) store: Arc<Store>,
-    /// The CAs whose certificates are users' (PEM).
-    pub(in crate::resources) client_ca: String,
-    /// The CA of front proxies (PEM).
-    pub(in crate::resources) front_proxy_ca: String,
+    /// Whom they may believe.
+    pub(in crate::resources) authorities: Authorities,
 }
 
 // === impl LocalServices ===
@@ -116,6 +114,7 @@ impl Underlay for Trust {
             return None;
         }
         let cluster = self.clusters.find(&cx.cluster)?;
+        let (client_ca, front_proxy_ca) = (self.authorities)();
         let list = |items: &[&str]| json!(items).to_string();
         let mut metadata = json!({
             "name": CONFIG_MAP, "namespace": NAMESPACE, "uid": uid(&self.clusters, &cx.cluster, &["configmaps", CONFIG_MAP]),
@@ -126,9 +125,9 @@ impl Underlay for Trust {
         Some(object(json!({
             "metadata": metadata,
             "data": {
-                "client-ca-file": self.client_ca,
+                "client-ca-file": client_ca,
                 "requestheader-allowed-names": list(&[&front_proxy_name(cluster.uid.as_str())]),
-                "requestheader-client-ca-file": self.front_proxy_ca,
+                "requestheader-client-ca-file": front_proxy_ca,
                 "requestheader-extra-headers-prefix": list(&["X-Remote-Extra-"]),
                 "requestheader-group-headers": list(&["X-Remote-Group"]),
                 "requestheader-uid-headers": list(&["X-Remote-Uid"]),

@@ -1,7 +1,5 @@
 //! Bindings: how a scheduler puts a pod on a node; created only, stored never.
 
-use std::sync::Arc;
-
 use atoll_api::{ApiError, ApiResult, FieldErrors, GroupResource, Object, Reason};
 use futures::future::BoxFuture;
 use jiff::Timestamp;
@@ -34,7 +32,7 @@ pub(in crate::resources) struct Answer {
 impl Answer {
     /// A handler of bindings.
     pub(in crate::resources) fn new() -> Self {
-        let target = |kind| Target::new(Arc::new(Builtin::new(kind)), 0);
+        let target = |kind| Target::new(Builtin::of(kind), 0);
         Self { binding: target(&KIND), pods: target(&pod::KIND) }
     }
 

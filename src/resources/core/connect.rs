@@ -1,7 +1,5 @@
 //! Connections to pods, nodes and services: whether they can be, and where they lead.
 
-use std::sync::Arc;
-
 use atoll_api::query::Query;
 use atoll_api::{ApiError, ApiResult, FieldError, FieldErrors, FieldPath, GroupKind, Object, Reason};
 use serde_json::Value;
@@ -24,7 +22,7 @@ pub(in crate::resources) struct Ways {
 impl Ways {
     /// A finder of ways.
     pub(in crate::resources) fn new() -> Self {
-        Self { nodes: Target::new(Arc::new(Builtin::new(&node::KIND)), 0) }
+        Self { nodes: Target::new(Builtin::of(&node::KIND), 0) }
     }
 
     /// The node of that name, if it is there.

@@ -6,7 +6,7 @@ use atoll_api::Object;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::registry::descriptor::Column;
+use crate::registry::descriptor::{Column, Description};
 use crate::resources::printing::{UNKNOWN, since};
 use crate::resources::read::{list, text};
 use crate::schema::json_path::JsonPath;
@@ -19,7 +19,7 @@ pub(super) fn columns(version: &Value) -> (Arc<[Column]>, Vec<JsonPath>) {
             name: "Age".into(),
             kind: "date".into(),
             format: "".into(),
-            description: "How long ago the object was created.".into(),
+            description: Description::Said("How long ago the object was created.".into()),
             priority: 0,
         };
         return (Arc::new([age]), JsonPath::parse(".metadata.creationTimestamp").into_iter().collect());
@@ -44,7 +44,7 @@ fn read(column: &Value) -> Column {
         name: text(&column["name"]).into(),
         kind: text(&column["type"]).into(),
         format: text(&column["format"]).into(),
-        description: description.into(),
+        description: Description::Said(description.into()),
         priority: column["priority"].as_i64().and_then(|p| i32::try_from(p).ok()).unwrap_or(0),
     }
 }

@@ -40,7 +40,7 @@ impl Follower for Heed {
             } else {
                 self.tell_all(cx, registry, name.name).await;
             }
-            self.policies.refresh(&cx.cluster);
+            self.policies.refresh(&target.descriptor().resource, &cx.cluster, name.name);
         })
     }
 }

@@ -54,8 +54,8 @@ enum Deletes {
 impl Answer {
     /// A handler of evictions.
     pub(in crate::resources) fn new() -> Self {
-        let evictions: Arc<Builtin> = Arc::new(Builtin::new(&KIND));
-        let budgets = Target::new(Arc::new(Builtin::new(&poddisruptionbudget::KIND)), 0);
+        let evictions: Arc<Builtin> = Builtin::of(&KIND);
+        let budgets = Target::new(Builtin::of(&poddisruptionbudget::KIND), 0);
         Self { versions: [Target::new(evictions.clone(), 0), Target::new(evictions, 1)], budgets }
     }
 

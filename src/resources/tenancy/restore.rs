@@ -35,7 +35,7 @@ pub(in crate::resources) struct Answer {
 impl Answer {
     /// Answers all of them.
     pub(in crate::resources) fn new() -> Self {
-        Self { request: Target::new(std::sync::Arc::new(Builtin::new(&KIND)), 0) }
+        Self { request: Target::new(Builtin::of(&KIND), 0) }
     }
 }
 

@@ -45,7 +45,7 @@ pub(in crate::resources) struct Answer {
 impl Answer {
     /// Signs with these keys.
     pub(in crate::resources) fn new(tokens: Arc<SignedTokens>) -> Self {
-        Self { tokens, request: Target::new(Arc::new(Builtin::new(&KIND)), 0) }
+        Self { tokens, request: Target::new(Builtin::of(&KIND), 0) }
     }
 }
 

@@ -49,7 +49,7 @@ async fn approved(server: &TestServer, prefix: &str, asked: Value) -> Value {
 
 /// Who that certificate makes of somebody in a cluster: the status, and the user.
 async fn user_in(server: &TestServer, prefix: &str, certificate: &[u8]) -> (u16, Value) {
-    let pki = &server.running.pki;
+    let pki = server.running.keys.get();
     let peers = Peers::new(&[&*pki.ca.certificate, &pki.clusters.certificate].join("\n"), &[]).expect("CAs");
     let peer: Peer = peers.recognise(Some(&[CertificateDer::from_pem_slice(certificate).expect("a certificate")]));
     assert!(peer.certificate.is_some());
