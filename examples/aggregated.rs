@@ -4,8 +4,12 @@
 //! The server in front is told by a Service and an APIService (see `registration`). It passes requests on and names their
 //! users; this server believes it by its certificate, and asks it what those users may do.
 //!
+//! It goes on serving, so what it prints is applied while it runs. Atoll in front must be permitted to call this machine:
+//!
 //! ```sh
-//! cargo run --features examples --example aggregated -- admin.kubeconfig | kubectl apply -f -
+//! atoll serve --outbound-addresses any &
+//! cargo run --features examples --example aggregated -- .atoll/admin.kubeconfig > registration.yaml &
+//! kubectl --kubeconfig .atoll/admin.kubeconfig apply -f registration.yaml   # as soon as there is something in it
 //! ```
 
 use atoll::resources::{DefinitionError, Typed};

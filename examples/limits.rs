@@ -79,6 +79,7 @@ async fn main() -> Result<(), Failed> {
     let client = running.client(&atoll_api::LogicalClusterName::root(), admin);
     put_behind(&client, "reporters").await?;
     limit_secrets(&client, "default", 10).await?;
+    println!("try: kubectl --kubeconfig .atoll/admin.kubeconfig get flowschemas,resourcequotas ({})", running.url());
     tokio::signal::ctrl_c().await?;
     running.stop().await;
     Ok(())

@@ -88,6 +88,7 @@ impl Backend for Journal {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let builder = Server::builder().engine(Journal::open(Path::new("./journal")).await?).data_dir("./.atoll");
     let running = builder.listen(([127, 0, 0, 1], 6443).into()).build().await?.start().await?;
+    println!("try: kubectl --kubeconfig .atoll/admin.kubeconfig create cm a; tail -n 1 journal ({})", running.url());
     tokio::signal::ctrl_c().await?;
     running.stop().await;
     Ok(())
