@@ -144,3 +144,18 @@ fn damaged_json_never_panics() {
         }
     }
 }
+
+#[test]
+fn numbers_stay_what_they_are_however_often_they_are_read() {
+    for text in
+        ["1.00000000000000022", "123456789012345.67", "2.2250738585072014e-308", "1.7976931348623157e308", "3e-324"]
+    {
+        let exact: f64 = text.parse().expect("a number");
+        let mut shown = text.to_owned();
+        for _ in 0..5 {
+            let read = parse(shown.as_bytes(), Duplicates::Replace).expect("JSON").value;
+            assert_eq!(read.as_f64(), Some(exact), "{text} as {shown}");
+            shown = String::from_utf8(to_vec(&read)).expect("text");
+        }
+    }
+}
