@@ -39,6 +39,8 @@ pub(super) struct Load {
     next: AtomicUsize,
     /// Names below this are deleted.
     deleted: AtomicUsize,
+    /// How many requests were sent: what each writes is new, since writing what is there already changes nothing.
+    turn: AtomicUsize,
     payload: String,
 }
 
@@ -47,13 +49,20 @@ pub(super) struct Load {
 impl Load {
     pub(super) fn new(client: Client, path: &str) -> Self {
         let counts = || AtomicUsize::new(0);
-        Self { client, path: path.to_owned(), next: counts(), deleted: counts(), payload: "x".repeat(800) }
+        Self {
+            client,
+            path: path.to_owned(),
+            next: counts(),
+            deleted: counts(),
+            turn: counts(),
+            payload: "x".repeat(800),
+        }
     }
 
     /// So many clients, each of which sends its next request when the last was answered.
     pub(super) async fn run(&self, verb: Verb, clients: usize, lasts: Duration) -> Result<Phase, Failure> {
         let started = Instant::now();
-        let (turn, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let refused = AtomicUsize::new(0);
         let client = || async {
             let mut latencies = Vec::new();
             while started.elapsed() < lasts {
@@ -61,7 +70,7 @@ impl Load {
                     break;
                 }
                 let sent = Instant::now();
-                match self.send(verb, turn.fetch_add(1, Ordering::Relaxed)).await? {
+                match self.send(verb).await? {
                     Sent::Done => latencies.push(sent.elapsed()),
                     Sent::Refused => drop(refused.fetch_add(1, Ordering::Relaxed)),
                 }
@@ -81,7 +90,7 @@ impl Load {
         let one = |number: usize| async move {
             let due = started + Duration::from_secs_f64(number as f64 / per_second as f64);
             tokio::time::sleep_until(due).await;
-            match self.send(verb, number).await? {
+            match self.send(verb).await? {
                 Sent::Done => Ok::<_, Failure>(Some(due.elapsed())),
                 Sent::Refused => {
                     refused_here.fetch_add(1, Ordering::Relaxed);
@@ -98,7 +107,7 @@ impl Load {
     pub(super) async fn fill(&self, objects: usize) -> Result<(), Failure> {
         let client = || async {
             while self.created() - self.deleted.load(Ordering::Relaxed).min(self.created()) < objects {
-                self.send(Verb::Create, 0).await?;
+                self.send(Verb::Create).await?;
             }
             Ok::<_, Failure>(())
         };
@@ -123,7 +132,8 @@ impl Load {
         Ok(took[took.len() / 2])
     }
 
-    pub(super) async fn send(&self, verb: Verb, turn: usize) -> Result<Sent, Failure> {
+    pub(super) async fn send(&self, verb: Verb) -> Result<Sent, Failure> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let existing = || {
             let (first, created) = (self.deleted.load(Ordering::Relaxed), self.created());
             first + turn.wrapping_mul(7919) % created.saturating_sub(first).max(1)

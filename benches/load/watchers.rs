@@ -55,8 +55,8 @@ pub(super) async fn fan_out(
     let after = server.map(super::process::Server::resident_mib);
     let events = (deliveries / watchers).clamp(20, 2_000);
     let (cpu, started) = (server.map(super::process::Server::cpu_seconds), Instant::now());
-    for turn in 0..events {
-        load.send(Verb::Update, turn).await?;
+    for _ in 0..events {
+        load.send(Verb::Update).await?;
     }
     let wanted = (watchers * events) as u64;
     while seen.load(Ordering::Relaxed) < wanted && started.elapsed() < PATIENCE {
