@@ -125,7 +125,9 @@ fn table(systems: &[(String, usize)], rows: &[Compared]) -> String {
 fn median(figures: &[f64]) -> Option<f64> {
     let mut sorted: Vec<f64> = figures.iter().copied().filter(|figure| figure.is_finite()).collect();
     sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied()
+    // Of an even number, what is between the middle two.
+    let (above, below) = (sorted.get(sorted.len() / 2)?, sorted.get((sorted.len() - 1) / 2)?);
+    Some((above + below) / 2.0)
 }
 
 /// Three digits that mean something.
