@@ -1,7 +1,8 @@
 //! Custom resource definitions and nothing else; or with a handful of Kubernetes' own resources beside them.
 //!
 //! ```sh
-//! cargo run --features examples --example crds
+//! cargo run --features examples --example crds            # definitions and a handful
+//! cargo run --features examples --example crds -- only    # definitions alone
 //! ```
 
 use atoll::server::{Builder, Server};
@@ -21,7 +22,9 @@ fn crds_and_a_handful() -> Builder {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let builder = crds_and_a_handful().data_dir("./.atoll").listen(([127, 0, 0, 1], 6443).into());
+    let more = std::env::args().nth(1).is_none_or(|which| which != "only");
+    let builder = if more { crds_and_a_handful() } else { only_crds() };
+    let builder = builder.data_dir("./.atoll").listen(([127, 0, 0, 1], 6443).into());
     let running = builder.build().await?.start().await?;
     println!("try: kubectl --kubeconfig .atoll/admin.kubeconfig apply -f my-crd.yaml ({})", running.url());
     tokio::signal::ctrl_c().await?;

@@ -3,7 +3,8 @@
 //! What is left out is not in discovery, and its paths are answered as paths that do not exist.
 //!
 //! ```sh
-//! cargo run --features examples --example everything
+//! cargo run --features examples --example everything            # everything but pods
+//! cargo run --features examples --example everything -- pods    # everything
 //! ```
 
 use atoll::server::{Builder, Server};
@@ -20,7 +21,9 @@ fn everything_but_pods() -> Builder {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let builder = everything_but_pods().data_dir("./.atoll").listen(([127, 0, 0, 1], 6443).into());
+    let pods = std::env::args().nth(1).is_some_and(|which| which == "pods");
+    let builder = if pods { everything() } else { everything_but_pods() };
+    let builder = builder.data_dir("./.atoll").listen(([127, 0, 0, 1], 6443).into());
     let running = builder.build().await?.start().await?;
     println!("try: kubectl --kubeconfig .atoll/admin.kubeconfig api-resources ({})", running.url());
     tokio::signal::ctrl_c().await?;

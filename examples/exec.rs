@@ -19,7 +19,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Result as Told;
-use tokio_tungstenite::tungstenite::protocol::{Message, Role};
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role, frame::coding::CloseCode};
 
 /// Several streams over one WebSocket: the first byte of a message says which.
 const PROTOCOL: &str = "v5.channel.k8s.io";
@@ -69,7 +69,7 @@ async fn run(mut socket: WebSocketStream<TokioIo<Upgraded>>, command: &[String])
         other => socket.send(on(STDERR, format!("{other:?}: not found\n").as_bytes())).await.map(|()| 127)?,
     };
     socket.send(on(STATUS, ended(code).to_string().as_bytes())).await?;
-    socket.close(None).await
+    socket.close(Some(CloseFrame { code: CloseCode::Normal, reason: "".into() })).await
 }
 
 /// How clients learn the code a command ended with.

@@ -107,8 +107,10 @@ async fn kubectl_runs_commands() {
 
     let echoed = exec(&kubeconfig, &["web", "--", "echo", "good", "day"], "").await;
     assert_eq!(String::from_utf8_lossy(&echoed.stdout), "good day\n", "{echoed:?}");
+    assert!(echoed.status.success() && echoed.stderr.is_empty(), "{echoed:?}");
     let back = exec(&kubeconfig, &["-i", "web", "--", "cat"], "there and back").await;
     assert_eq!(String::from_utf8_lossy(&back.stdout), "there and back", "{back:?}");
+    assert!(back.status.success() && back.stderr.is_empty(), "{back:?}");
     let failed = exec(&kubeconfig, &["web", "--", "false"], "").await;
     assert_eq!(failed.status.code(), Some(1), "{failed:?}");
     let unknown = exec(&kubeconfig, &["web", "--", "vi"], "").await;
