@@ -30,6 +30,10 @@ pub(super) struct Serve {
     /// [default: DATA_DIR/store]
     #[arg(long, value_name = "URL")]
     storage: Option<String>,
+    /// For how long a start waits for a store that cannot be reached, such as an etcd that is starting as well or has no leader:
+    /// a number and s, m, h or d; 0 for not at all. What a URL, certificate or password keeps from it fails at once.
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = span)]
+    wait_for_store: Duration,
     /// Static users, one a line: token,user,uid,"group1,group2" (kube-apiserver's format).
     #[arg(long, value_name = "FILE")]
     token_auth_file: Option<PathBuf>,
@@ -122,6 +126,7 @@ impl Serve {
                 self.max_mutating_requests_inflight,
                 self.enable_priority_and_fairness,
             ))
+            .store_patience(self.wait_for_store)
             .retain_deleted(self.retain_deleted)
             .grace_period(Duration::from_secs(self.grace_period));
         if let Some(file) = &self.token_auth_file {
@@ -136,7 +141,12 @@ impl Serve {
         if let Some(url) = &self.token_issuer {
             builder = builder.token_issuer(issuer(url)?);
         }
-        let server = builder.build().await.map_err(|error| Failure::because("the server cannot start", error))?;
+        // The store may keep it waiting, which whoever stops it need not.
+        let server = tokio::select! {
+            built = builder.build() => built.map_err(|error| Failure::because("the server cannot start", error))?,
+            _ = interrupt.recv() => return stopped_early(),
+            _ = terminate.recv() => return stopped_early(),
+        };
         let running = server.start().await.map_err(|error| Failure::because("the server cannot start", error))?;
         self.tell(&running, began.elapsed());
         tokio::select! {
@@ -163,6 +173,12 @@ impl Serve {
         println!("  atoll kubeconfig team-a > team-a.yaml  # hand it to its users");
         println!("  kubectl --kubeconfig team-a.yaml api-resources");
     }
+}
+
+/// Told to stop before there was anything to stop.
+fn stopped_early() -> Result<(), Failure> {
+    eprintln!("stopped before it served anything");
+    Ok(())
 }
 
 /// What Kubernetes' three flags ask for; limits that are not given are those that suit this machine.

@@ -17,6 +17,7 @@ use super::objects::Objects;
 use super::pki::{self, FrontProxy, Pki};
 use super::renewal::{Given, Renewal};
 use super::shared::{self, Shared};
+use super::waiting::Patience;
 use super::{Server, bootstrap};
 use crate::admission::{self, Chain};
 use crate::authn::signed::{self, Extension, Issuer, KeyRing};
@@ -40,6 +41,8 @@ use atoll_controllers::{Selection as Controllers, SyncSettings};
 
 /// The audience of the API itself, and the issuer of its tokens unless another is named.
 const ISSUER: &str = "https://kubernetes.default.svc";
+/// How long a start waits for a store that cannot be reached, unless said otherwise.
+pub(crate) const STORE_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Says what a server is made of.
 #[derive(Clone)]
@@ -53,6 +56,7 @@ pub struct Builder {
     service_addresses: AddressRange,
     advertised: Option<IpAddr>,
     durability: Durability,
+    store_patience: Duration,
     grace: Duration,
     outbound: Outbound,
     sync: SyncSettings,
@@ -128,6 +132,7 @@ impl Default for Builder {
             service_addresses: AddressRange::Any,
             advertised: None,
             durability: Durability::Full,
+            store_patience: STORE_PATIENCE,
             grace: Duration::from_secs(10),
             outbound: Outbound::default(),
             sync: SyncSettings::default(),
@@ -210,6 +215,14 @@ impl Builder {
         self
     }
 
+    /// For how long [`Builder::build`] waits for a store that cannot be reached, such as an etcd that is starting or
+    /// has no leader; a minute unless said otherwise. What a certificate or password keeps from it fails at once.
+    #[must_use]
+    pub fn store_patience(mut self, patience: Duration) -> Self {
+        self.store_patience = patience;
+        self
+    }
+
     /// How long requests under way may take when the server stops.
     #[must_use]
     pub fn grace_period(mut self, grace: Duration) -> Self {
@@ -259,24 +272,22 @@ impl Builder {
         self.check_resources()?;
         let listener = self.bind().await?;
         let address = listener.as_ref().and_then(|l| l.local_addr().ok());
-        let storing = storage::Options { durability: self.durability, ..storage::Options::default() };
         // Keys that are made before anything is served need random numbers, which the first time take a while to come.
         let seeding = (!self.keys_can_wait()).then(|| tokio::task::spawn_blocking(pki::seed));
         // Whoever has the store has the data directory too: a second server must not rewrite the first one's kubeconfig.
-        let backend = match &self.extensions.engine {
-            Some(engine) => engine.clone(),
-            None => storage::open(&self.storage, storing).await.map_err(Error::Storage)?,
-        };
-        let store = Store::open(backend.clone()).await.map_err(Error::Load)?;
+        let patience = Patience::of(self.store_patience);
+        let (store, backend) = patience.with_attempts(|| self.open_store()).await?;
+        let patience = patience.with(&*backend);
         if let Some(seeding) = seeding {
             // Whether it went well is found when keys are made.
             let _ = seeding.await;
         }
         let mut options = self.pki_options(address);
         if store.writers() == Writers::Others {
-            options.shared = Some(Shared::ensure(&store, &options).await.map_err(Error::Shared)?);
+            let shared = || async { Shared::ensure(&store, &options).await.map_err(Error::Shared) };
+            options.shared = Some(patience.with_attempts(shared).await?);
         }
-        let (keys, store) = tokio::join!(self.keys(options), with_what_all_have(store, backend));
+        let (keys, store) = tokio::join!(self.keys(options), with_what_all_have(store, backend, patience));
         let ((keys, tls), (store, found)) = (keys.map_err(Error::Pki)?, store?);
         store.stand_for_clusters(tenancy::workspaces());
         let (api, underlay) = self.assemble(store, found, &keys)?;
@@ -294,6 +305,17 @@ impl Builder {
             retention: self.retention,
         };
         Ok(Server { api, service, keys, tls, listener, underlay, grace: self.grace, controllers })
+    }
+
+    /// The engine, and what it holds.
+    async fn open_store(&self) -> Result<(Arc<Store>, Arc<dyn Backend>), Error> {
+        let storing = storage::Options { durability: self.durability, ..storage::Options::default() };
+        let backend = match &self.extensions.engine {
+            Some(engine) => engine.clone(),
+            None => storage::open(&self.storage, storing).await.map_err(Error::Storage)?,
+        };
+        let store = Store::open(backend.clone()).await.map_err(Error::Load)?;
+        Ok((store, backend))
     }
 
     /// Whether nobody is shown the server's keys and certificates before they are asked for.
@@ -491,14 +513,17 @@ fn served_names(descriptor: &Descriptor) -> Vec<String> {
 async fn with_what_all_have(
     store: Arc<Store>,
     backend: Arc<dyn Backend>,
+    patience: Patience,
 ) -> Result<(Arc<Store>, bootstrap::Found), Error> {
-    let found = bootstrap::ensure(&store).await.map_err(Error::Bootstrap)?;
+    let ensure = || async { bootstrap::ensure(&store).await.map_err(Error::Bootstrap) };
+    let found = patience.with_attempts(ensure).await?;
     if found == bootstrap::Found::Used {
         return Ok((store, found));
     }
     // History begins after what every store has, so that no client believes to have seen how it came to be.
     drop(store);
-    Ok((Store::open(backend).await.map_err(Error::Load)?, found))
+    let reopen = || async { Store::open(backend.clone()).await.map_err(Error::Load) };
+    Ok((patience.with_attempts(reopen).await?, found))
 }
 
 /// The audience of the API itself.

@@ -17,6 +17,7 @@ mod peers;
 pub mod pki;
 mod renewal;
 pub mod shared;
+mod waiting;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, LazyLock};

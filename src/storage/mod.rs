@@ -385,9 +385,19 @@ pub enum OpenError {
         /// What was given.
         url: String,
     },
-    /// No server answered, or it refused.
+    /// No server answered, or none that could do what it was asked; a later attempt may find one.
     #[error("the etcd at {place} cannot be used: {reason}")]
     NotReached {
+        /// Its endpoints.
+        place: String,
+        /// What happened.
+        reason: Arc<str>,
+    },
+    /// A server refused, or is not the one that certificates tell of; so will a later attempt be.
+    #[error(
+        "the etcd at {place} cannot be used: {reason}; look at ca-file, cert-file and key-file, user and password-file in the store's URL"
+    )]
+    Refused {
         /// Its endpoints.
         place: String,
         /// What happened.

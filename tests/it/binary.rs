@@ -24,12 +24,7 @@ impl Binary {
     }
 
     /// Starts what a command says; returns when it is ready.
-    pub(crate) fn spawn(command: Command) -> Self {
-        Self::try_spawn(command).unwrap_or_else(|said| panic!("the server does not say where it serves: {said:?}"))
-    }
-
-    /// Starts what a command says; gives what it said instead of where it serves if it ended.
-    pub(crate) fn try_spawn(mut command: Command) -> Result<Self, String> {
+    pub(crate) fn spawn(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary can be started");
         let mut lines = BufReader::new(child.stdout.take().expect("its output is read")).lines();
         let first = lines.next().and_then(Result::ok).unwrap_or_default();
@@ -37,7 +32,8 @@ impl Binary {
         std::mem::forget(lines);
         let url = first.split_whitespace().find(|word| word.starts_with("https://")).unwrap_or_default().to_owned();
         let started = Self { child, url };
-        if started.url.is_empty() { Err(first) } else { Ok(started) }
+        assert!(!started.url.is_empty(), "the server does not say where it serves: {first:?}");
+        started
     }
 
     /// Ends it as a power switch would.

@@ -190,20 +190,12 @@ impl Site {
     }
 
     async fn start(&mut self) {
-        let command = || match &self.storage {
+        // One that finds no majority of etcd waits for it.
+        let command = match &self.storage {
             Some(url) => serve_on(self.dir.path(), url),
             None => serve(self.dir.path()),
         };
-        // As whoever looks after servers does: one that found no majority of etcd is started again.
-        let patience = Instant::now() + Duration::from_secs(60);
-        let running = tokio::task::block_in_place(|| {
-            loop {
-                match Binary::try_spawn(command()) {
-                    Ok(running) => break running,
-                    Err(said) => assert!(Instant::now() < patience, "the server does not start: {said:?}"),
-                }
-            }
-        });
+        let running = tokio::task::block_in_place(|| Binary::spawn(command));
         self.running = Some(running);
         let client = patient(self.dir.path()).await;
         *self.door.write() = Some(client);

@@ -1,6 +1,9 @@
 //! Several servers over one etcd: any of them serves any request, and none of them is missed.
 
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
@@ -214,6 +217,55 @@ async fn a_server_cut_off_writes_nothing_says_so_and_comes_back() {
         (team.post(CONFIG_MAPS, config_map("c", "1")).await.status == 201).then_some(())
     })
     .await;
+}
+
+/// Waits until a server that is starting says that its store is not there.
+async fn says_that_it_waits(log: &Path) {
+    eventually("it to say that it waits", || async {
+        std::fs::read_to_string(log).is_ok_and(|said| said.contains("waiting for it")).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_started_while_the_store_has_no_majority_waits_for_it() {
+    let Some(mut etcd) = Etcd::start(3, "http", &["--unsafe-no-fsync"]) else { return };
+    etcd.kill(0);
+    etcd.kill(1);
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = dir.path().join("log");
+    let mut command = serve_on(dir.path(), &etcd.url(""));
+    command.stderr(File::create(&log).expect("a file"));
+    let starting = tokio::task::spawn_blocking(move || Binary::spawn(command));
+    says_that_it_waits(&log).await;
+    assert!(!starting.is_finished());
+    etcd.restart(0);
+    etcd.restart(1);
+    let server = starting.await.expect("it starts");
+    let client = admin(dir.path()).await;
+    send(&client, "POST", WORKSPACES, "application/json", &workspace("team")).await.expect("a cluster");
+    server.terminate();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_waits_for_its_store_ends_at_once_when_told_to_and_by_itself_in_the_end() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (log, nobody) = (dir.path().join("log"), "etcd://127.0.0.1:1");
+    let mut command = serve_on(dir.path(), nobody);
+    command.stderr(File::create(&log).expect("a file"));
+    let mut server = command.spawn().expect("the binary can be started");
+    says_that_it_waits(&log).await;
+    let told = Instant::now();
+    let sent = Command::new("kill").args(["-INT", &server.id().to_string()]).status().expect("kill can be run");
+    assert!(sent.success() && server.wait().expect("it ends").success());
+    assert!(told.elapsed() < Duration::from_secs(3), "{:?}", told.elapsed());
+
+    let mut impatient = serve_on(dir.path(), nobody);
+    let began = Instant::now();
+    let ended = impatient.args(["--wait-for-store", "1s"]).output().expect("the binary can be started");
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(!ended.status.success() && said.contains("the etcd at http://127.0.0.1:1 cannot be used"), "{said}");
 }
 
 /// Creates objects until the server is gone; gives the names that were acknowledged.

@@ -50,6 +50,8 @@ pub(super) enum Again {
 pub(super) enum Failure {
     /// Nothing happened: no member could be reached, or they would not take it now.
     NotDone(Arc<str>),
+    /// Nothing happened: the two sides do not speak the same, or one does not take the other's certificate.
+    Mistrusted(Arc<str>),
     /// It was sent, and may or may not have happened.
     Unknown(Arc<str>),
     /// The revision asked for is compacted.
@@ -128,7 +130,9 @@ impl Client {
         let started = Instant::now();
         let called = self.call_until(path, message, again, started + PATIENCE).await;
         match &called {
-            Err(Failure::NotDone(_) | Failure::Unknown(_)) => self.cut_off.store(true, Ordering::Relaxed),
+            Err(Failure::NotDone(_) | Failure::Mistrusted(_) | Failure::Unknown(_)) => {
+                self.cut_off.store(true, Ordering::Relaxed)
+            }
             _ => {
                 self.cut_off.store(false, Ordering::Relaxed);
                 *self.heard.lock() = Instant::now();
@@ -148,7 +152,7 @@ impl Client {
         M: Message + Clone + 'static,
         R: Message + Default + 'static,
     {
-        let (mut attempts, mut logins) = (0, 0);
+        let (mut attempts, mut logins, mut mistrusted) = (0, 0, Vec::new());
         loop {
             let member = *self.current.borrow();
             let left = deadline.saturating_duration_since(Instant::now());
@@ -178,12 +182,17 @@ impl Client {
                 }
                 Next::AskAnother(failure) => {
                     self.leave(member);
+                    if matches!(failure, Failure::Mistrusted(_)) {
+                        mistrusted.push(failure.clone());
+                    }
                     failure
                 }
             };
             let round_done = attempts % self.members.len() == 0;
-            if round_done && self.cut_off.load(Ordering::Relaxed) || Instant::now() + PAUSE >= deadline {
-                return Err(failure);
+            let hopeless = self.cut_off.load(Ordering::Relaxed) || mistrusted.len() == attempts;
+            if round_done && hopeless || Instant::now() + PAUSE >= deadline {
+                // What does not pass by itself is what somebody must know of.
+                return Err(mistrusted.pop().unwrap_or(failure));
             }
             if round_done {
                 tokio::time::sleep(PAUSE).await;
@@ -348,10 +357,10 @@ fn judge(status: &Status, again: Again) -> Next {
         }
         // An answer of the server that has no leader: it has not tried.
         Code::Unavailable if says("no leader") => Next::AskAnother(Failure::NotDone(reason)),
-        Code::Unavailable if never_sent(status) => Next::AskAnother(Failure::NotDone(with_cause(status))),
+        Code::Unavailable if never_sent(status) => Next::AskAnother(not_done(status)),
         // The line broke, the leader changed, or the member waited for the others in vain.
         Code::Unavailable | Code::Unknown | Code::Cancelled | Code::Internal | Code::DeadlineExceeded => match again {
-            Again::Always => Next::AskAnother(Failure::NotDone(with_cause(status))),
+            Again::Always => Next::AskAnother(not_done(status)),
             Again::IfNotSent => Next::Fail(Failure::Unknown(with_cause(status))),
         },
         _ => Next::Fail(Failure::Refused(reason)),
@@ -360,14 +369,25 @@ fn judge(status: &Status, again: Again) -> Next {
 
 /// Whether a call failed because there is no connection.
 fn never_sent(status: &Status) -> bool {
-    let mut cause: Option<&dyn std::error::Error> = Some(status);
-    while let Some(error) = cause {
-        if error.is::<ConnectError>() {
-            return true;
-        }
-        cause = error.source();
+    causes(status).any(|error| error.is::<ConnectError>())
+}
+
+/// A failure that changed nothing: one that may pass, or one of what the two sides are to each other.
+fn not_done(status: &Status) -> Failure {
+    let encryption = |error: &(dyn std::error::Error + 'static)| {
+        let within = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        error.is::<rustls::Error>() || within.is_some_and(|error| error.is::<rustls::Error>())
+    };
+    match causes(status).any(encryption) {
+        true => Failure::Mistrusted(with_cause(status)),
+        false => Failure::NotDone(with_cause(status)),
     }
-    false
+}
+
+/// An error and what it was caused by, in this order.
+fn causes(status: &Status) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    let first: &(dyn std::error::Error + 'static) = status;
+    std::iter::successors(Some(first), |error| error.source())
 }
 
 fn with_cause(status: &Status) -> Arc<str> {
@@ -387,9 +407,11 @@ impl Failure {
     /// The failure as a sentence for the log.
     pub(super) fn reason(&self) -> Arc<str> {
         match self {
-            Self::NotDone(reason) | Self::Unknown(reason) | Self::Full(reason) | Self::Refused(reason) => {
-                reason.clone()
-            }
+            Self::NotDone(reason)
+            | Self::Mistrusted(reason)
+            | Self::Unknown(reason)
+            | Self::Full(reason)
+            | Self::Refused(reason) => reason.clone(),
             Self::Compacted => "the revision is compacted".into(),
             Self::TooLarge => "the request is too large".into(),
             Self::AnswerTooLarge => "the answer is too large".into(),

@@ -6,6 +6,7 @@
 
 mod client;
 mod compactor;
+mod probe;
 #[cfg(test)]
 pub(super) mod testing;
 mod txn;
@@ -371,8 +372,10 @@ async fn check_format(client: &Client, keys: &Keys, target: &Target) -> Result<(
         failure: vec![RequestOp { request: Some(Request::Range(range)) }],
     };
     let called = client.call(TXN, request, Again::Always).await;
-    let answer: TxnResponse = called
-        .map_err(|failure| OpenError::NotReached { place: target.endpoints.join(", "), reason: failure.reason() })?;
+    let answer: TxnResponse = match called {
+        Ok(answer) => answer,
+        Err(failure) => return Err(not_opened(failure, target).await),
+    };
     if answer.succeeded {
         return Ok(());
     }
@@ -381,10 +384,24 @@ async fn check_format(client: &Client, keys: &Keys, target: &Target) -> Result<(
     if found == FORMAT { Ok(()) } else { Err(OpenError::Format { found, expected: FORMAT }) }
 }
 
+/// Why a store cannot be opened whose first call failed.
+async fn not_opened(failure: Failure, target: &Target) -> OpenError {
+    let (place, reason) = (target.endpoints.join(", "), failure.reason());
+    if !matches!(failure, Failure::NotDone(_) | Failure::Unknown(_)) {
+        return OpenError::Refused { place, reason };
+    }
+    for url in &target.endpoints {
+        if let Some(reason) = probe::misunderstanding(url).await {
+            return OpenError::Refused { place, reason: reason.into() };
+        }
+    }
+    OpenError::NotReached { place, reason }
+}
+
 /// What a writer is told of a failed call that carried `size` bytes.
 fn refusal(failure: Failure, size: usize) -> CommitError {
     match failure {
-        Failure::NotDone(reason) => CommitError::Unreachable { reason },
+        Failure::NotDone(reason) | Failure::Mistrusted(reason) => CommitError::Unreachable { reason },
         Failure::Unknown(reason) => CommitError::Unavailable { reason },
         Failure::TooLarge => CommitError::TooLarge { size, limit: size.saturating_sub(1).min(super::MAX_TXN_BYTES) },
         Failure::Full(reason) => CommitError::Full { reason },

@@ -171,6 +171,7 @@ async fn an_etcd_that_is_not_there_is_told_of_at_once() {
     let started = Instant::now();
     let error = crate::storage::open("etcd://127.0.0.1:1", Options::default()).await.err().unwrap();
     assert!(error.to_string().starts_with("the etcd at http://127.0.0.1:1 cannot be used"), "{error}");
+    assert!(matches!(error, OpenError::NotReached { .. }), "it may come, for those who wait: {error}");
     assert!(started.elapsed() < Duration::from_secs(10));
 }
 
@@ -283,8 +284,20 @@ async fn certificates_and_passwords_open_an_etcd_that_wants_them() {
     let Some(server) = Server::start(1, "https", &[&arguments[..], &client_auth[..]].concat()) else { return };
     let tls = format!("?ca-file={}&cert-file={}&key-file={}", file("ca.crt"), file("client.crt"), file("client.key"));
     engine(&server.url(&tls)).await.commit(put("a/n/x", "1")).await.unwrap();
-    let without = crate::storage::open(&server.url(&format!("?ca-file={}", file("ca.crt"))), Options::default()).await;
-    assert!(matches!(without, Err(OpenError::NotReached { .. })));
+    // What is wrong with a URL or a certificate will be wrong later, too: nobody who starts is to wait for it.
+    let refused = async |url: String| {
+        let started = Instant::now();
+        let error = crate::storage::open(&url, Options::default()).await.err().unwrap();
+        assert!(matches!(error, OpenError::Refused { .. }), "{url}: {error}");
+        assert!(started.elapsed() < Duration::from_secs(10), "{url}: {:?}", started.elapsed());
+        error.to_string()
+    };
+    refused(server.url(&format!("?ca-file={}", file("ca.crt")))).await;
+    let stranger = refused(server.url(&tls.replace("ca.crt", "client.crt"))).await;
+    assert!(stranger.contains("certificate") && stranger.contains("look at ca-file"), "{stranger}");
+    refused(server.url("").replace("etcd+https", "etcd")).await;
+    let plain = Server::single().expect("there was one before");
+    refused(plain.url(&tls).replace("etcd://", "etcd+https://")).await;
 
     super::super::etcd::testing::enable_passwords(&server.url(&tls), "root", "s3cret").await;
     std::fs::write(file("password"), "s3cret\n").unwrap();
@@ -295,8 +308,8 @@ async fn certificates_and_passwords_open_an_etcd_that_wants_them() {
     let revision = backend.commit(put("a/n/x", "3")).await.unwrap();
     recorder.reach(revision).await;
     std::fs::write(file("password"), "wrong").unwrap();
-    let wrong = crate::storage::open(&server.url(&with_password), Options::default()).await.err().unwrap();
-    assert!(wrong.to_string().contains("authentication failed"), "{wrong}");
+    let wrong = refused(server.url(&with_password)).await;
+    assert!(wrong.contains("authentication failed"), "{wrong}");
 }
 
 /// A CA, a server's and a client's certificate.
