@@ -129,6 +129,8 @@ struct Running {
     rights: Rights,
     bookmarks: bool,
     next_bookmark: Instant,
+    /// Whether the version told last is older than what was told.
+    is_behind: bool,
     next_check: Instant,
     end: Instant,
     over: bool,
@@ -152,6 +154,7 @@ impl Running {
             rights: Rights::of(asked),
             bookmarks: options.allow_bookmarks,
             next_bookmark: last_bookmark.min(now + BOOKMARK_EVERY),
+            is_behind: false,
             next_check: now + RECHECK_EVERY,
             end,
             over: false,
@@ -173,6 +176,7 @@ impl Running {
                             None => break,
                         }
                     }
+                    self.catch_up(&mut out);
                 }
                 Err(_) => self.tick(&mut out).await,
             }
@@ -183,6 +187,7 @@ impl Running {
     async fn put(&mut self, step: WatchStep, out: &mut BytesMut) {
         let frame = match step {
             WatchStep::Object { happened, entry, revision, event } => {
+                self.is_behind = event.as_ref().is_some_and(|event| event.revision > revision);
                 match self.api.registry.ready_to_read(self.frames.target(), std::slice::from_ref(&entry)).await {
                     Ok(()) => self.frames.event(happened, &entry, revision, event.as_deref()),
                     Err(error) => Err(error),
@@ -199,6 +204,21 @@ impl Running {
             }
         };
         match frame {
+            Ok(bytes) => out.extend_from_slice(&bytes),
+            Err(error) => self.fail(error, out),
+        }
+    }
+
+    /// What is told last of a cluster that opens may be older than what was told before. Whoever resumes from there would be
+    /// told that again, so a bookmark says how far they are.
+    fn catch_up(&mut self, out: &mut BytesMut) {
+        if self.bookmarks && std::mem::take(&mut self.is_behind) && !self.over {
+            self.bookmark(out);
+        }
+    }
+
+    fn bookmark(&mut self, out: &mut BytesMut) {
+        match self.frames.bookmark(self.watch.revision(), answer::Bookmark::Progress) {
             Ok(bytes) => out.extend_from_slice(&bytes),
             Err(error) => self.fail(error, out),
         }
@@ -223,10 +243,7 @@ impl Running {
         if self.bookmarks && now >= self.next_bookmark {
             let last = self.end.checked_sub(BOOKMARK_BEFORE_END).unwrap_or(self.end);
             self.next_bookmark = if now >= last { self.end + BOOKMARK_EVERY } else { last.min(now + BOOKMARK_EVERY) };
-            match self.frames.bookmark(self.watch.revision(), answer::Bookmark::Progress) {
-                Ok(bytes) => out.extend_from_slice(&bytes),
-                Err(error) => self.fail(error, out),
-            }
+            self.bookmark(out);
         }
         if now >= self.end {
             self.over = true;

@@ -211,7 +211,11 @@ impl Watch {
                 (false, None) => return None,
             },
         };
-        let revision = event.revision;
+        // What was written while its cluster was closed keeps its version: that is the one that clients change it by.
+        let revision = match happened {
+            Happened::Deleted => event.revision,
+            Happened::Added | Happened::Modified => entry.revision,
+        };
         Some(WatchStep::Object { happened, entry, revision, event: Some(event) })
     }
 }

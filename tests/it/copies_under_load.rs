@@ -1,5 +1,6 @@
 //! Copies of large clusters, copies that are broken off by `kill -9`, and copies at several servers over one store.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -67,6 +68,100 @@ async fn a_large_cluster_is_copied_while_others_go_on_writing() {
     let list = test.get(CONFIG_MAPS).await.expect(200);
     assert_eq!(list["items"].as_array().map(Vec::len), Some(3_001), "and kube-root-ca.crt");
     assert!(longest < Duration::from_secs(10), "a bystander waited {longest:?}");
+}
+
+/// The logical cluster of an object that was read over all clusters.
+fn cluster_of(object: &Value) -> &str {
+    object["metadata"]["annotations"]["kcp.io/cluster"].as_str().unwrap_or_default()
+}
+
+fn version_of(object: &Value) -> u64 {
+    object["metadata"]["resourceVersion"].as_str().and_then(|version| version.parse().ok()).expect("a version")
+}
+
+/// Lists over all clusters, until told to stop, that a cluster has nothing or all of so many objects.
+async fn see_nothing_by_halves(all: Client, cluster: &'static str, count: usize, stop: Arc<AtomicBool>) -> usize {
+    let mut lists = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let list = all.get("/api/v1/configmaps?labelSelector=n").await.expect(200);
+        let items = list["items"].as_array().expect("items");
+        let found = items.iter().filter(|item| cluster_of(item) == cluster).count();
+        assert!(found == 0 || found == count, "{found} of {count} objects are in sight");
+        lists += 1;
+    }
+    lists
+}
+
+/// While a copy was made, lists and watches of all clusters had its objects one after another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_watches_all_clusters_sees_a_copy_when_it_is_ready_and_misses_nothing() {
+    const COUNT: usize = 2_000;
+    let dir = tempfile::tempdir().expect("a directory");
+    let atoll = Atoll::at(dir.path()).await;
+    let (prod, other) = (atoll.cluster("prod").await, atoll.cluster("other").await);
+    fill(&prod, COUNT).await;
+    let all = atoll.root().below("/clusters/*");
+    let path = "/api/v1/configmaps?labelSelector=n&allowWatchBookmarks=true";
+    let from = version_of(&all.get(path).await.expect(200));
+    let mut watch = all.watch(&format!("{path}&resourceVersion={from}")).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let lists = tokio::spawn(see_nothing_by_halves(all.clone(), "test", COUNT, stop.clone()));
+    let (writer, stopped) = (other.clone(), stop.clone());
+    let writing = tokio::spawn(async move {
+        let mut count = 0;
+        while !stopped.load(Ordering::Relaxed) {
+            writer.post(CONFIG_MAPS, large(count)).await.expect(201);
+            count += 1;
+        }
+        count
+    });
+    atoll.root().post(WORKSPACES, copy_of("prod", "test")).await.expect(201);
+    let (mut seen, mut others, mut newest) = (BTreeSet::new(), 0, from);
+    let bookmark = loop {
+        let event = watch.next().await.expect("the watch goes on");
+        let object = &event["object"];
+        if event["type"] == "BOOKMARK" {
+            if seen.len() == COUNT {
+                break version_of(object);
+            }
+            continue;
+        }
+        assert_eq!(event["type"], "ADDED", "{event}");
+        if cluster_of(object) == "test" {
+            if seen.is_empty() {
+                let workspace = atoll.root().get(&format!("{WORKSPACES}/test")).await.expect(200);
+                assert_eq!(workspace["status"]["phase"], "Ready", "nothing is seen before");
+            }
+            let name = object["metadata"]["name"].as_str().expect("a name").to_owned();
+            assert!(seen.insert(name), "nothing is told twice: {object}");
+        } else {
+            assert_eq!(cluster_of(object), "other");
+            assert!(version_of(object) > newest, "no event comes before its time");
+            (others, newest) = (others + 1, version_of(object));
+        }
+    };
+    stop.store(true, Ordering::Relaxed);
+    let written: usize = writing.await.expect("the writer ends");
+    assert!(lists.await.expect("what was listed was right") > 0 && others > 0 && written >= others);
+    assert!(bookmark >= newest);
+    // The versions that were told are those by which the objects are changed.
+    let test = ready(&atoll, "test").await;
+    let one = all.get("/api/v1/configmaps?labelSelector=n%3D7").await.expect(200);
+    let one =
+        one["items"].as_array().expect("items").iter().find(|item| cluster_of(item) == "test").expect("it is there");
+    let mut changed = one.clone();
+    changed["data"]["text"] = "changed".into();
+    test.put(&format!("{CONFIG_MAPS}/m00007"), changed).await.expect(200);
+    // Who goes on from the bookmark is told nothing of it twice.
+    let mut resumed = all.watch(&format!("{path}&resourceVersion={bookmark}")).await;
+    loop {
+        let event = resumed.next().await.expect("the watch goes on");
+        if cluster_of(&event["object"]) == "test" {
+            assert_eq!((&event["type"], &event["object"]["metadata"]["name"]), (&"MODIFIED".into(), &"m00007".into()));
+            break;
+        }
+    }
+    atoll.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,7 +6,7 @@ use atoll_api::{ClusterScope, GroupResource, LogicalClusterName};
 
 use super::Store;
 use super::entry::Entry;
-use super::list::{ListQuery, ReadError};
+use super::list::{ListQuery, ReadError, Sight};
 
 /// How often a cut is tried again whose revision history did not reach any more.
 const ATTEMPTS: usize = 8;
@@ -44,7 +44,9 @@ impl Store {
             self.resources.read().by_id.iter().map(|found| found.name.clone()).collect();
         let mut held = Vec::new();
         for resource in resources {
-            let page = self.list(ListQuery { at: Some(revision), ..ListQuery::new(&resource, scope) })?;
+            let query = ListQuery { at: Some(revision), ..ListQuery::new(&resource, scope) };
+            // Also what is in clusters that are closed: their making goes on from there.
+            let page = self.list_in_sight(query, Sight::AsStored)?;
             if !page.entries.is_empty() {
                 held.push((resource, page.entries));
             }

@@ -10,7 +10,7 @@ use super::entry::Entry;
 /// A change of one object.
 #[derive(Debug)]
 pub struct Event {
-    /// When.
+    /// When it happened, as far as anybody could see. The entry may be older, where its cluster was closed till now.
     pub revision: u64,
     /// What happened.
     pub kind: EventKind,
@@ -48,6 +48,11 @@ impl Event {
     pub(super) fn put(entry: Arc<Entry>, previous: Option<Arc<Entry>>) -> Self {
         let kind = EventKind::Put { created: previous.is_none() };
         Self { revision: entry.revision, kind, entry, previous, encoded: Encodings::none() }
+    }
+
+    /// An entry that was put earlier, and is shown from this revision on.
+    pub(super) fn shown_at(entry: Arc<Entry>, previous: Option<Arc<Entry>>, revision: u64) -> Self {
+        Self { revision, ..Self::put(entry, previous) }
     }
 
     pub(super) fn delete(last: Arc<Entry>, revision: u64) -> Self {

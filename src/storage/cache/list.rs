@@ -67,6 +67,15 @@ pub enum ReadError {
     },
 }
 
+/// Whether a read of all clusters has what closed ones hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sight {
+    /// It is as those see it who may not look into closed clusters.
+    AsShown,
+    /// It is as it is stored. In closed clusters it may lack what was written meanwhile.
+    AsStored,
+}
+
 /// A resource's entries at one revision: a tree, and what was otherwise then.
 struct Snapshot {
     tree: Tree,
@@ -111,8 +120,12 @@ impl Store {
         Ok(found.cloned())
     }
 
-    /// A page of a list.
+    /// A page of a list. In all clusters it has nothing of those that are closed; in one, what there is.
     pub fn list(&self, query: ListQuery<'_>) -> Result<Page, ReadError> {
+        self.list_in_sight(query, Sight::AsShown)
+    }
+
+    pub(super) fn list_in_sight(&self, query: ListQuery<'_>, sight: Sight) -> Result<Page, ReadError> {
         // Before the resource is looked up: what is not there now was not there at this revision.
         let floor = self.floors.of(query.scope);
         if query.at.is_some_and(|at| at < floor) {
@@ -124,10 +137,10 @@ impl Store {
             self.check_readable(revision, before)?;
             return Ok(Page { entries: Vec::new(), revision, next: None, remaining: None });
         };
-        Ok(self.snapshot(&resource, &query)?.page(&query))
+        Ok(self.snapshot(&resource, &query, sight)?.page(&query))
     }
 
-    fn snapshot(&self, resource: &Resource, query: &ListQuery<'_>) -> Result<Snapshot, ReadError> {
+    fn snapshot(&self, resource: &Resource, query: &ListQuery<'_>, sight: Sight) -> Result<Snapshot, ReadError> {
         let state = resource.state.read();
         let current = self.revision().max(state.revision);
         let (revision, since) = match query.at {
@@ -138,9 +151,10 @@ impl Store {
             None => (current, Vec::new()),
         };
         let tree = state.tree.clone();
+        let mut undone = aside(&state, query.scope, sight, revision);
         drop(state);
         // From the newest to the oldest, so that the oldest event after the revision has the last word.
-        let undone = since.into_iter().map(|event| (event.entry.position(), event.previous.clone())).collect();
+        undone.extend(since.into_iter().map(|event| (event.entry.position(), event.previous.clone())));
         Ok(Snapshot { tree, revision, undone })
     }
 
@@ -152,6 +166,21 @@ impl Store {
             (_, Ordering::Greater) => Err(ReadError::Future { current }),
             _ => Ok(()),
         }
+    }
+}
+
+/// What is not as it is shown in clusters that are closed. It has no history: what was put after the revision is left out.
+fn aside(state: &State, scope: &ClusterScope, sight: Sight, revision: u64) -> BTreeMap<Position, Option<Arc<Entry>>> {
+    let known = |(_, entry): &(Position, Option<Arc<Entry>>)| entry.as_ref().is_none_or(|e| e.revision <= revision);
+    match (scope, sight) {
+        (ClusterScope::One(cluster), _) => {
+            let aside = state.aside_of(cluster.as_str().as_bytes());
+            aside.into_iter().flat_map(|aside| aside.places()).filter(known).collect()
+        }
+        (ClusterScope::All, Sight::AsStored) => {
+            state.all_aside().flat_map(|aside| aside.places()).filter(known).collect()
+        }
+        (ClusterScope::All, Sight::AsShown) => BTreeMap::new(),
     }
 }
 

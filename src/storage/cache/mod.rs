@@ -5,6 +5,7 @@
 //! Nothing exists per logical cluster but its objects and one small record of what it holds; an idle one has no task, timer,
 //! channel or ring.
 
+mod aside;
 mod bell;
 mod closed;
 mod clusters;
@@ -26,7 +27,7 @@ mod tree;
 mod watch;
 mod watched;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
@@ -316,19 +317,14 @@ impl Store {
         }
     }
 
-    /// Ends the clusters whose objects are deleted, and the watches of those that are closed.
-    fn close_clusters(&self, batch: &ChangeBatch, now: Instant) {
+    /// Ends the clusters whose objects are deleted.
+    fn end_clusters(&self, changes: &[Change], now: Instant) {
         let Some(objects) = self.cluster_objects.get() else { return };
-        let current = self.revision();
-        for change in batch.changes.iter().filter(|change| change.revision > current) {
+        for change in changes.iter().filter(|change| change.value.is_none()) {
             if change.key.resource != *objects || !change.key.cluster.is_root() {
                 continue;
             }
-            let Ok(cluster) = LogicalClusterName::parse(&change.key.name) else { continue };
-            if change.value.is_some() {
-                self.close_or_open(&cluster, change, now);
-            } else {
-                self.forget_closed(&cluster);
+            if let Ok(cluster) = LogicalClusterName::parse(&change.key.name) {
                 self.end_watches_of(&cluster);
                 self.floors.raise(&cluster, change.revision, now);
             }
@@ -390,12 +386,24 @@ impl Store {
         });
     }
 
-    /// What is new in a batch, by resource. Within a resource the order stays.
-    fn steps<'a>(&self, batch: &'a ChangeBatch) -> Vec<(Arc<Resource>, Vec<Step<'a>>)> {
-        let current = self.revision();
+    /// Applies changes; those of closed clusters where nobody sees them.
+    fn apply_changes(
+        &self,
+        changes: &[Change],
+        closed: &HashSet<LogicalClusterName>,
+        now: Instant,
+        effects: &mut Effects,
+    ) {
+        for (resource, steps) in self.steps(changes) {
+            resource.apply(steps, closed, self.limits(), now, effects);
+        }
+    }
+
+    /// Changes by resource. Within a resource the order stays.
+    fn steps<'a>(&self, changes: &'a [Change]) -> Vec<(Arc<Resource>, Vec<Step<'a>>)> {
         let mut by_resource: Vec<(Arc<Resource>, Vec<Step<'a>>)> = Vec::new();
         let mut places: HashMap<u32, usize> = HashMap::new();
-        for change in batch.changes.iter().filter(|change| change.revision > current) {
+        for change in changes {
             let place = match by_resource.last() {
                 Some((resource, _)) if resource.name == change.key.resource => by_resource.len() - 1,
                 _ => {
@@ -482,11 +490,11 @@ impl ChangeSink for Store {
     fn apply(&self, batch: &ChangeBatch) {
         let now = Instant::now();
         let mut effects = Effects::default();
-        for (resource, steps) in self.steps(batch) {
-            resource.apply(steps, self.limits(), now, &mut effects);
-        }
+        let current = self.revision();
+        let changes = &batch.changes[batch.changes.partition_point(|change| change.revision <= current)..];
+        self.apply_in_turns(changes, now, &mut effects);
         self.clusters.account(&effects.usage);
-        self.close_clusters(batch, now);
+        self.end_clusters(changes, now);
         self.reach(batch.revision);
         self.bell.ring(effects.touched);
         self.history.fetch_add(effects.history, Ordering::Relaxed);

@@ -1,11 +1,13 @@
 //! The cached state of one resource in all logical clusters: its entries, its recent events, its watchers.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
 use atoll_api::{GroupResource, LogicalClusterName};
 use parking_lot::{RwLock, RwLockWriteGuard};
 
+use super::aside::{Aside, Found};
 use super::entry::Entry;
 use super::event::Event;
 use super::groups::{Group, Groups};
@@ -24,10 +26,12 @@ pub(super) struct Resource {
 
 /// What the resource's lock protects.
 pub(super) struct State {
-    /// Every entry, in order.
+    /// Every entry that is shown, in order.
     pub(super) tree: Tree,
     /// The same entries, by place.
     index: Index,
+    /// What is otherwise in clusters that are closed, by their names.
+    aside: HashMap<Box<[u8]>, Aside>,
     pub(super) ring: Ring,
     pub(super) groups: Groups,
     /// The revision of the last event. The state is exact for this revision and for the store's, whichever is greater.
@@ -67,6 +71,7 @@ impl Resource {
         let state = State {
             tree: Tree::new(),
             index: Index::default(),
+            aside: HashMap::new(),
             ring: Ring::new(revision),
             groups: Groups::default(),
             revision,
@@ -74,8 +79,15 @@ impl Resource {
         Self { id, name, state: RwLock::new(state) }
     }
 
-    /// Applies changes in order; those of one revision become visible together.
-    pub(super) fn apply(&self, steps: Vec<Step<'_>>, limits: Limits, now: Instant, effects: &mut Effects) {
+    /// Applies changes in order; those of one revision become visible together, and those of closed clusters not yet.
+    pub(super) fn apply(
+        &self,
+        steps: Vec<Step<'_>>,
+        closed: &HashSet<LogicalClusterName>,
+        limits: Limits,
+        now: Instant,
+        effects: &mut Effects,
+    ) {
         let mut state = self.state.write();
         let before = state.ring.bytes();
         for step in steps {
@@ -83,8 +95,32 @@ impl Resource {
                 // Readers that wait may see what is complete so far.
                 RwLockWriteGuard::bump(&mut state);
             }
-            state.apply(step, self.id, now, effects);
+            if !closed.is_empty() && closed.contains(step.cluster()) {
+                state.put_aside(step, self.id, effects);
+            } else {
+                state.apply(step, self.id, now, effects);
+            }
         }
+        state.ring.trim(limits, now);
+        effects.history += state.ring.bytes() as i64 - before as i64;
+    }
+
+    /// Shows what has become of a cluster's entries while it was closed, as changes of the revision at which it opens.
+    pub(super) fn reveal(
+        &self,
+        cluster: &LogicalClusterName,
+        revision: u64,
+        limits: Limits,
+        now: Instant,
+        effects: &mut Effects,
+    ) {
+        let is_concerned = self.state.read().aside.contains_key(cluster.as_str().as_bytes());
+        if !is_concerned {
+            return;
+        }
+        let mut state = self.state.write();
+        let before = state.ring.bytes();
+        state.reveal(cluster, revision, now, effects);
         state.ring.trim(limits, now);
         effects.history += state.ring.bytes() as i64 - before as i64;
     }
@@ -108,7 +144,26 @@ impl Resource {
 // === impl State ===
 
 impl State {
+    /// What is at a place, shown or not.
     pub(super) fn get(&self, at: Parts<'_>) -> Option<&Arc<Entry>> {
+        match self.aside_of(at.cluster).map_or(Found::AsShown, |aside| aside.get(at)) {
+            Found::Entry(entry) => Some(entry),
+            Found::Gone => None,
+            Found::AsShown => self.shown(at),
+        }
+    }
+
+    /// What is otherwise in a cluster than it is shown, if anything is.
+    pub(super) fn aside_of(&self, cluster: &[u8]) -> Option<&Aside> {
+        if self.aside.is_empty() { None } else { self.aside.get(cluster) }
+    }
+
+    /// What stands aside in all clusters.
+    pub(super) fn all_aside(&self) -> impl Iterator<Item = &Aside> {
+        self.aside.values()
+    }
+
+    fn shown(&self, at: Parts<'_>) -> Option<&Arc<Entry>> {
         match self.index.get(at) {
             Lookup::Found(entry) => Some(entry),
             Lookup::Absent => None,
@@ -140,10 +195,68 @@ impl State {
             },
         };
         effects.usage.push(UsageChange::of(&event, resource));
+        self.tell(event, now, effects);
+        self.revision = revision;
+    }
+
+    fn tell(&mut self, event: Event, now: Instant, effects: &mut Effects) {
         let event = Arc::new(event);
         let seq = self.ring.push(event.clone(), now);
         self.groups.tell(&event, seq, self.ring.first(), &mut effects.touched);
+    }
+
+    /// Takes a change of a closed cluster, which nobody sees.
+    fn put_aside(&mut self, step: Step<'_>, resource: u32, effects: &mut Effects) {
+        let (revision, cluster) = (step.revision(), step.cluster().clone());
+        let place = match &step {
+            Step::Put(entry) => entry.parts(),
+            Step::Delete { key, .. } => key.parts(),
+        };
+        let before = self.get(place).cloned();
+        let shown = self.shown(place).cloned();
+        let aside = self.aside.entry(cluster.as_str().as_bytes().into()).or_insert_with(Aside::new);
+        let after = match &step {
+            Step::Put(entry) => {
+                aside.put(entry.clone());
+                Some(entry)
+            }
+            Step::Delete { key, .. } => {
+                aside.delete(key.parts(), shown);
+                None
+            }
+        };
+        if aside.is_empty() {
+            self.aside.remove(cluster.as_str().as_bytes());
+        }
+        effects.usage.push(UsageChange::between(cluster, resource, before.as_ref(), after));
         self.revision = revision;
+    }
+
+    fn reveal(&mut self, cluster: &LogicalClusterName, revision: u64, now: Instant, effects: &mut Effects) {
+        let Some(aside) = self.aside.remove(cluster.as_str().as_bytes()) else { return };
+        for gone in aside.gone() {
+            if let Some(last) = self.remove(gone.parts()) {
+                self.tell(Event::delete(last, revision), now, effects);
+            }
+        }
+        for entry in aside.puts() {
+            let previous = self.insert(entry.clone());
+            self.tell(Event::shown_at(entry.clone(), previous, revision), now, effects);
+        }
+        self.revision = revision;
+    }
+
+    /// Puts aside what is shown of a cluster, without telling: for a state that nobody has seen yet.
+    pub(super) fn hide(&mut self, cluster: &LogicalClusterName) {
+        let start = self.tree.partition_point(|at| at.cmp_span(cluster.as_str(), None).is_lt());
+        let end = self.tree.partition_point(|at| at.cmp_span(cluster.as_str(), None).is_le());
+        let held: Vec<Arc<Entry>> = self.tree.iter_from(start).take(end - start).cloned().collect();
+        for entry in &held {
+            self.remove(entry.parts());
+        }
+        if !held.is_empty() {
+            self.aside.insert(cluster.as_str().as_bytes().into(), Aside::of(held));
+        }
     }
 }
 
@@ -156,19 +269,34 @@ impl Step<'_> {
             Self::Delete { revision, .. } => *revision,
         }
     }
+
+    fn cluster(&self) -> &LogicalClusterName {
+        match self {
+            Self::Put(entry) => entry.cluster(),
+            Self::Delete { key, .. } => &key.cluster,
+        }
+    }
 }
 
 // === impl UsageChange ===
 
 impl UsageChange {
     fn of(event: &Event, resource: u32) -> Self {
-        let size = |entry: &Arc<Entry>| entry.size() as i64;
-        let lost = event.previous.as_ref().map_or((0, 0), |previous| (1, size(previous)));
-        let gained = match event.kind {
-            super::EventKind::Put { .. } => (1, size(&event.entry)),
-            super::EventKind::Delete => (0, 0),
+        let after = match event.kind {
+            super::EventKind::Put { .. } => Some(&event.entry),
+            super::EventKind::Delete => None,
         };
-        let cluster = event.entry.cluster().clone();
+        Self::between(event.entry.cluster().clone(), resource, event.previous.as_ref(), after)
+    }
+
+    fn between(
+        cluster: LogicalClusterName,
+        resource: u32,
+        before: Option<&Arc<Entry>>,
+        after: Option<&Arc<Entry>>,
+    ) -> Self {
+        let size = |entry: Option<&Arc<Entry>>| entry.map_or((0, 0), |entry| (1, entry.size() as i64));
+        let (lost, gained) = (size(before), size(after));
         Self { cluster, resource, objects: gained.0 - lost.0, bytes: gained.1 - lost.1 }
     }
 }

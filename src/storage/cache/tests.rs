@@ -70,6 +70,11 @@ fn watch_narrow(
 
 /// What a watcher finds now: `+` created, `~` changed, `-` deleted, `!` closed.
 fn seen(watcher: &mut Watcher) -> Vec<String> {
+    seen_when_opened(watcher, 0)
+}
+
+/// The same where a cluster was opened at a revision, and what was written earlier comes then.
+fn seen_when_opened(watcher: &mut Watcher, opened: u64) -> Vec<String> {
     let mut all = Vec::new();
     while let Some(item) = watcher.try_next() {
         match item {
@@ -79,7 +84,11 @@ fn seen(watcher: &mut Watcher) -> Vec<String> {
                     EventKind::Put { created: false } => '~',
                     EventKind::Delete => '-',
                 };
-                assert_eq!(event.entry.revision, event.revision);
+                if event.revision == opened {
+                    assert!(event.entry.revision <= opened);
+                } else {
+                    assert_eq!(event.entry.revision, event.revision);
+                }
                 all.push(format!("{sign}{}", shown(std::slice::from_ref(&event.entry))[0]));
             }
             WatchItem::Closed(reason) => {
@@ -428,4 +437,140 @@ async fn a_cluster_of_an_earlier_ones_name_sees_nothing_of_its_past() {
     let query = WatchQuery { resource: &resource, scope: &scope, namespace: None, name: None };
     assert!(matches!(store.watch(query, old), Err(ReadError::Expired { .. })), "not even that it was deleted");
     assert_eq!(list_at(&store, &one("b"), Some(other)), ["b/n/x=1"], "the past of others is still there");
+}
+
+/// Says in the object that stands for a cluster whether it is closed, or deletes it.
+async fn stand(store: &Store, name: &str, closed: Option<bool>) -> u64 {
+    let key = Key::new(GroupResource::new("", "clusters"), LogicalClusterName::root(), "", name);
+    let label = match closed {
+        Some(true) => format!(r#""{CLOSED_LABEL}":"true""#),
+        _ => String::new(),
+    };
+    let object = format!(r#"{{"metadata":{{"labels":{{{label}}},"name":"{name}"}}}}"#);
+    let action = if closed.is_some() { Action::Put(object.into()) } else { Action::Delete };
+    store.commit(Txn::one(key, Expect::Any, action)).await.unwrap()
+}
+
+async fn open_with_clusters() -> Arc<Store> {
+    let store = open().await;
+    store.stand_for_clusters(GroupResource::new("", "clusters"));
+    store
+}
+
+#[tokio::test]
+async fn what_a_closed_cluster_holds_is_seen_in_all_clusters_when_it_opens_and_not_before() {
+    let store = open_with_clusters().await;
+    let all = &ClusterScope::All;
+    put(&store, "a/n/x", "1").await;
+    stand(&store, "b", Some(true)).await;
+    let mut watcher = watch(&store, all, store.revision());
+    let first = put(&store, "b/n/x", "1").await;
+    put(&store, "b/n/y", "1").await;
+    put(&store, "b/n/x", "2").await;
+    put(&store, "b/n/z", "1").await;
+    delete(&store, "b/n/z").await;
+    let before = put(&store, "c/n/x", "1").await;
+    assert_eq!(list_at(&store, all, None), ["a/n/x=1", "c/n/x=1"]);
+    assert_eq!(list_at(&store, &one("b"), None), ["b/n/x=2", "b/n/y=1"], "whoever makes it sees it");
+    assert!(store.get(&key("b/n/x")).is_some() && store.get(&key("b/n/z")).is_none());
+    assert_eq!(store.cluster_usage(&cluster("b")).objects, 2);
+    assert_eq!(store.cut(all).unwrap().entries().count(), 5, "backups have it");
+    assert_eq!(seen(&mut watcher), ["+c/n/x=1"]);
+    let listed = watch(&store, all, store.revision());
+    let opened = stand(&store, "b", Some(false)).await;
+    assert_eq!(list_at(&store, all, None), ["a/n/x=1", "b/n/x=2", "b/n/y=1", "c/n/x=1"]);
+    assert_eq!(list_at(&store, all, Some(before)), ["a/n/x=1", "c/n/x=1"], "then, it was not seen");
+    assert_eq!(list_at(&store, all, Some(first)), ["a/n/x=1"]);
+    for mut watcher in [watcher, listed, watch(&store, all, before), watch(&store, all, opened - 1)] {
+        assert_eq!(seen_when_opened(&mut watcher, opened), ["+b/n/x=2", "+b/n/y=1"]);
+        assert_eq!(watcher.revision(), opened);
+    }
+    assert!(seen(&mut watch(&store, all, opened)).is_empty());
+    assert_eq!(store.cluster_usage(&cluster("b")).objects, 2);
+    let (resource, scope) = (pods(), one("b"));
+    assert!(store.list(ListQuery { at: Some(before), ..ListQuery::new(&resource, &scope) }).is_err());
+}
+
+#[tokio::test]
+async fn of_a_cluster_that_is_put_back_only_the_difference_is_seen_in_all_clusters() {
+    let store = open_with_clusters().await;
+    stand(&store, "b", Some(false)).await;
+    for (path, text) in [("b/n/changed", "1"), ("b/n/gone", "1"), ("b/n/same", "1"), ("b/n/back", "1")] {
+        put(&store, path, text).await;
+    }
+    let mut watcher = watch(&store, &ClusterScope::All, store.revision());
+    stand(&store, "b", Some(true)).await;
+    put(&store, "b/n/changed", "2").await;
+    delete(&store, "b/n/gone").await;
+    delete(&store, "b/n/back").await;
+    put(&store, "b/n/back", "2").await;
+    put(&store, "b/n/new", "1").await;
+    let before = ["b/n/back=1", "b/n/changed=1", "b/n/gone=1", "b/n/same=1"];
+    assert_eq!(list_at(&store, &ClusterScope::All, None), before);
+    assert!(seen(&mut watcher).is_empty());
+    let opened = stand(&store, "b", Some(false)).await;
+    let difference = ["-b/n/gone=1", "~b/n/back=2", "~b/n/changed=2", "+b/n/new=1"];
+    assert_eq!(seen_when_opened(&mut watcher, opened), difference);
+    let after = ["b/n/back=2", "b/n/changed=2", "b/n/new=1", "b/n/same=1"];
+    assert_eq!(list_at(&store, &ClusterScope::All, None), after);
+}
+
+#[tokio::test]
+async fn nothing_is_seen_of_a_cluster_that_is_given_up_while_it_is_closed() {
+    let store = open_with_clusters().await;
+    let mut watcher = watch(&store, &ClusterScope::All, store.revision());
+    stand(&store, "b", Some(true)).await;
+    put(&store, "b/n/x", "1").await;
+    store.delete_cluster(&cluster("b"), None).await.unwrap();
+    assert_eq!(store.cluster_count(), 1);
+    stand(&store, "b", None).await;
+    assert!(seen(&mut watcher).is_empty());
+    put(&store, "b/n/x", "2").await;
+    assert_eq!(seen(&mut watcher), ["+b/n/x=2"], "the next one of its name is open");
+}
+
+#[tokio::test]
+async fn a_cluster_that_was_closed_when_the_store_was_opened_is_seen_when_it_opens() {
+    let backend = Memory::new();
+    let first = Store::open(backend.clone()).await.unwrap();
+    for path in ["a/n/x", "b/n/x", "b/n/y", "c/n/x"] {
+        put(&first, path, "1").await;
+    }
+    stand(&first, "b", Some(true)).await;
+    let store = Store::open(backend).await.unwrap();
+    store.stand_for_clusters(GroupResource::new("", "clusters"));
+    let mut watcher = watch(&store, &ClusterScope::All, store.revision());
+    assert_eq!(list_at(&store, &ClusterScope::All, None), ["a/n/x=1", "c/n/x=1"]);
+    assert_eq!(list_at(&store, &one("b"), None), ["b/n/x=1", "b/n/y=1"]);
+    delete(&store, "b/n/y").await;
+    let opened = stand(&store, "b", Some(false)).await;
+    assert_eq!(seen_when_opened(&mut watcher, opened), ["+b/n/x=1"]);
+}
+
+#[tokio::test]
+async fn a_cluster_that_opens_and_closes_within_one_batch_of_changes_is_seen_as_it_was_in_between() {
+    let store = open_with_clusters().await;
+    let mut watcher = watch(&store, &ClusterScope::All, store.revision());
+    let start = store.revision();
+    let object = |label: &str| Some(format!(r#"{{"metadata":{{"labels":{{{label}}},"name":"b"}}}}"#).into());
+    let standing = Key::new(GroupResource::new("", "clusters"), LogicalClusterName::root(), "", "b");
+    let closed = format!(r#""{CLOSED_LABEL}":"true""#);
+    let change = |after, key: &Key, value| Change { revision: start + after, key: key.clone(), value };
+    let pod = |path: &str, after, text: &str| change(after, &key(path), Some(value(text).into()));
+    let changes = vec![
+        change(1, &standing, object(&closed)),
+        pod("b/n/x", 1, "1"),
+        pod("c/n/x", 2, "1"),
+        pod("b/n/x", 3, "2"),
+        change(4, &standing, object("")),
+        pod("b/n/y", 4, "1"),
+        pod("b/n/z", 5, "1"),
+        change(6, &standing, object(&closed)),
+        pod("b/n/z", 6, "2"),
+    ];
+    store.apply(&ChangeBatch { revision: start + 6, changes });
+    let told = seen_when_opened(&mut watcher, start + 4);
+    assert_eq!(told, ["+c/n/x=1", "+b/n/x=2", "+b/n/y=1", "+b/n/z=1"]);
+    assert_eq!(list_at(&store, &ClusterScope::All, None), ["b/n/x=2", "b/n/y=1", "b/n/z=1", "c/n/x=1"]);
+    assert_eq!(list_at(&store, &one("b"), None), ["b/n/x=2", "b/n/y=1", "b/n/z=2"]);
 }
