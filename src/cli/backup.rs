@@ -84,6 +84,12 @@ impl Backup {
             None => None,
         };
         let since = base.as_deref().map(verify).transpose()?.map(|(header, _)| header);
+        if let Some(header) = since.as_ref().filter(|header| header.of != Subject::Store) {
+            return Err(Failure::new(format!(
+                "the earlier backup is of one logical cluster ({:?}); leave it out",
+                header.of
+            )));
+        }
         let partial = if self.to.is_dir() { self.to.join("new") } else { self.to.clone() };
         match &self.data_dir {
             Some(data_dir) => write_offline(data_dir, since.as_ref(), &partial).await?,
@@ -103,6 +109,9 @@ impl Backup {
                 since.store
             )));
         }
+        if let (Some(base), true) = (base, header.since == Some(header.revision)) {
+            return unchanged(&base, &partial, &self.to, header.revision);
+        }
         let file = if self.to.is_dir() { self.to.join(format!("{:020}.{ENDING}", header.revision)) } else { self.to };
         if file != partial {
             std::fs::rename(&partial, &file)
@@ -113,6 +122,17 @@ impl Backup {
         println!("{}: revision {}, {} values, {megabytes:.1} MB{builds}", file.display(), header.revision, end.records);
         Ok(())
     }
+}
+
+/// What is to be done where nothing has changed since the earlier backup: that one says it all, and must stay.
+fn unchanged(base: &Path, partial: &Path, to: &Path, revision: u64) -> Result<(), Failure> {
+    let failed = |error| Failure::because(format!("cannot write {}", partial.display()), error);
+    match to.is_dir() {
+        true => std::fs::remove_file(partial).map_err(failed)?,
+        false => drop(std::fs::copy(base, partial).map_err(failed)?),
+    }
+    println!("{}: nothing has changed since revision {revision}", base.display());
+    Ok(())
 }
 
 /// Writes a backup of the files of a server that does not run.

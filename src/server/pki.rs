@@ -160,13 +160,15 @@ pub struct Pki {
 impl Pki {
     /// What cannot be made anew without everybody noticing: the texts of the files that a backup needs, by their names.
     pub fn kept_files(&self) -> BTreeMap<String, String> {
-        let texts = [&self.ca.certificate, &self.ca.key, &self.token_key];
+        let front = &self.front_proxy;
+        let texts = [&self.ca.certificate, &self.ca.key, &self.token_key, &front.certificate, &front.key];
         KEPT_FILES.into_iter().map(str::to_owned).zip(texts.into_iter().cloned()).collect()
     }
 }
 
-/// The files of the data directory that a backup needs.
-pub const KEPT_FILES: [&str; 3] = ["pki/ca.crt", "pki/ca.key", "pki/service-account.key"];
+/// The files of the data directory that a backup needs. All else there follows from these, or is made anew.
+pub const KEPT_FILES: [&str; 5] =
+    [CA.certificate, CA.key, "pki/service-account.key", FRONT_PROXY_CA.certificate, FRONT_PROXY_CA.key];
 
 /// The URL by which a client on the same machine reaches a server.
 pub fn local_url(listen: SocketAddr) -> String {

@@ -29,13 +29,13 @@ use crate::binary::send;
 use crate::webhook;
 
 const PATIENCE: Duration = Duration::from_secs(40);
-const ROOT: &str = "/apis/far.example.com/v1";
-const API_SERVICES: &str = "/apis/apiregistration.k8s.io/v1/apiservices";
+pub(crate) const ROOT: &str = "/apis/far.example.com/v1";
+pub(crate) const API_SERVICES: &str = "/apis/apiregistration.k8s.io/v1/apiservices";
 const API_SERVICE: &str = "/apis/apiregistration.k8s.io/v1/apiservices/v1.far.example.com";
 const JSON: &str = "application/json";
 
 /// A server of a group, and what it was asked.
-struct Far {
+pub(crate) struct Far {
     address: SocketAddr,
     ca: String,
     asked: Arc<Mutex<Vec<(String, HeaderMap)>>>,
@@ -50,8 +50,13 @@ impl Drop for Far {
 
 impl Far {
     async fn start() -> Self {
+        Self::start_for(None).await
+    }
+
+    /// One that only clients with a certificate of this CA (PEM) reach, if one is given.
+    pub(crate) async fn start_for(clients: Option<&str>) -> Self {
         let own = rcgen::generate_simple_self_signed(["far.default.svc".to_owned()]).expect("a certificate");
-        let acceptor = webhook::acceptor(&own);
+        let acceptor = webhook::acceptor_of(&own, clients);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let asked: Arc<Mutex<Vec<(String, HeaderMap)>>> = Arc::default();
@@ -81,7 +86,7 @@ impl Far {
         asked.iter().filter(|(target, _)| path(target).ends_with(end)).map(|(_, headers)| headers.clone()).collect()
     }
 
-    fn api_service(&self) -> Value {
+    pub(crate) fn api_service(&self) -> Value {
         json!({
             "apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": {"name": "v1.far.example.com"},
             "spec": {
@@ -101,7 +106,7 @@ impl Far {
     }
 }
 
-fn external_service() -> Value {
+pub(crate) fn external_service() -> Value {
     json!({"metadata": {"name": "far"}, "spec": {"type": "ExternalName", "externalName": "localhost"}})
 }
 

@@ -5,6 +5,7 @@ mod admission;
 mod aggregation;
 mod answers;
 mod atoll_server;
+mod backups;
 mod bad_input;
 mod binary;
 mod bundle;
