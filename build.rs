@@ -9,6 +9,8 @@ use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::WatchEvent;
+use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
 use schemars::SchemaGenerator;
 use serde_json::{Map, Value};
 
@@ -23,10 +25,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=build.rs");
     let mut generator = SchemaGenerator::default();
     add_kinds(&mut generator);
+    generator.subschema_for::<WatchEvent<RawExtension>>();
     let mut described: BTreeMap<String, Value> = BTreeMap::new();
     for (name, schema) in generator.definitions() {
         described.insert(short(name), descriptions(schema));
     }
+    // The one field that has no description there.
+    let object =
+        "The object after the change, or before its deletion; a Status of an error; of a bookmark, the version only.";
+    described.entry("meta.v1.WatchEvent".into()).or_default()["object"] = object.into();
     let text = serde_json::to_vec(&described)?;
     let out = std::env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?;
     let file = std::fs::File::create(Path::new(&out).join("descriptions.json.deflate"))?;
@@ -36,9 +43,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// `io.k8s.api.core.v1.Pod` as the catalog names it: `core.v1.Pod`.
+/// `io.k8s.api.core.v1.Pod` as the catalog names it: `core.v1.Pod`. Packages without a version are `resource.Quantity`.
 fn short(name: &str) -> String {
     let mut parts: Vec<&str> = name.rsplitn(4, '.').take(3).collect();
+    let is_version = |part: &&str| part.starts_with('v') && part[1..].starts_with(|c: char| c.is_ascii_digit());
+    if !parts.get(1).is_some_and(is_version) {
+        parts.truncate(2);
+    }
     parts.reverse();
     parts.join(".")
 }
@@ -130,6 +141,19 @@ fn add_kinds(generator: &mut SchemaGenerator) {
         api::storage::v1::VolumeAttachment,
         api::storage::v1::VolumeAttributesClass,
         apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+        apimachinery::pkg::api::resource::Quantity,
+        apimachinery::pkg::apis::meta::v1::APIGroup,
+        apimachinery::pkg::apis::meta::v1::APIGroupList,
+        apimachinery::pkg::apis::meta::v1::APIResourceList,
+        apimachinery::pkg::apis::meta::v1::APIVersions,
+        apimachinery::pkg::apis::meta::v1::DeleteOptions,
+        apimachinery::pkg::apis::meta::v1::ListMeta,
+        apimachinery::pkg::apis::meta::v1::MicroTime,
+        apimachinery::pkg::apis::meta::v1::Patch,
+        apimachinery::pkg::apis::meta::v1::Status,
+        apimachinery::pkg::apis::meta::v1::Time,
+        apimachinery::pkg::util::intstr::IntOrString,
+        apimachinery::pkg::version::Info,
         kube_aggregator::pkg::apis::apiregistration::v1::APIService,
     }
 }

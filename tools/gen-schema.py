@@ -226,6 +226,13 @@ class Table:
             if found is None:
                 print(f"no Go field for {name}.{field}", file=sys.stderr)
             fields[field] = self.field(schema, found, field in body.get("required", []))
+        # Required fields stand in the order of the Go struct, which is that of the numbers but for a few types.
+        required = body.get("required", [])
+        numbers = [fields[field].get("n", 0) for field in required]
+        numbers = [number if isinstance(number, list) else [number] for number in numbers]
+        if numbers != sorted(numbers) or len(required) > 1 and not any(map(any, numbers)):
+            for place, field in enumerate(required):
+                fields[field]["r"] = place + 1
         if fields:
             entry["fields"] = fields
 
@@ -241,10 +248,12 @@ class Table:
                 out["p"] = written
             if found["default"] is not None and not (written == "drop" and not self.default(found)):
                 out["d"] = self.default(found)
+            elif found["default"] is not None:
+                out["z"] = 1
         if required:
             out["r"] = 1
         listed = schema.get("x-kubernetes-list-type")
-        if listed and expression != "bytes":
+        if listed:
             out["l"] = schema["x-kubernetes-list-map-keys"] if listed == "map" else listed
         if schema.get("x-kubernetes-map-type"):
             out["m"] = schema["x-kubernetes-map-type"]

@@ -16,7 +16,6 @@ mod fresh;
 mod health;
 mod issuer;
 mod openapi;
-mod openapi_v2;
 mod provided;
 mod rights;
 mod subresource;
@@ -49,7 +48,7 @@ pub use aggregation::Aggregation;
 pub use answer::Identity;
 pub(crate) use caller::OfTheServer;
 pub use content::snapshot_content;
-pub use openapi_v2::Documents;
+pub use openapi::Documents;
 pub use provided::{Connect, Connection, Provided};
 pub use web_socket::WebSocket;
 

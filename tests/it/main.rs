@@ -24,6 +24,7 @@ mod kill;
 mod kubectl;
 mod lifecycle;
 mod linearizable;
+mod openapi;
 mod operators;
 mod replicas;
 mod requests;

@@ -25,6 +25,11 @@ pub fn encode_openapi_v2(document: &Value) -> Vec<u8> {
             named(out, 1, name, |out| schema(out, definition));
         }
     });
+    out.nested(10, |out| {
+        for (name, value) in entries(&document["parameters"]) {
+            named(out, 1, name, |out| one_parameter(out, value));
+        }
+    });
     for requirement in list(&document["security"]) {
         out.nested(12, |out| {
             for (name, scopes) in entries(requirement) {
@@ -100,8 +105,12 @@ fn extensions(out: &mut Writer, number: u32, value: &Value) {
     }
 }
 
+/// The numbers of methods.
+const METHODS: [(u32, &str); 7] =
+    [(2, "get"), (3, "put"), (4, "post"), (5, "delete"), (6, "options"), (7, "head"), (8, "patch")];
+
 fn path_item(out: &mut Writer, item: &Value) {
-    for (number, method) in [(2, "get"), (3, "put"), (4, "post"), (5, "delete"), (8, "patch")] {
+    for (number, method) in METHODS {
         if item[method].is_object() {
             out.nested(number, |out| operation(out, &item[method]));
         }
@@ -136,8 +145,16 @@ fn response(out: &mut Writer, value: &Value) {
     }
 }
 
+/// A parameter, or where it is.
 fn parameter(out: &mut Writer, value: &Value) {
-    out.nested(1, |out| match value["in"].as_str() {
+    match value.get("$ref") {
+        Some(target) => out.nested(2, |out| text(out, 1, target)),
+        None => out.nested(1, |out| one_parameter(out, value)),
+    }
+}
+
+fn one_parameter(out: &mut Writer, value: &Value) {
+    match value["in"].as_str() {
         Some("body") => out.nested(1, |out| {
             text(out, 1, &value["description"]);
             text(out, 2, &value["name"]);
@@ -147,7 +164,7 @@ fn parameter(out: &mut Writer, value: &Value) {
         }),
         Some("path") => out.nested(2, |out| out.nested(4, |out| plain_parameter(out, value, [4, 5, 19]))),
         _ => out.nested(2, |out| out.nested(3, |out| plain_parameter(out, value, [4, 6, 20]))),
-    });
+    }
 }
 
 /// A parameter that is no body; the numbers of its name, type and uniqueness depend on where it stands.
@@ -241,7 +258,7 @@ mod tests {
         expected.push(0x0a);
         expected.push(definition.len() as u8);
         expected.extend_from_slice(definition);
-        expected.extend_from_slice(b"\x6a\x00");
+        expected.extend_from_slice(b"\x52\x00\x6a\x00");
         assert_eq!(encode_openapi_v2(&document), expected);
     }
 }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::super::Api;
+use super::super::openapi::PARAMETERS;
 use super::backend::Backend;
 use super::fetched::fetch;
 
@@ -18,8 +19,10 @@ const DEPTH: usize = 64;
 pub(in crate::http) struct Spec {
     /// The paths.
     pub(in crate::http) paths: Map<String, Value>,
-    /// What they refer to.
+    /// The types they refer to.
     pub(in crate::http) definitions: Map<String, Value>,
+    /// The parameters they refer to.
+    pub(in crate::http) parameters: Map<String, Value>,
     /// Changes when the document does.
     pub(in crate::http) hash: String,
 }
@@ -56,27 +59,44 @@ pub(in crate::http) async fn whole(api: &Api, backend: &Backend) -> Option<Spec>
     let mut paths = taken(&mut parsed, "paths");
     paths.retain(|path, _| path.starts_with(&below));
     let mut definitions = taken(&mut parsed, "definitions");
-    let used = used(&paths, &definitions);
-    definitions.retain(|name, _| used.contains(name));
-    Some(Spec { paths, definitions, hash })
+    let mut parameters = taken(&mut parsed, "parameters");
+    let used = used(&paths, &definitions, &parameters);
+    definitions.retain(|name, _| used.contains(&format!("{DEFINITIONS}{name}")));
+    parameters.retain(|name, _| used.contains(&format!("{PARAMETERS}{name}")));
+    Some(Spec { paths, definitions, parameters, hash })
 }
 
 // === impl Spec ===
 
 impl Spec {
-    /// Adds paths and definitions to those of a document. Definitions that are there already and differ get another name.
-    pub(in crate::http) fn merge_into(self, paths: &mut Map<String, Value>, definitions: &mut Map<String, Value>) {
+    /// Adds paths, definitions and parameters to those of a document. What is there already under the same name and differs
+    /// gets another one.
+    pub(in crate::http) fn merge_into(
+        self,
+        paths: &mut Map<String, Value>,
+        definitions: &mut Map<String, Value>,
+        parameters: &mut Map<String, Value>,
+    ) {
         let mut renamed: Map<String, Value> = Map::new();
-        for (name, definition) in &self.definitions {
-            if definitions.get(name).is_some_and(|known| known != definition) {
-                let free = (2..).map(|number| format!("{name}_v{number}")).find(|name| !definitions.contains_key(name));
-                renamed.insert(name.clone(), free.unwrap_or_default().into());
+        for (section, ours, theirs) in
+            [(DEFINITIONS, &*definitions, &self.definitions), (PARAMETERS, &*parameters, &self.parameters)]
+        {
+            for (name, value) in theirs {
+                if ours.get(name).is_some_and(|known| known != value) {
+                    let free = (2..).map(|number| format!("{name}_v{number}")).find(|name| !ours.contains_key(name));
+                    renamed.insert(format!("{section}{name}"), format!("{section}{}", free.unwrap_or_default()).into());
+                }
             }
         }
-        let target = |name: &str| renamed.get(name).and_then(Value::as_str).unwrap_or(name).to_owned();
-        for (name, mut definition) in self.definitions {
-            rename(&mut definition, &target, DEPTH);
-            definitions.insert(target(&name), definition);
+        let target = |full: &str| renamed.get(full).and_then(Value::as_str).unwrap_or(full).to_owned();
+        for (section, ours, theirs) in
+            [(DEFINITIONS, definitions, self.definitions), (PARAMETERS, parameters, self.parameters)]
+        {
+            for (name, mut value) in theirs {
+                rename(&mut value, &target, DEPTH);
+                let full = target(&format!("{section}{name}"));
+                ours.insert(full.strip_prefix(section).unwrap_or(&full).to_owned(), value);
+            }
         }
         for (path, mut item) in self.paths {
             rename(&mut item, &target, DEPTH);
@@ -92,16 +112,25 @@ fn taken(document: &mut Value, name: &str) -> Map<String, Value> {
     }
 }
 
-/// The definitions that paths refer to, by themselves and through others.
-fn used(paths: &Map<String, Value>, definitions: &Map<String, Value>) -> BTreeSet<String> {
+/// The references to definitions and parameters that paths hold, by themselves and through others.
+fn used(
+    paths: &Map<String, Value>,
+    definitions: &Map<String, Value>,
+    parameters: &Map<String, Value>,
+) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut waiting = Vec::new();
     paths.values().for_each(|item| references(item, &mut waiting, DEPTH));
-    while let Some(name) = waiting.pop() {
-        if let Some(definition) = definitions.get(&name)
-            && found.insert(name)
+    while let Some(full) = waiting.pop() {
+        let target = match (full.strip_prefix(DEFINITIONS), full.strip_prefix(PARAMETERS)) {
+            (Some(name), _) => definitions.get(name),
+            (None, Some(name)) => parameters.get(name),
+            (None, None) => None,
+        };
+        if let Some(target) = target
+            && found.insert(full)
         {
-            references(definition, &mut waiting, DEPTH);
+            references(target, &mut waiting, DEPTH);
         }
     }
     found
@@ -114,7 +143,7 @@ fn references(value: &Value, found: &mut Vec<String>, depth: usize) {
     match value {
         Value::Object(fields) => {
             for (name, inner) in fields {
-                match inner.as_str().and_then(|text| text.strip_prefix(DEFINITIONS)) {
+                match inner.as_str() {
                     Some(target) if name == "$ref" => found.push(target.to_owned()),
                     _ => references(inner, found, depth - 1),
                 }
@@ -132,8 +161,8 @@ fn rename(value: &mut Value, target: &dyn Fn(&str) -> String, depth: usize) {
     match value {
         Value::Object(fields) => {
             for (name, inner) in fields.iter_mut() {
-                match inner.as_str().and_then(|text| text.strip_prefix(DEFINITIONS)) {
-                    Some(old) if name == "$ref" => *inner = format!("{DEFINITIONS}{}", target(old)).into(),
+                match inner.as_str() {
+                    Some(old) if name == "$ref" => *inner = target(old).into(),
                     _ => rename(inner, target, depth - 1),
                 }
             }
@@ -158,14 +187,23 @@ mod tests {
         let mut paths = fields(json!({"/apis/a/v1/": {"get": {}}}));
         let mut definitions = fields(json!({"Same": {"type": "object"}, "Other": {"type": "string"}}));
         let reference = |name: &str| json!({"$ref": format!("{DEFINITIONS}{name}")});
+        let mut parameters = fields(json!({"limit-a": {"name": "limit"}}));
+        let limit = |name: &str| json!({"$ref": format!("{PARAMETERS}{name}")});
         let spec = Spec {
-            paths: fields(json!({"/apis/b/v1/": {"get": {"schema": reference("Other"), "same": reference("Same")}}})),
+            paths: fields(json!({"/apis/b/v1/": {
+                "get": {"schema": reference("Other"), "same": reference("Same")}, "parameters": [limit("limit-a")],
+            }})),
             definitions: fields(json!({
                 "Same": {"type": "object"}, "Other": {"items": reference("Other")},
             })),
+            parameters: fields(json!({"limit-a": {"name": "limit", "type": "integer"}, "body": reference("Other")})),
             hash: String::new(),
         };
-        spec.merge_into(&mut paths, &mut definitions);
+        spec.merge_into(&mut paths, &mut definitions, &mut parameters);
+        assert_eq!(paths["/apis/b/v1/"]["parameters"], json!([limit("limit-a_v2")]));
+        assert_eq!(parameters["limit-a"], json!({"name": "limit"}));
+        assert_eq!(parameters["limit-a_v2"], json!({"name": "limit", "type": "integer"}));
+        assert_eq!(parameters["body"], reference("Other_v2"));
         assert_eq!(paths["/apis/b/v1/"]["get"], json!({"schema": reference("Other_v2"), "same": reference("Same")}));
         assert_eq!(definitions["Other"], json!({"type": "string"}));
         assert_eq!(definitions["Other_v2"], json!({"items": reference("Other_v2")}));
@@ -177,7 +215,12 @@ mod tests {
         let definitions = fields(json!({
             "A": {"items": {"$ref": "#/definitions/B"}}, "B": {"items": {"$ref": "#/definitions/A"}}, "C": {},
         }));
-        let paths = fields(json!({"/x": [{"$ref": "#/definitions/A"}, {"$ref": "#/definitions/Gone"}]}));
-        assert_eq!(used(&paths, &definitions).into_iter().collect::<Vec<_>>(), ["A", "B"]);
+        let parameters = fields(json!({"p": {"schema": {"$ref": "#/definitions/D"}}, "q": {}}));
+        let definitions = Map::from_iter(definitions.into_iter().chain([("D".to_owned(), json!({}))]));
+        let paths = fields(json!({"/x": [
+            {"$ref": "#/definitions/A"}, {"$ref": "#/definitions/Gone"}, {"$ref": "#/parameters/p"},
+        ]}));
+        let expected = ["#/definitions/A", "#/definitions/B", "#/definitions/D", "#/parameters/p"];
+        assert_eq!(used(&paths, &definitions, &parameters).into_iter().collect::<Vec<_>>(), expected);
     }
 }

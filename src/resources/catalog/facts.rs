@@ -54,7 +54,10 @@ pub struct FieldFacts {
     /// The values there are, as they are published: of the field, or of the elements of a list or map.
     #[serde(default, rename = "e")]
     pub values: Option<Value>,
-    /// 1 if the field is required.
+    /// 1 if OpenAPI publishes the zero value as the default, though Go leaves it out.
+    #[serde(default, rename = "z")]
+    zero: u8,
+    /// The place among the required fields (1 for all where it is that of the numbers), 0 if the field is not required.
     #[serde(default, rename = "r")]
     required: u8,
     /// The list type: `atomic` or `set` as text, or the keys of a list of type map.
@@ -149,6 +152,16 @@ impl FieldFacts {
     /// Whether OpenAPI calls the field required.
     pub fn is_required(&self) -> bool {
         self.required != 0
+    }
+
+    /// Where the field stands among those that are required: as in the Go struct.
+    pub fn place(&self) -> (u8, &[u32]) {
+        (self.required, &self.numbers)
+    }
+
+    /// Whether OpenAPI publishes the zero value as the default of a field that is left out when empty.
+    pub fn publishes_zero(&self) -> bool {
+        self.zero != 0
     }
 }
 

@@ -15,9 +15,20 @@ pub fn publish(name: &str, descriptions: &Descriptions, schemas: &mut BTreeMap<S
         let Some(facts) = TYPES.facts_of(&name).filter(|_| !schemas.contains_key(&public)) else { continue };
         schemas.insert(public, schema_of(&name, facts, descriptions, &mut wanted));
     }
-    for (name, schema) in wanted.words {
+    for (name, mut schema) in wanted.words {
+        if let Some(text) = descriptions.of_type(unqualified(name)) {
+            set(&mut schema, "description", text.into());
+        }
         schemas.entry(name.to_owned()).or_insert(schema);
     }
+}
+
+/// The name under which a type is described: `meta.v1.Time`, but `resource.Quantity`, whose package has no version.
+fn unqualified(name: &str) -> &str {
+    let from_end = |dots: usize| name.rmatch_indices('.').nth(dots).map_or(name, |(at, _)| &name[at + 1..]);
+    let package = from_end(1).split('.').next().unwrap_or_default();
+    let is_version = package.strip_prefix('v').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    if is_version { from_end(2) } else { from_end(1) }
 }
 
 /// What schemas refer to and is to be published too.
@@ -35,7 +46,7 @@ pub fn type_of_kind(group: &str, version: &str, kind: &str) -> Option<&'static s
 
 fn schema_of(name: &str, facts: &TypeFacts, descriptions: &Descriptions, wanted: &mut Wanted) -> Value {
     let mut properties = Map::new();
-    let mut required = Vec::new();
+    let mut required: Vec<(&FieldFacts, &str)> = Vec::new();
     for (field, field_facts) in &facts.fields {
         let mut schema = value_of(&field_facts.type_name, field_facts.values.as_ref(), wanted);
         describe_field(&mut schema, field_facts);
@@ -44,7 +55,7 @@ fn schema_of(name: &str, facts: &TypeFacts, descriptions: &Descriptions, wanted:
         }
         properties.insert(field.clone(), schema);
         if field_facts.is_required() {
-            required.push(field.clone());
+            required.push((field_facts, field));
         }
     }
     let mut schema = json!({"type": "object"});
@@ -56,7 +67,8 @@ fn schema_of(name: &str, facts: &TypeFacts, descriptions: &Descriptions, wanted:
         schema["description"] = text.into();
     }
     if !required.is_empty() {
-        schema["required"] = required.into();
+        required.sort_by_key(|(facts, _)| facts.place());
+        schema["required"] = required.into_iter().map(|(_, name)| name).collect();
     }
     if !facts.gvk.is_empty() {
         let kinds =
@@ -111,6 +123,7 @@ fn zero_of_field(facts: &FieldFacts) -> Option<Value> {
         (TypeName::Struct(_), Presence::Zero | Presence::Drop) => Some(json!({})),
         (TypeName::Struct(_), _) => None,
         (type_name, Presence::Zero) => zero_of(type_name),
+        (type_name, _) if facts.publishes_zero() => zero_of(type_name),
         _ => None,
     }
 }

@@ -29,7 +29,9 @@ pub(super) fn of_type(name: &str, facts: &TypeFacts) -> Schema {
 fn of_field(field: &FieldFacts) -> Link {
     let link = of_name(&field.type_name);
     let patch = patch_strategy(field);
-    let list_type = field.list.as_ref().map(list_type);
+    // OpenAPI calls bytes a list in one place; nothing merges them as one.
+    let listed = field.list.as_ref().filter(|_| field.type_name != TypeName::Bytes);
+    let list_type = listed.map(list_type);
     let map_type = map_type(field.map_type.as_deref());
     let default = field.default.clone().or_else(|| zero(field));
     if patch == PatchStrategy::default() && list_type.is_none() && map_type.is_none() && default.is_none() {

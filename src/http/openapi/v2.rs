@@ -1,6 +1,6 @@
 //! OpenAPI 2: the whole API of a cluster in one document, which older clients, and those that read no other, ask for.
 //!
-//! It says the same as the documents of version 3, of which it is made, as far as it can be said.
+//! It says the same as the documents of version 3, as far as it can be said; its schemas are made of theirs.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -11,9 +11,10 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Map, Value, json};
 
-use super::aggregation::Spec;
-use super::answer;
-use super::chain::Asked;
+use super::super::aggregation::Spec;
+use super::super::answer;
+use super::super::chain::Asked;
+use super::{Parts, VERSION};
 use crate::codec::negotiate::parse_accept;
 use crate::codec::protobuf::encode_openapi_v2;
 use crate::schema::openapi::{Document, reference};
@@ -27,7 +28,7 @@ const KEPT: usize = 4;
 
 /// A form a document is asked for in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+enum Form {
     Json,
     Protobuf,
 }
@@ -65,13 +66,12 @@ fn form(asked: &Asked) -> Option<(Form, &'static str)> {
     })
 }
 
-/// Answers with the document that `parts` (paths and schemas in version 3, and what other servers add) make, which are the
-/// same as long as `hash` is.
+/// Answers with the document that `parts` (and what other servers add) make, which are the same as long as `hash` is.
 pub(super) fn answer(
     asked: &Asked,
     documents: &Documents,
     hash: &str,
-    parts: impl FnOnce() -> (Map<String, Value>, Map<String, Value>, Vec<Spec>),
+    parts: impl FnOnce() -> (Parts, Vec<Spec>),
 ) -> ApiResult<Response<Body>> {
     let Some((form, media_type)) = form(asked) else { return Ok(answer::empty(StatusCode::NOT_ACCEPTABLE)) };
     let tag = format!("\"{hash}\"");
@@ -80,8 +80,8 @@ pub(super) fn answer(
         answer::empty(StatusCode::NOT_MODIFIED)
     } else {
         let bytes = documents.find(hash, form).unwrap_or_else(|| {
-            let (paths, schemas, added) = parts();
-            let document = document(paths, schemas, added);
+            let (parts, added) = parts();
+            let document = document(parts, added);
             let bytes: Bytes = match form {
                 Form::Json => document.to_string().into(),
                 Form::Protobuf => encode_openapi_v2(&document).into(),
@@ -98,25 +98,22 @@ pub(super) fn answer(
     Ok(response)
 }
 
-fn document(paths: Map<String, Value>, schemas: Map<String, Value>, added: Vec<Spec>) -> Value {
+fn document(parts: Parts, added: Vec<Spec>) -> Value {
+    let Parts { mut paths, schemas, renderer, .. } = parts;
+    let mut parameters = renderer.parameters;
     let mut definitions: Map<String, Value> = schemas.into_iter().map(|(name, schema)| (name, to_v2(schema))).collect();
-    let mut paths: Map<String, Value> = paths
-        .into_iter()
-        .map(|(path, item)| {
-            let item = path_item(&path, item);
-            (path, item)
-        })
-        .collect();
     for spec in added {
-        spec.merge_into(&mut paths, &mut definitions);
+        spec.merge_into(&mut paths, &mut definitions, &mut parameters);
     }
     json!({
-        "swagger": "2.0", "info": {"title": "Kubernetes", "version": "v1.36.0"}, "paths": paths, "definitions": definitions,
-        "securityDefinitions": {"BearerToken": {
-            "type": "apiKey", "name": "authorization", "in": "header", "description": "Bearer Token authentication",
-        }},
-        "security": [{"BearerToken": []}],
+        "swagger": "2.0", "info": {"title": "Kubernetes", "version": VERSION}, "paths": paths, "definitions": definitions,
+        "parameters": parameters, "securityDefinitions": {"BearerToken": bearer_token()}, "security": [{"BearerToken": []}],
     })
+}
+
+/// How clients show who they are.
+pub(super) fn bearer_token() -> Value {
+    json!({"type": "apiKey", "name": "authorization", "in": "header", "description": "Bearer Token authentication"})
 }
 
 /// A schema of version 3 in version 2: references stand by themselves, there is one type, and nothing is null. Schemas are
@@ -157,48 +154,6 @@ fn only_reference(fields: &Map<String, Value>) -> Option<String> {
     };
     let name = target.as_str()?;
     Some(name.strip_prefix(V3_PREFIX).map_or_else(|| name.to_owned(), |name| reference(Document::V2, name)))
-}
-
-fn path_item(path: &str, item: Value) -> Value {
-    let Value::Object(methods) = item else { return item };
-    let mut item: Map<String, Value> =
-        methods.into_iter().map(|(method, operation)| (method, to_v2_operation(operation))).collect();
-    let names = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-    let parameters: Vec<Value> = names
-        .map(|name| json!({"name": name, "in": "path", "required": true, "type": "string", "uniqueItems": true}))
-        .collect();
-    if !parameters.is_empty() {
-        item.insert("parameters".into(), parameters.into());
-    }
-    item.into()
-}
-
-fn to_v2_operation(operation: Value) -> Value {
-    let Value::Object(mut operation) = operation else { return operation };
-    let mut parameters = Vec::new();
-    if let Some(Value::Object(body)) = operation.remove("requestBody") {
-        let content = body.get("content").and_then(Value::as_object);
-        let consumes: Vec<Value> = content.into_iter().flatten().map(|(media, _)| media.as_str().into()).collect();
-        operation.insert("consumes".into(), consumes.into());
-        let whole = json!({"type": "object"});
-        parameters.push(json!({"name": "body", "in": "body", "required": true, "schema": whole}));
-    }
-    if let Some(Value::Array(queries)) = operation.remove("parameters") {
-        let plain =
-            |query: &Value| json!({"name": query["name"], "in": query["in"], "type": "string", "uniqueItems": true});
-        parameters.extend(queries.iter().map(plain));
-    }
-    if !parameters.is_empty() {
-        operation.insert("parameters".into(), parameters.into());
-    }
-    let produces = json!(["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"]);
-    operation.insert("produces".into(), produces);
-    operation.insert("schemes".into(), json!(["https"]));
-    operation.insert(
-        "responses".into(),
-        json!({"200": {"description": "OK", "schema": {"type": "object"}}, "401": {"description": "Unauthorized"}}),
-    );
-    operation.into()
 }
 
 #[cfg(test)]
