@@ -16,8 +16,8 @@
 //! }
 //! ```
 //!
-//! Features: `test-server` adds `atoll::test`, a control plane in the process of a test; `test-util` adds the suites
-//! that engines run. Neither is on by default.
+//! Features: `etcd` is the engine over etcd, and `program` the command line; both are on unless said otherwise. `test-server` adds `atoll::test`, a control plane in the process of a test; `test-util` adds the suites
+//! that engines run. Neither of these is on by default.
 //!
 //! Floors, from the ground: pure functions over values (`schema`, `patch`, `codec`), storage, who may do what,
 //! the registry, the resources, HTTP, the server. A module uses lower floors only; `tests/tidy.rs` holds the table.
@@ -25,6 +25,7 @@
 pub mod admission;
 pub mod authn;
 pub mod authz;
+#[cfg(feature = "program")]
 pub mod cli;
 pub mod codec;
 pub mod flow;

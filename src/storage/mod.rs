@@ -7,6 +7,7 @@ pub mod cache;
 #[cfg(any(test, feature = "test-util"))]
 pub mod conformance;
 pub mod embedded;
+#[cfg(feature = "etcd")]
 pub mod etcd;
 mod feed;
 pub mod key;
@@ -31,6 +32,7 @@ pub use cache::{
     SharedSpec, Store, StoreOptions, WatchItem, WatchQuery, Watcher,
 };
 pub use embedded::Embedded;
+#[cfg(feature = "etcd")]
 pub use etcd::Etcd;
 pub use key::{Key, KeyError, KeyRange, Position};
 pub use memory::Memory;
@@ -380,8 +382,10 @@ pub enum OpenError {
         why: String,
     },
     /// The URL names an engine that is not in this program.
-    #[error("{url:?} needs SQLite, which this program was built without; build it with --features sqlite")]
+    #[error("{url:?} needs an engine that this program was built without; build it with --features {feature}")]
     NotBuilt {
+        /// The cargo feature that has the engine.
+        feature: &'static str,
         /// What was given.
         url: String,
     },
@@ -441,10 +445,10 @@ pub enum OpenError {
 }
 
 /// Opens the engine that a URL names: `memory://`, `file:///var/lib/atoll`, a plain path of a directory,
-/// `sqlite:///var/lib/atoll.db`, or `etcd://host:port,host:port/prefix` ([`etcd::Target`] says what else such a URL may hold).
+/// `sqlite:///var/lib/atoll.db`, or `etcd://host:port,host:port/prefix` (`etcd::Target` says what else such a URL may hold).
 pub async fn open(url: &str, options: Options) -> Result<Arc<dyn Backend>, OpenError> {
-    if let Some(target) = etcd::Target::parse(url) {
-        return Ok(Etcd::open(target?).await?);
+    if matches!(url.split_once("://"), Some(("etcd" | "etcd+http" | "etcd+https", _))) {
+        return open_etcd(url).await;
     }
     if url == "memory://" || url == "memory:" {
         return Ok(Memory::new());
@@ -461,6 +465,19 @@ pub async fn open(url: &str, options: Options) -> Result<Arc<dyn Backend>, OpenE
     Ok(on_a_thread(move || Embedded::open(&path, options)).await?)
 }
 
+#[cfg(feature = "etcd")]
+async fn open_etcd(url: &str) -> Result<Arc<dyn Backend>, OpenError> {
+    match etcd::Target::parse(url) {
+        Some(target) => Ok(Etcd::open(target?).await?),
+        None => Err(OpenError::Url { url: url.to_owned() }),
+    }
+}
+
+#[cfg(not(feature = "etcd"))]
+async fn open_etcd(url: &str) -> Result<Arc<dyn Backend>, OpenError> {
+    Err(OpenError::NotBuilt { feature: "etcd", url: url.to_owned() })
+}
+
 #[cfg(feature = "sqlite")]
 async fn open_sqlite(_: &str, file: PathBuf, options: Options) -> Result<Arc<dyn Backend>, OpenError> {
     Ok(on_a_thread(move || Sqlite::open(&file, options)).await?)
@@ -468,7 +485,7 @@ async fn open_sqlite(_: &str, file: PathBuf, options: Options) -> Result<Arc<dyn
 
 #[cfg(not(feature = "sqlite"))]
 async fn open_sqlite(url: &str, _: PathBuf, _: Options) -> Result<Arc<dyn Backend>, OpenError> {
-    Err(OpenError::NotBuilt { url: url.to_owned() })
+    Err(OpenError::NotBuilt { feature: "sqlite", url: url.to_owned() })
 }
 
 /// Opens an engine where it may block.
