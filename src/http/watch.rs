@@ -1,5 +1,6 @@
 //! WATCH: events as a stream of frames, each encoded once for all who watch in the same way.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use futures::stream;
 use http::Response;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 use super::chain::Asked;
 use super::rights::Rights;
@@ -133,6 +134,8 @@ struct Running {
     is_behind: bool,
     next_check: Instant,
     end: Instant,
+    /// Until time alone brings something; one timer for as long as the watch lasts.
+    time: Pin<Box<Sleep>>,
     over: bool,
     _counted: crate::metrics::WatchGuard,
 }
@@ -157,6 +160,8 @@ impl Running {
             is_behind: false,
             next_check: now + RECHECK_EVERY,
             end,
+            // It rings at once, and is set then.
+            time: Box::pin(tokio::time::sleep_until(now)),
             over: false,
             _counted: api.metrics.watch_started(),
         }
@@ -164,27 +169,48 @@ impl Running {
 
     /// The next bytes to send; `None` when the watch is over.
     async fn chunk(&mut self) -> Option<Bytes> {
-        let mut out = BytesMut::new();
-        while out.is_empty() && !self.over {
-            let wake = self.end.min(self.next_check).min(if self.bookmarks { self.next_bookmark } else { self.end });
-            match tokio::time::timeout_at(wake, self.watch.next()).await {
-                Ok(step) => {
-                    self.put(step, &mut out).await;
-                    while out.len() < BATCH_BYTES && !self.over {
-                        match self.watch.try_next() {
-                            Some(step) => self.put(step, &mut out).await,
-                            None => break,
-                        }
-                    }
-                    self.catch_up(&mut out);
-                }
-                Err(_) => self.tick(&mut out).await,
+        let first = loop {
+            if self.over {
+                return None;
             }
+            // In this order: rights are looked at again however much there is to tell, and who is told all of it hears so.
+            let frame = tokio::select! {
+                biased;
+                () = self.time.as_mut() => self.tick().await,
+                step = self.watch.next() => self.frame(step).await,
+                () = std::future::ready(()), if self.is_behind => self.catch_up(),
+            };
+            if let Some(frame) = frame {
+                break frame;
+            }
+        };
+        let mut more = self.ready().await;
+        if more.is_none() {
+            // Most often one thing happens at a time: its frame is sent as it is, without a copy for each who watches.
+            return Some(first);
         }
-        (!out.is_empty()).then(|| out.freeze())
+        let mut out = BytesMut::from(&*first);
+        while let Some(frame) = more {
+            out.extend_from_slice(&frame);
+            more = if out.len() < BATCH_BYTES { self.ready().await } else { None };
+        }
+        Some(out.freeze())
     }
 
-    async fn put(&mut self, step: WatchStep, out: &mut BytesMut) {
+    /// The next frame, if there is one already.
+    async fn ready(&mut self) -> Option<Bytes> {
+        while !self.over {
+            let Some(step) = self.watch.try_next() else {
+                return self.catch_up();
+            };
+            if let Some(frame) = self.frame(step).await {
+                return Some(frame);
+            }
+        }
+        None
+    }
+
+    async fn frame(&mut self, step: WatchStep) -> Option<Bytes> {
         let frame = match step {
             WatchStep::Object { happened, entry, revision, event } => {
                 self.is_behind = event.as_ref().is_some_and(|event| event.revision > revision);
@@ -196,57 +222,49 @@ impl Running {
             WatchStep::InitialEnd(revision) => self.frames.bookmark(revision, answer::Bookmark::InitialEnd),
             WatchStep::Closed(None) => {
                 self.over = true;
-                return;
+                return None;
             }
-            WatchStep::Closed(Some(error)) => {
-                self.over = true;
-                self.frames.error(error)
-            }
+            WatchStep::Closed(Some(error)) => return self.fail(error),
         };
-        match frame {
-            Ok(bytes) => out.extend_from_slice(&bytes),
-            Err(error) => self.fail(error, out),
-        }
+        frame.map_or_else(|error| self.fail(error), Some)
     }
 
     /// What is told last of a cluster that opens may be older than what was told before. Whoever resumes from there would be
     /// told that again, so a bookmark says how far they are.
-    fn catch_up(&mut self, out: &mut BytesMut) {
-        if self.bookmarks && std::mem::take(&mut self.is_behind) && !self.over {
-            self.bookmark(out);
-        }
+    fn catch_up(&mut self) -> Option<Bytes> {
+        let is_behind = std::mem::take(&mut self.is_behind);
+        if self.bookmarks && is_behind { self.bookmark() } else { None }
     }
 
-    fn bookmark(&mut self, out: &mut BytesMut) {
-        match self.frames.bookmark(self.watch.revision(), answer::Bookmark::Progress) {
-            Ok(bytes) => out.extend_from_slice(&bytes),
-            Err(error) => self.fail(error, out),
-        }
+    fn bookmark(&mut self) -> Option<Bytes> {
+        let bookmark = self.frames.bookmark(self.watch.revision(), answer::Bookmark::Progress);
+        bookmark.map_or_else(|error| self.fail(error), Some)
     }
 
-    fn fail(&mut self, error: ApiError, out: &mut BytesMut) {
+    /// Ends the watch with an error.
+    fn fail(&mut self, error: ApiError) -> Option<Bytes> {
         self.over = true;
-        if let Ok(bytes) = self.frames.error(error) {
-            out.extend_from_slice(&bytes);
-        }
+        self.frames.error(error).ok()
     }
 
     /// What time alone brings: bookmarks, a new look at the rights, the end.
-    async fn tick(&mut self, out: &mut BytesMut) {
+    async fn tick(&mut self) -> Option<Bytes> {
         let now = Instant::now();
+        let mut frame = None;
         if now >= self.next_check {
             self.next_check = now + RECHECK_EVERY;
             if let Err(error) = self.rights.check(&self.api).await {
-                return self.fail(error, out);
+                return self.fail(error);
             }
         }
         if self.bookmarks && now >= self.next_bookmark {
             let last = self.end.checked_sub(BOOKMARK_BEFORE_END).unwrap_or(self.end);
             self.next_bookmark = if now >= last { self.end + BOOKMARK_EVERY } else { last.min(now + BOOKMARK_EVERY) };
-            self.bookmark(out);
+            frame = self.bookmark();
         }
-        if now >= self.end {
-            self.over = true;
-        }
+        self.over |= now >= self.end;
+        let bookmark = if self.bookmarks { self.next_bookmark } else { self.end };
+        self.time.as_mut().reset(self.end.min(self.next_check).min(bookmark));
+        frame
     }
 }

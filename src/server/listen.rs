@@ -15,6 +15,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use super::gather::gathering;
 use super::peers::Peers;
 use crate::http::ApiService;
 
@@ -84,9 +85,10 @@ async fn connection(
         .keep_alive_interval(Duration::from_secs(30))
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(4 << 20);
+    let (stream, sender) = gathering(stream);
     let connection =
         builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service)).into_owned();
-    if let Err(error) = watcher.watch(connection).await {
+    if let Err(error) = sender.drive(watcher.watch(connection)).await {
         tracing::debug!(%error, "a connection ended early");
     }
 }

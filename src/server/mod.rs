@@ -9,6 +9,7 @@ mod delegation;
 mod election;
 mod extend;
 mod flow;
+mod gather;
 mod keys;
 pub mod kubeconfig;
 mod listen;

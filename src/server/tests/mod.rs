@@ -12,6 +12,7 @@ use super::{Running, Server};
 mod auth;
 mod certificates;
 mod deletion;
+mod gather;
 mod owners;
 mod policy;
 
