@@ -24,7 +24,7 @@ use futures::future::BoxFuture;
 
 pub use self::plugins::webhooks::WebhookClient;
 pub use self::rounds::Rounds;
-pub use self::shapes::{Kinds, Served, Shape, Shapes};
+pub use self::shapes::{Fields, Kinds, Served, Shape, Shapes};
 use crate::authz::Authorizer;
 use crate::outbound::Outbound;
 use crate::request::RequestContext;
@@ -55,6 +55,8 @@ pub struct Attributes {
     pub namespace: String,
     /// The name, empty while it is to be generated.
     pub name: String,
+    /// The name in the request's path: empty for a plain create, and for a deletion of many.
+    pub requested: String,
     /// Whether nothing will be stored.
     pub dry_run: bool,
     /// How the client wants it done.

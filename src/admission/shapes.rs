@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use atoll_api::{
-    ApiResult, GroupResource, GroupVersion, GroupVersionKind, GroupVersionResource, LogicalClusterName, Object, Value,
+    ApiError, ApiResult, GroupResource, GroupVersion, GroupVersionKind, GroupVersionResource, LogicalClusterName,
+    Object, Value,
 };
 
 /// A version of a resource, as clients name it.
@@ -14,6 +15,15 @@ pub struct Shape {
     pub resource: GroupVersionResource,
     /// Group, version and kind.
     pub kind: GroupVersionKind,
+}
+
+/// Which fields an object that was changed in admission may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fields {
+    /// Any; those that do not exist go without a word.
+    Any,
+    /// Those that exist only.
+    Known,
 }
 
 /// The forms of the objects of one resource.
@@ -26,7 +36,7 @@ pub trait Shapes: fmt::Debug + Send + Sync {
 
     /// An object that somebody has changed in that version, read again as clients' objects are, in the version
     /// in which it is admitted.
-    fn take(&self, value: Value, version: &GroupVersion) -> ApiResult<Object>;
+    fn take(&self, value: Value, version: &GroupVersion, fields: Fields) -> ApiResult<Object>;
 
     /// An object in that version with part of another laid over it, lists and maps merged as the schema says; or why it
     /// cannot be.
@@ -50,4 +60,11 @@ pub struct Served {
 pub trait Kinds: Send + Sync {
     /// The kind of that group, version and name, if the cluster serves it.
     fn find(&self, cluster: &LogicalClusterName, kind: &GroupVersionKind) -> Option<Served>;
+}
+
+/// Why an object could not be read, without the words that Kubernetes adds for clients only.
+pub(super) fn plain(error: &ApiError) -> String {
+    let message = &error.status.message;
+    let read = message.split_once(" cannot be handled as a ").and_then(|(_, rest)| rest.split_once(": "));
+    read.map_or(message.as_str(), |(_, why)| why).to_owned()
 }

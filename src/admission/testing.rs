@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::collection::Collection;
-use super::{AdmissionPlugin, Attributes, Operation, Options, Rounds, Shape, Shapes};
+use super::{AdmissionPlugin, Attributes, Fields, Operation, Options, Rounds, Shape, Shapes};
 use crate::request::RequestContext;
 use crate::storage::{Memory, Store, Txn};
 
@@ -118,6 +118,7 @@ pub(super) fn creation(object: &Object) -> Attributes {
         dry_run: false,
         options: Options::Write(WriteOptions::default()),
         shapes: Arc::new(TwoVersions { shape }),
+        requested: String::new(),
         rounds: Rounds::default(),
     }
 }
@@ -145,7 +146,7 @@ impl Shapes for TwoVersions {
         Ok(shown)
     }
 
-    fn take(&self, value: Value, _: &GroupVersion) -> ApiResult<Object> {
+    fn take(&self, value: Value, _: &GroupVersion, _: Fields) -> ApiResult<Object> {
         let mut object =
             Object::from_value(value).map_err(|_| atoll_api::ApiError::bad_request("this is not an object"))?;
         object.0.remove("unknown");

@@ -37,11 +37,15 @@ pub fn token_review(
     Ok(review)
 }
 
-/// Fills in who asks.
-pub fn self_subject_review(user: &UserInfo, mut review: Object, now: Timestamp) -> Object {
-    review.set_meta("creationTimestamp", &format_time(now));
-    review.0.insert("status".into(), json!({"userInfo": user_info(user)}));
-    review
+/// Who asks. What the client sent is not in the answer (authentication/selfsubjectreview/rest.go, 1.36).
+pub fn self_subject_review(user: &UserInfo, sent: &Object, now: Timestamp) -> Object {
+    let answer = json!({
+        "kind": sent.kind(),
+        "apiVersion": sent.api_version(),
+        "metadata": {"creationTimestamp": format_time(now)},
+        "status": {"userInfo": user_info(user)},
+    });
+    serde_json::from_value(answer).expect("an object")
 }
 
 fn user_info(user: &UserInfo) -> Value {

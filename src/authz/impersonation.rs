@@ -1,14 +1,16 @@
 //! Acting as somebody else: what the `Impersonate-*` headers ask for, and whether the requestor may.
 //!
 //! Kubernetes 1.36 knows five ways to be allowed to: four constrained ones, whose verbs name whom and for which request,
-//! and the old one, the verb `impersonate` for everything. They are tried in that order. Headers come as plain text.
+//! and the old one, the verb `impersonate` for everything. They are tried in that order, but for the one that served last. Headers come as plain text.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher, RandomState};
 
 use atoll_api::field::go_quote;
 use atoll_api::user::{ALL_AUTHENTICATED, ALL_UNAUTHENTICATED, ANONYMOUS, SYSTEM_MASTERS};
 use atoll_api::validation::{dns1123_label, dns1123_subdomain};
-use atoll_api::{ApiError, ApiResult, UserInfo};
+use atoll_api::{ApiError, ApiResult, LogicalClusterName, UserInfo};
+use parking_lot::Mutex;
 
 use super::forbidden::forbidden_because;
 use super::{Attributes, Authorizer};
@@ -64,18 +66,58 @@ pub fn requested<'h>(headers: impl IntoIterator<Item = (&'h str, &'h str)>) -> A
     Err(ApiError::bad_request(format!("requested {} without impersonating a user name", go_syntax(&wanted))))
 }
 
-/// Lets the user of `request` act as `wanted` for that request, or refuses with what the first way lacked.
-pub fn authorize(authorizer: &dyn Authorizer, request: &Attributes<'_>, wanted: &UserInfo) -> ApiResult<Impersonated> {
+/// Lets the user of `request` act as `wanted` for that request, or refuses with what the first way lacked that was tried:
+/// the one by which the user was last let, then the others in their order.
+pub fn authorize(
+    authorizer: &dyn Authorizer,
+    habits: &Habits,
+    request: &Attributes<'_>,
+    wanted: &UserInfo,
+) -> ApiResult<Impersonated> {
     let mut first_refusal = None;
-    for mode in MODES.iter().filter(|mode| mode.applies(wanted, request.user)) {
+    let habit = habits.of(request.cluster, &request.user.name);
+    let others = MODES.into_iter().filter(|mode| Some(*mode) != habit);
+    for mode in habit.into_iter().chain(others).filter(|mode| mode.applies(wanted, request.user)) {
         match mode.check(authorizer, request, wanted) {
             Ok(user) => {
+                habits.note(request.cluster, &request.user.name, mode);
                 return Ok(Impersonated { user, constraint: mode.is_constrained().then(|| mode.verb()) });
             }
             Err(refusal) => first_refusal = first_refusal.or(Some(refusal)),
         }
     }
     Err(first_refusal.unwrap_or_else(|| ApiError::internal("all impersonation modes failed")))
+}
+
+/// By which way users were last let, which is tried first (constrained_impersonation.go, 1.36). A matter of order and of
+/// what a refusal tells: no right comes from it.
+#[derive(Debug, Default)]
+pub struct Habits {
+    hasher: RandomState,
+    last: Mutex<HashMap<u64, Mode>>,
+}
+
+/// Of how many users the way is remembered; when there are more, all are forgotten.
+const MOST_HABITS: usize = 10_000;
+
+// === impl Habits ===
+
+impl Habits {
+    fn of(&self, cluster: &LogicalClusterName, user: &str) -> Option<Mode> {
+        self.last.lock().get(&self.key(cluster, user)).copied()
+    }
+
+    fn note(&self, cluster: &LogicalClusterName, user: &str, mode: Mode) {
+        let mut last = self.last.lock();
+        if last.len() >= MOST_HABITS {
+            last.clear();
+        }
+        last.insert(self.key(cluster, user), mode);
+    }
+
+    fn key(&self, cluster: &LogicalClusterName, user: &str) -> u64 {
+        self.hasher.hash_one((cluster.as_str(), user))
+    }
 }
 
 /// A way to be allowed to act as somebody else.

@@ -79,7 +79,7 @@ impl Caller {
         };
         // Asked of the policy of the request's own cluster: rights to act as others end at its border.
         let request = Attributes::of(info, cluster, &user);
-        let allowed = impersonation::authorize(&*api.authorizer, &request, &wanted)?;
+        let allowed = impersonation::authorize(&*api.authorizer, &api.acting, &request, &wanted)?;
         // In somebody else's name one is nobody special: whom a tenant may act as is the tenant's own affair.
         let standing = Standing::Tenant;
         Ok(Recognised { user: allowed.user, impersonator: Some(user.name), constraint: allowed.constraint, standing })

@@ -38,6 +38,7 @@ use tower::{Service, ServiceExt};
 
 use crate::authn::{ClientCertificate, FrontProxy, SignedTokens, Union};
 use crate::authz::Authorizer;
+use crate::authz::impersonation::Habits;
 use crate::flow::Flow;
 use crate::metrics::Metrics;
 use crate::registry::Registry;
@@ -67,6 +68,8 @@ pub struct Api {
     pub authenticator: Arc<Union>,
     /// Who may.
     pub authorizer: Arc<dyn Authorizer>,
+    /// By which way users were last let act as others.
+    pub acting: Habits,
     /// Whose keys others check tokens with.
     pub tokens: Arc<SignedTokens>,
     /// How requests get to the API servers of clusters.

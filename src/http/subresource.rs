@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use atoll_api::options::{PatchOptions, PatchStyle, WriteOptions};
 use atoll_api::query::Query;
-use atoll_api::{ApiError, ApiResult, GroupVersionKind};
+use atoll_api::status::Details;
+use atoll_api::{ApiError, ApiResult, GroupVersionKind, Reason};
 use axum::body::Body;
 use http::{Response, StatusCode};
 
@@ -15,6 +16,7 @@ use crate::patch::apply::Force;
 use crate::registry::computed::{Call, Computed};
 use crate::registry::connect::{Connection, Connector, Way};
 use crate::registry::descriptor::Subresource;
+use crate::registry::resource::Origin;
 use crate::registry::{self, Patch, PatchKind, Target};
 
 /// Answers a request for a subresource.
@@ -50,9 +52,19 @@ async fn scale(api: &Arc<Api>, asked: &Asked, target: &Target, body: Body) -> Ap
             let patch = Patch { kind, body, force: if options.force { Force::Yes } else { Force::No } };
             api.registry.patch_scale(&asked.cx, target, &name, patch, &options.write).await?
         }
+        verb if target.resource.origin() == Origin::Custom => return Err(not_supported(target, verb)),
         _ => return Err(method_not_allowed()),
     };
     answer::value(asked, StatusCode::OK, &scale)
+}
+
+/// What the handler of custom resources says to a verb that a subresource does not have.
+fn not_supported(target: &Target, verb: &str) -> ApiError {
+    let resource = target.shown();
+    let details =
+        Details { group: resource.group.to_string(), kind: resource.resource.to_string(), ..Details::default() };
+    let message = format!("{verb} is not supported on resources of kind \"{resource}\"");
+    ApiError::with_details(Reason::MethodNotAllowed, message, Some(details))
 }
 
 async fn by_handler(

@@ -2,8 +2,9 @@
 //!
 //! Where its library departs from the standard, so does this: indices may be negative, `replace` adds a missing key, `copy` of a
 //! missing key makes a null, and the whole document can be replaced and tested but not added, removed, moved or copied.
-//! Kubernetes does not tell the client what did not fit, so those texts are our own.
+//! What does not fit is worded as by that library: webhooks and policies are told so, though clients are not.
 
+use atoll_api::field::go_quote;
 use serde_json::{Map, Value};
 
 use super::{Error, MAX_DEPTH, shown};
@@ -111,58 +112,73 @@ struct State {
 
 impl State {
     fn apply(&mut self, operation: &Operation) -> Result<(), Error> {
-        let path = || operation.path.as_deref().ok_or_else(|| unprocessable("operation missing path field"));
-        let from = || operation.from.as_deref().ok_or_else(|| unprocessable("operation missing from field"));
-        let value = || operation.value.clone().unwrap_or(Value::Null);
+        let no_path = || unprocessable(format!("{} operation failed to decode path: missing value", operation.op));
+        let no_from = || {
+            let why = "operation, missing from field: missing value";
+            unprocessable(format!("{} operation failed to decode from: {why}", operation.op))
+        };
+        let path = || operation.path.as_deref().ok_or_else(no_path);
+        let from = || operation.from.as_deref().ok_or_else(no_from);
         match operation.op.as_str() {
             "add" => {
-                let value = value();
+                let (path, value) = (path()?, operation.value.clone().unwrap_or(Value::Null));
                 let depth = depth(&value);
-                self.add(path()?, value, depth)
+                self.add(path, value, depth).map_err(|fault| {
+                    let nowhere = format!("add operation does not apply: doc is missing path: \"{path}\"");
+                    fault.told(&nowhere, &format!("error in add for path: '{path}'"))
+                })
             }
-            "remove" => self.remove(path()?).map(drop),
+            "remove" => {
+                let path = path()?;
+                self.remove(path).map(drop).map_err(|fault| {
+                    let nowhere = format!("remove operation does not apply: doc is missing path: \"{path}\"");
+                    fault.told(&nowhere, &format!("error in remove for path: '{path}'"))
+                })
+            }
             "replace" => self.replace(path()?, operation.value.as_ref()),
-            "move" => {
-                let (from, path) = (from()?, path()?);
-                let value = self.remove(from)?;
-                self.add(path, value, self.depth.saturating_sub(tokens(from)))
-            }
+            "move" => self.shift(from()?, path()?),
             "copy" => self.copy(from()?, path()?),
             "test" => self.test(path()?, operation.value.as_ref()),
-            other => Err(unprocessable(format!("unexpected kind: {other}"))),
+            other => Err(unprocessable(format!("Unexpected kind: {other}"))),
         }
     }
 
     /// Adds a value that is nested no deeper than `depth`.
-    fn add(&mut self, path: &str, value: Value, depth: usize) -> Result<(), Error> {
-        let (container, key) = find(&mut self.document, path)?;
+    fn add(&mut self, path: &str, value: Value, depth: usize) -> Result<(), Fault> {
+        let (container, key) = find(&mut self.document, path).ok_or(Fault::Nowhere)?;
         match container {
             Value::Object(map) => {
                 map.insert(key, value);
             }
             Value::Array(items) => {
-                let index = if key == "-" { items.len() } else { index(&key, items.len() + 1, path)? };
+                let improper = |why| Fault::Refused(format!("value was not a proper array index: '{key}': {why}"));
+                let index = match key.as_str() {
+                    "-" => items.len(),
+                    _ => place(number(&key).map_err(improper)?, items.len() + 1).map_err(Fault::Refused)?,
+                };
                 self.shifted += items.len() - index;
                 items.insert(index, value);
             }
-            _ => return Err(missing(path)),
+            _ => return Err(Fault::Nowhere),
         }
-        self.grow(tokens(path) + depth)?;
-        self.check_shifted()
+        self.grow(tokens(path) + depth).and_then(|()| self.check_shifted()).map_err(Fault::Limit)
     }
 
-    fn remove(&mut self, path: &str) -> Result<Value, Error> {
-        let (container, key) = find(&mut self.document, path)?;
+    fn remove(&mut self, path: &str) -> Result<Value, Fault> {
+        let (container, key) = find(&mut self.document, path).ok_or(Fault::Nowhere)?;
         let removed = match container {
-            Value::Object(map) => map.remove(&key).ok_or_else(|| missing(path))?,
+            Value::Object(map) => {
+                let absent = || Fault::Refused(format!("Unable to remove nonexistent key: {key}: {MISSING}"));
+                map.remove(&key).ok_or_else(absent)?
+            }
             Value::Array(items) => {
-                let index = index(&key, items.len(), path)?;
+                let index = index(&key, items.len()).map_err(Fault::Refused)?;
                 self.shifted += items.len() - index;
                 items.remove(index)
             }
-            _ => return Err(missing(path)),
+            _ => return Err(Fault::Nowhere),
         };
-        self.check_shifted()?;
+        self.check_shifted().map_err(Fault::Limit)?;
         Ok(removed)
     }
 
@@ -176,23 +192,41 @@ impl State {
             self.document = new;
             return self.grow(grown);
         }
-        let (container, key) = find(&mut self.document, path)?;
+        let refused = |what: &str| {
+            unprocessable(format!("replace operation does not apply: doc is missing {what}: {path}: {MISSING}"))
+        };
+        let (container, key) = find(&mut self.document, path).ok_or_else(|| refused("path"))?;
         match container {
             Value::Object(map) => {
                 map.insert(key, new);
             }
             Value::Array(items) => {
-                let index = index(&key, items.len(), path)?;
+                let index = index(&key, items.len()).map_err(|_| refused("key"))?;
                 items[index] = new;
             }
-            _ => return Err(missing(path)),
+            _ => return Err(refused("path")),
         }
         self.grow(grown)
     }
 
+    fn shift(&mut self, from: &str, path: &str) -> Result<(), Error> {
+        let nowhere =
+            |what: &str, path: &str| format!("move operation does not apply: doc is missing {what} path: {path}");
+        let key = unescape(from.rsplit('/').next().unwrap_or_default());
+        let value = self.remove(from);
+        let value =
+            value.map_err(|fault| fault.told(&nowhere("from", from), &format!("error in move for path: '{key}'")))?;
+        let added = self.add(path, value, self.depth.saturating_sub(tokens(from)));
+        added.map_err(|fault| fault.told(&nowhere("destination", path), &format!("error in move for path: '{path}'")))
+    }
+
     fn copy(&mut self, from: &str, path: &str) -> Result<(), Error> {
-        let (container, key) = find(&mut self.document, from)?;
-        let value = get(container, &key, from)?.cloned().unwrap_or(Value::Null);
+        let nowhere =
+            |what: &str, path: &str| format!("copy operation does not apply: doc is missing {what} path: {path}");
+        let value = find(&mut self.document, from).ok_or(Fault::Nowhere);
+        let value = value.and_then(|(container, key)| Ok(get(container, &key)?.cloned().unwrap_or(Value::Null)));
+        let value =
+            value.map_err(|fault| fault.told(&nowhere("from", from), &format!("error in copy for from: '{from}'")))?;
         self.copied += json_length(&value);
         if self.copied > MAX_COPIED_BYTES {
             return Err(unprocessable(format!(
@@ -201,7 +235,8 @@ impl State {
             )));
         }
         let depth = depth(&value);
-        self.add(path, value, depth)
+        let added = self.add(path, value, depth);
+        added.map_err(|fault| fault.told(&nowhere("destination", path), "error while adding value during copy"))
     }
 
     fn test(&mut self, path: &str, expected: Option<&Value>) -> Result<(), Error> {
@@ -209,8 +244,13 @@ impl State {
         let holds = if path.is_empty() {
             self.document == *expected
         } else {
-            let (container, key) = find(&mut self.document, path)?;
-            get(container, &key, path)?.unwrap_or(&Value::Null) == expected
+            let found = find(&mut self.document, path).ok_or(Fault::Nowhere);
+            let value =
+                found.and_then(|(container, key)| Ok(get(container, &key)?.unwrap_or(&Value::Null) == expected));
+            value.map_err(|fault| {
+                let nowhere = format!("test operation does not apply: is missing path: {path}");
+                fault.told(&nowhere, &format!("error in test for path: '{path}'"))
+            })?
         };
         if holds { Ok(()) } else { Err(unprocessable(format!("testing value {path} failed"))) }
     }
@@ -229,44 +269,77 @@ impl State {
     }
 }
 
+/// Why an operation cannot do its work at a place.
+enum Fault {
+    /// Nothing leads there.
+    Nowhere,
+    /// What is there refuses, in the words of the library that Kubernetes uses (evanphx/json-patch 4).
+    Refused(String),
+    /// A limit is reached.
+    Limit(Error),
+}
+
+/// What the library ends a sentence with that tells of something missing.
+const MISSING: &str = "missing value";
+
+// === impl Fault ===
+
+impl Fault {
+    /// The error of an operation, worded with what it says of a place that is not there, or before a refusal.
+    fn told(self, nowhere: &str, refused: &str) -> Error {
+        match self {
+            Self::Nowhere => unprocessable(format!("{nowhere}: {MISSING}")),
+            Self::Refused(why) => unprocessable(format!("{refused}: {why}")),
+            Self::Limit(error) => error,
+        }
+    }
+}
+
 /// The container that the path's last token is about, and that token.
-fn find<'a>(document: &'a mut Value, path: &str) -> Result<(&'a mut Value, String), Error> {
+fn find<'a>(document: &'a mut Value, path: &str) -> Option<(&'a mut Value, String)> {
     // What stands before the first slash is passed over, as the library does.
     let mut rest = path.split('/').skip(1).peekable();
     let mut container = document;
     while let Some(token) = rest.next() {
         let key = unescape(token);
         if rest.peek().is_none() {
-            return Ok((container, key));
+            return Some((container, key));
         }
-        let next = match container {
-            Value::Object(map) => map.get_mut(&key),
+        container = match container {
+            Value::Object(map) => map.get_mut(&key)?,
             Value::Array(items) => {
-                let index = index(&key, items.len(), path)?;
-                items.get_mut(index)
+                let index = index(&key, items.len()).ok()?;
+                items.get_mut(index)?
             }
-            _ => None,
+            _ => return None,
         };
-        container = next.ok_or_else(|| missing(path))?;
     }
-    Err(missing(path))
+    None
 }
 
 /// The value under a key; none if a map does not have the key.
-fn get<'a>(container: &'a Value, key: &str, path: &str) -> Result<Option<&'a Value>, Error> {
+fn get<'a>(container: &'a Value, key: &str) -> Result<Option<&'a Value>, Fault> {
     match container {
         Value::Object(map) => Ok(map.get(key)),
-        Value::Array(items) => Ok(items.get(index(key, items.len(), path)?)),
-        _ => Err(missing(path)),
+        Value::Array(items) => Ok(items.get(index(key, items.len()).map_err(Fault::Refused)?)),
+        _ => Err(Fault::Nowhere),
     }
 }
 
 /// An index below `length`; negative ones count from the end.
-fn index(key: &str, length: usize, path: &str) -> Result<usize, Error> {
-    let invalid = || unprocessable(format!("{path}: invalid array index {key:?}"));
-    let index: i64 = key.parse().map_err(|_| invalid())?;
-    let from_start = if index < 0 { index + i64::try_from(length).map_err(|_| invalid())? } else { index };
-    usize::try_from(from_start).ok().filter(|i| *i < length).ok_or_else(invalid)
+fn index(key: &str, length: usize) -> Result<usize, String> {
+    place(number(key)?, length)
+}
+
+fn number(key: &str) -> Result<i64, String> {
+    key.parse().map_err(|_| format!("strconv.Atoi: parsing {}: invalid syntax", go_quote(key)))
+}
+
+fn place(index: i64, length: usize) -> Result<usize, String> {
+    let from_start =
+        if index < 0 { i64::try_from(length).ok().and_then(|length| length.checked_add(index)) } else { Some(index) };
+    let place = from_start.and_then(|index| usize::try_from(index).ok()).filter(|index| *index < length);
+    place.ok_or_else(|| format!("Unable to access invalid index: {index}: invalid index referenced"))
 }
 
 fn unescape(token: &str) -> String {
@@ -275,10 +348,6 @@ fn unescape(token: &str) -> String {
 
 fn tokens(path: &str) -> usize {
     path.bytes().filter(|b| *b == b'/').count()
-}
-
-fn missing(path: &str) -> Error {
-    unprocessable(format!("doc is missing path {path:?}"))
 }
 
 fn unprocessable(text: impl Into<String>) -> Error {

@@ -53,6 +53,7 @@ impl Call<'_> {
         let mut object = decode::decode(self.cx, target, self.body.clone(), self.options.validation())?;
         meta::settle_namespace(self.target, &mut object, &self.object_name())?;
         decode::default(target, &mut object)?;
+        meta::forget_system_fields(&mut object);
         let (cx, subresource, options) = (self.cx, self.subresource, self.options);
         let unconverted = &Unconverted::default();
         Tracked { cx, target, part: Part::Main, subresource, options, unconverted }.created(&mut object);
@@ -63,6 +64,7 @@ impl Call<'_> {
             subresource: subresource.to_owned(),
             namespace: self.namespace.to_owned(),
             name: self.name.to_owned(),
+            requested: self.name.to_owned(),
             dry_run: options.dry_run,
             options: admission::Options::Write(options.clone()),
             shapes: forms(target.clone()),

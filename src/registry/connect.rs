@@ -63,6 +63,7 @@ impl Registry {
             subresource: (*subresource).to_owned(),
             namespace: name.namespace.to_owned(),
             name: name.name.to_owned(),
+            requested: name.name.to_owned(),
             dry_run: false,
             options: admission::Options::None,
             shapes: forms((*target).clone()),

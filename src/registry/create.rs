@@ -51,7 +51,7 @@ impl Registry {
         object: &mut Object,
         options: &WriteOptions,
     ) {
-        meta::forget_deletion(object);
+        meta::forget_system_fields(object);
         let unconverted = &Unconverted::default();
         Tracked { cx, target, part: Part::Main, subresource: "", options, unconverted }.created(object);
     }
@@ -68,11 +68,16 @@ impl Registry {
         if let Some(why) = target.resource.refuses_new() {
             return Err(ApiError::forbidden(&target.shown(), object.name(), why));
         }
-        let claims_version = began == Began::Creation && !options.dry_run && names_a_version(&object);
+        let mut claims_version = began == Began::Creation && !options.dry_run && names_a_version(&object);
         let working = target.at_work();
         working.resource.convert(&mut object, &working.version().version)?;
-        let attributes = target.attributes(Operation::Create, "", &object, admission::Options::Write(options.clone()));
+        let mut attributes =
+            target.attributes(Operation::Create, "", &object, admission::Options::Write(options.clone()));
+        if began == Began::Change {
+            attributes.requested = attributes.name.clone();
+        }
         self.admission.mutate(cx, &attributes, &mut object, None).await?;
+        claims_version |= began == Began::Creation && !options.dry_run && names_a_version(&object);
         // Rights were asked for in the request's namespace, and plugins cannot lead out of it.
         let asked = ObjectName { namespace: &attributes.namespace, name: &attributes.name };
         meta::settle_namespace(&working, &mut object, &asked)?;

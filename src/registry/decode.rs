@@ -84,12 +84,12 @@ fn unconvertible(target: &Target, config: &Object, why: &str) -> ApiError {
     )
 }
 
-/// Reads an object again that somebody has changed in admission; unknown fields go without a word.
-pub(super) fn reread(target: &Target, value: Value) -> ApiResult<Object> {
+/// Reads an object again that somebody has changed in admission, with what strict reading finds.
+pub(super) fn reread(target: &Target, value: Value) -> ApiResult<(Object, Vec<StrictFault>)> {
     let mut object = as_object(target, value)?;
     check_type(target, &mut object, &[])?;
-    read_fields(target, &mut object)?;
-    Ok(object)
+    let faults = read_fields(target, &mut object)?;
+    Ok((object, faults))
 }
 
 /// Reads a body as an object of the target's kind without looking at its fields: the configuration of a server-side

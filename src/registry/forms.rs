@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use atoll_api::{ApiError, ApiResult, GroupVersion, Object, Value};
 
+use super::resource::Origin;
 use super::{Target, decode};
-use crate::admission::{Shape, Shapes};
+use crate::admission::{Fields, Shape, Shapes};
+use crate::codec::strict_error;
 use crate::patch;
 
 /// The versions of a target's resource.
@@ -51,9 +53,13 @@ impl Shapes for Forms {
         Ok(shown)
     }
 
-    fn take(&self, value: Value, version: &GroupVersion) -> ApiResult<Object> {
+    fn take(&self, value: Value, version: &GroupVersion, fields: Fields) -> ApiResult<Object> {
         let target = self.target(version)?;
-        let mut object = decode::reread(&target, value)?;
+        let (mut object, faults) = decode::reread(&target, value)?;
+        // Kubernetes reads custom objects without looking at their fields here.
+        if fields == Fields::Known && !faults.is_empty() && target.resource.origin() == Origin::Builtin {
+            return Err(ApiError::bad_request(strict_error(&faults)));
+        }
         decode::default(&target, &mut object)?;
         self.0.resource.convert(&mut object, &self.0.at_work().version().version)?;
         Ok(object)

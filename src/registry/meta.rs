@@ -70,7 +70,7 @@ pub(super) fn make_new(cx: &RequestContext, resource: &dyn Resource, object: &mu
         GenerationPolicy::None => {}
         GenerationPolicy::SpecChanges | GenerationPolicy::ContentChanges => object.set_generation(1),
     }
-    forget_deletion(object);
+    forget_system_fields(object);
     let metadata = object.metadata_mut();
     for field in ["selfLink", "resourceVersion"] {
         metadata.remove(field);
@@ -79,9 +79,11 @@ pub(super) fn make_new(cx: &RequestContext, resource: &dyn Resource, object: &mu
     metadata.insert("creationTimestamp".into(), seconds(cx.now).into());
 }
 
-/// A new object is not being deleted, whatever the client said.
-pub(super) fn forget_deletion(object: &mut Object) {
-    for field in ["deletionTimestamp", "deletionGracePeriodSeconds"] {
+/// A new object has no past, whatever the client said.
+pub(super) fn forget_system_fields(object: &mut Object) {
+    const FIELDS: [&str; 5] =
+        ["creationTimestamp", "uid", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"];
+    for field in FIELDS {
         object.metadata_mut().remove(field);
     }
 }

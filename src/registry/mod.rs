@@ -228,6 +228,7 @@ impl Target {
             subresource: subresource.to_owned(),
             namespace: object.namespace().to_owned(),
             name: object.name().to_owned(),
+            requested: if operation == Operation::Create { String::new() } else { object.name().to_owned() },
             dry_run: options.is_dry_run(),
             options,
             shapes: forms(self.clone()),

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use atoll_api::options::WriteOptions;
 use atoll_api::selector::LabelSelector;
-use atoll_api::{ApiError, ApiResult, FieldError, FieldPath, GroupKind, GroupVersion, GroupVersionKind, Object};
+use atoll_api::{
+    ApiError, ApiResult, FieldError, FieldPath, GroupKind, GroupVersion, GroupVersionKind, Object, Reason,
+};
 use serde_json::{Value, json};
 
 use super::decode::Body;
@@ -14,7 +16,7 @@ use super::patch::{patched_into_nonsense, refuse};
 use super::resource::{Origin, Part};
 use super::tracking::{ROUNDS, Tracked, Unconverted, owners_unconverted};
 use super::{ObjectName, Patch, PatchKind, Registry, Target};
-use crate::admission::{Attributes, Shape, Shapes};
+use crate::admission::{Attributes, Fields, Shape, Shapes};
 use crate::patch;
 use crate::patch::apply::Force;
 use crate::request::RequestContext;
@@ -35,7 +37,7 @@ impl Shapes for OneForm {
         Ok(object.clone())
     }
 
-    fn take(&self, value: Value, _: &GroupVersion) -> ApiResult<Object> {
+    fn take(&self, value: Value, _: &GroupVersion, _: Fields) -> ApiResult<Object> {
         decode_scale(value)
     }
 
@@ -94,6 +96,10 @@ impl Registry {
         patch: Patch,
         options: &WriteOptions,
     ) -> ApiResult<Object> {
+        if patch.kind == PatchKind::Apply && target.resource.origin() == Origin::Custom {
+            self.get_object(cx, target, name)?;
+            return Err(inapplicable());
+        }
         if patch.kind == PatchKind::Apply {
             let applied = decode_scale(patch.body.value.clone())?;
             let wanted = replicas_of(target, &applied, name.name)?;
@@ -182,6 +188,14 @@ impl Registry {
         let written = self.modify(cx, target, name, change, options, make).await?;
         scale_of(target, &written.object()?)
     }
+}
+
+/// Kubernetes cannot apply the scale of a custom resource: it takes a Scale for a version of the resource, and fails
+/// (customresource_handler.go, `crConverter`, 1.36).
+fn inapplicable() -> ApiError {
+    let why = "request to convert CR to an invalid group/version: autoscaling/v1";
+    let live = "failed to convert live object (/; autoscaling/v1, Kind=Scale) to proper version";
+    ApiError::new(Reason::Unknown, format!("failed to create manager for existing fields: {live}: {why}"))
 }
 
 fn apply_scale(

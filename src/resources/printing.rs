@@ -85,6 +85,7 @@ pub(super) fn first_three(items: &[String]) -> Value {
     const SHOWN: usize = 3;
     match items {
         [] => UNSET.into(),
+        [one] if one.is_empty() => UNSET.into(),
         items if items.len() <= SHOWN => items.join(",").into(),
         items => format!("{} + {} more...", items[..SHOWN].join(","), items.len() - SHOWN).into(),
     }

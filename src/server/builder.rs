@@ -23,6 +23,7 @@ use crate::admission::{self, Chain};
 use crate::authn::signed::{self, Extension, Issuer, KeyRing};
 use crate::authn::stored::StoredObjects;
 use crate::authn::{self, SignedTokens, TokenFile};
+use crate::authz::impersonation::Habits;
 use crate::authz::rbac::Rbac;
 use crate::authz::stored::{StoredPolicy, StoredUnderlay};
 use crate::authz::{self, Authorizer, PrivilegedGroup};
@@ -399,6 +400,7 @@ impl Builder {
             clusters,
             authenticator,
             authorizer,
+            acting: Habits::default(),
             tokens,
             flow,
             aggregation,

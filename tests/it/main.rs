@@ -19,6 +19,8 @@ mod etcd;
 mod examples;
 mod fairness;
 mod fidelity;
+mod fidelity_access;
+mod fidelity_admission;
 mod isolation;
 mod kill;
 mod kubectl;

@@ -165,7 +165,7 @@ fn a_self_review_tells_who_asks() {
     let mut user = atoll_api::UserInfo::named("carol", ["ops"]);
     user.uid = "77".to_owned();
     user.extra.insert("scopes".to_owned(), vec!["a b".to_owned()]);
-    let review = self_subject_review(&user, object(json!({"kind": "SelfSubjectReview"})), now());
+    let review = self_subject_review(&user, &object(json!({"kind": "SelfSubjectReview"})), now());
     let info = json!({"username": "carol", "groups": ["ops"], "uid": "77", "extra": {"scopes": ["a b"]}});
     assert_eq!(review.get("status"), Some(&json!({"userInfo": info})));
     assert_eq!(review.meta("creationTimestamp"), "2026-06-01T12:00:00Z");

@@ -14,7 +14,7 @@ fn attempt(authorizer: &dyn Authorizer, requestor: &UserInfo, headers: &[&str]) 
     let wanted = wanted.map_err(|error| error.status.message)?.expect("somebody");
     let cluster = cluster("a");
     let request = Attributes::resource(&cluster, requestor, "create", GROUP, "selfsubjectreviews");
-    authorize(authorizer, &request, &wanted).map_err(|error| {
+    authorize(authorizer, &Habits::default(), &request, &wanted).map_err(|error| {
         assert_eq!(error.status.code, 403);
         error.status.message
     })
@@ -53,6 +53,25 @@ fn masters_act_as_anybody_and_groups_are_filled_in() {
     check_groups(&chain, &master(), &[user, "Impersonate-Group: system:unauthenticated"], &["system:unauthenticated"]);
     let masters = ["system:masters", "system:authenticated"];
     check_groups(&chain, &master(), &[user, "Impersonate-Group: system:masters"], &masters);
+}
+
+/// Who was let by the old way once is told what the old way lacks, and gets what the old way gives.
+#[test]
+fn the_way_that_served_last_is_tried_first() {
+    let chain = granted(&["impersonate - users"]);
+    let (cluster, habits) = (cluster("a"), Habits::default());
+    let act = |requestor: &UserInfo, wanted: UserInfo| {
+        let request = Attributes::resource(&cluster, requestor, "create", GROUP, "selfsubjectreviews");
+        authorize(&chain, &habits, &request, &wanted).map_err(|error| error.status.message)
+    };
+    let with_group = || UserInfo::named("carol", ["ops"]);
+    let before = act(&alice(), with_group()).expect_err("no groups");
+    assert!(before.contains("impersonate-on:user-info:create"), "{before}");
+    let _ = act(&alice(), UserInfo::named("carol", [""; 0])).expect("the old way allows it");
+    let after = act(&alice(), with_group()).expect_err("no groups");
+    assert!(after.contains("cannot impersonate resource \"groups\""), "{after}");
+    let elsewhere = UserInfo::named("bob", ["system:authenticated"]);
+    assert!(act(&elsewhere, with_group()).expect_err("nothing").contains("impersonate-on"), "habits are a user's own");
 }
 
 #[test]

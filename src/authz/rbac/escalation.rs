@@ -4,7 +4,7 @@
 
 use atoll_api::field::go_quote;
 use atoll_api::user::SYSTEM_MASTERS;
-use atoll_api::{ApiError, ApiResult, GroupResource, LogicalClusterName, Object, UserInfo};
+use atoll_api::{ApiError, ApiResult, GroupResource, LogicalClusterName, Object, UserInfo, Value};
 
 use super::cover::{Gap, gap};
 use super::policy::{GROUP, RoleRef};
@@ -75,7 +75,10 @@ impl Rbac {
         }
         let rules = Rule::parse_all(write.new.get("rules"));
         self.check_held(authorizer, write, resource, &rules)?;
-        let gathers = |object: &Object| object.get("aggregationRule").is_some_and(|rule| !rule.is_null());
+        let gathers = |object: &Object| {
+            let selectors = object.at(&["aggregationRule", "clusterRoleSelectors"]);
+            selectors.and_then(Value::as_array).is_some_and(|selectors| !selectors.is_empty())
+        };
         if resource == "clusterroles" && (gathers(write.new) || write.old.is_some_and(gathers)) {
             // It could gather anything, so everything must be held.
             let held = authorizer.rules_for(write.cluster, write.user, write.namespace).rules;
@@ -103,7 +106,12 @@ impl Rbac {
             return Ok(());
         }
         let rules = self.rules_of(write.cluster, write.namespace, &role_ref).map_err(|missing| match missing {
-            Missing::Role { resource, name } => ApiError::not_found(&GroupResource::new(GROUP, resource), &name),
+            // A role of a namespace cannot be looked for without one (registry/store.go, NamespaceKeyFunc).
+            Missing::Role { resource: "role", .. } if write.namespace.is_empty() => {
+                ApiError::bad_request("Namespace parameter required.")
+            }
+            // Named as the resource of the request, by whose store Kubernetes words it.
+            Missing::Role { name, .. } => ApiError::not_found(&GroupResource::new(GROUP, resource), &name),
             Missing::Kind { .. } => ApiError::internal(missing.to_string()),
         })?;
         self.check_held(authorizer, write, resource, &rules)

@@ -122,10 +122,12 @@ pub(super) fn resource_matches(rule: &str, resource: &str, subresource: &str) ->
     if rule == ALL {
         return true;
     }
-    match rule.split_once('/') {
-        None => subresource.is_empty() && rule == resource,
-        Some((main, sub)) => !subresource.is_empty() && sub == subresource && (main == ALL || main == resource),
+    // Reviews may name a subresource within the resource, `pods/log`, which is as good.
+    if subresource.is_empty() {
+        return rule == resource;
     }
+    let below = |main: &str| rule.strip_prefix(main).and_then(|rest| rest.strip_prefix('/')) == Some(subresource);
+    below(ALL) || below(resource)
 }
 
 /// A path, or all paths that begin with what stands before a final `*`.
@@ -178,6 +180,10 @@ mod tests {
         check_rule(named.clone(), "get - configmaps - b", false);
         check_rule(named, "create - configmaps - -", false);
         check_rule(json!({"verbs": null, "resources": "pods"}), "get - pods - a", false);
+        let log = json!({"verbs": ["get"], "apiGroups": [""], "resources": ["pods/log"]});
+        check_rule(log.clone(), "get - pods log a", true);
+        check_rule(log.clone(), "get - pods/log - a", true);
+        check_rule(log, "get - pods - a", false);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The faults in access reviews, with Kubernetes' texts.
 
 use atoll_api::field::go_quote;
+use atoll_api::selector::{FieldSelector, LabelSelector};
 use atoll_api::validation::{label_value, qualified_name};
 use atoll_api::{FieldError, FieldErrors, FieldPath, Object, Value};
 use serde_json::json;
@@ -10,19 +11,19 @@ use crate::patch::shown;
 pub(super) fn self_subject_access_review(review: &Object) -> FieldErrors {
     let mut errors = target(review);
     errors.extend(selectors(review));
-    errors.extend(metadata(review, &["managedFields"]));
+    errors.extend(metadata(review, &["managedFields"], "must be empty"));
     errors
 }
 
 pub(super) fn subject_access_review(review: &Object) -> FieldErrors {
     let mut errors = subject(review);
-    errors.extend(metadata(review, &["managedFields"]));
+    errors.extend(metadata(review, &["managedFields"], "must be empty"));
     errors
 }
 
 pub(super) fn local_subject_access_review(review: &Object) -> FieldErrors {
     let mut errors = subject(review);
-    errors.extend(metadata(review, &["managedFields", "namespace"]));
+    errors.extend(metadata(review, &["managedFields", "namespace"], "must be empty except for namespace"));
     let namespace = review.text_at(&["spec", "resourceAttributes", "namespace"]);
     if has(review, "resourceAttributes") && namespace != review.namespace() {
         let path = FieldPath::new("spec.resourceAttributes.namespace");
@@ -35,19 +36,35 @@ pub(super) fn local_subject_access_review(review: &Object) -> FieldErrors {
     errors
 }
 
-/// Selectors with operators that are unknown here: clients newer than the server may send them, and they are passed over.
+/// Selectors that are passed over, or in part, because they cannot be read: clients newer than the server may send
+/// operators that are unknown here, and selectors of fields know less than those of labels.
 pub(super) fn ignored_selectors(review: &Object) -> Vec<String> {
     let mut problems = Vec::new();
-    for field in ["fieldSelector", "labelSelector"] {
-        let requirements = review.at(&["spec", "resourceAttributes", field, "requirements"]).and_then(Value::as_array);
+    let parsers = [
+        (
+            "fieldSelector",
+            (|text| FieldSelector::parse(text).is_ok()) as fn(&str) -> bool,
+            is_field_condition as fn(&Value) -> bool,
+        ),
+        ("labelSelector", |text| LabelSelector::parse(text).is_ok(), has_known_operator),
+    ];
+    for (field, reads, is_known) in parsers {
+        let Some(selector) = review.at(&["spec", "resourceAttributes", field]) else { continue };
+        let raw = selector.get("rawSelector").and_then(Value::as_str).unwrap_or_default();
+        let requirements = selector.get("requirements").and_then(Value::as_array);
         let requirements = requirements.map(Vec::as_slice).unwrap_or_default();
-        let unknown = requirements.iter().filter(|requirement| !has_known_operator(requirement)).count();
-        if unknown > 0 {
+        let unknown = requirements.iter().filter(|requirement| !is_known(requirement)).count();
+        if unknown > 0 || (requirements.is_empty() && !raw.is_empty() && !reads(raw)) {
             let partially = if unknown < requirements.len() { "partially " } else { "" };
             problems.push(format!("spec.resourceAttributes.{field} {partially}ignored due to parse error"));
         }
     }
     problems
+}
+
+/// Fields are compared with one value, equal or not.
+fn is_field_condition(requirement: &Value) -> bool {
+    matches!(text(requirement, "operator"), "In" | "NotIn") && values(requirement).count() == 1
 }
 
 fn has(review: &Object, field: &str) -> bool {
@@ -89,7 +106,7 @@ fn shown_path(review: &Object) -> String {
 }
 
 /// Reviews are not stored, so they have no metadata but what the server itself puts there.
-fn metadata(review: &Object, allowed: &[&str]) -> FieldErrors {
+fn metadata(review: &Object, allowed: &[&str], why: &str) -> FieldErrors {
     let Some(metadata) = review.metadata() else { return FieldErrors::new() };
     let is_empty = |value: &Value| match value {
         Value::Null => true,
@@ -102,7 +119,7 @@ fn metadata(review: &Object, allowed: &[&str]) -> FieldErrors {
         return FieldErrors::new();
     }
     let shown = shown::metadata(review.get("metadata").unwrap_or(&Value::Null));
-    vec![FieldError::invalid_shown(&FieldPath::new("metadata"), shown, "must be empty")]
+    vec![FieldError::invalid_shown(&FieldPath::new("metadata"), shown, why)]
 }
 
 fn selectors(review: &Object) -> FieldErrors {

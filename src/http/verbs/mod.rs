@@ -95,6 +95,10 @@ fn allows(target: &Target, verb: Verb) -> bool {
     target.descriptor().verbs.contains(&verb)
 }
 
+fn only_created(target: &Target) -> bool {
+    target.descriptor().verbs.iter().all(|verb| *verb == Verb::Create)
+}
+
 /// A namespace may be named only for resources that live in namespaces, and one object of those only with it.
 fn check_shape(asked: &Asked, target: &Target) -> ApiResult<()> {
     let info = &asked.info;
@@ -102,6 +106,10 @@ fn check_shape(asked: &Asked, target: &Target) -> ApiResult<()> {
     let in_namespace = !info.namespace.is_empty() && !is_namespaces;
     match (target.descriptor().is_namespaced(), in_namespace) {
         (false, true) => Err(ApiError::no_such_path()),
+        // What can only be created, such as reviews, has no paths of single objects.
+        _ if !asked.path_name().is_empty() && info.subresource.is_empty() && only_created(target) => {
+            Err(ApiError::no_such_path())
+        }
         (true, false) if !asked.path_name().is_empty() => Err(ApiError::no_such_path()),
         // Across namespaces there is only reading; without it there is no such path.
         (true, false) if !allows(target, Verb::List) => Err(ApiError::no_such_path()),

@@ -22,6 +22,44 @@ fn check_malformed(patch: Value, message: &str) {
 }
 
 #[test]
+fn what_does_not_fit_is_worded_as_by_the_library_of_kubernetes() {
+    let check = |patch: Value, expected: &str| {
+        let result = patched(&json!({"a": {"x": 1}, "l": [1]}), &json!([patch]));
+        assert_eq!(result, Err(Error::Unprocessable(expected.to_owned())));
+    };
+    let missing = "operation does not apply: doc is missing";
+    check(json!({"op": "add", "path": "/b/c", "value": 1}), &format!("add {missing} path: \"/b/c\": missing value"));
+    check(json!({"op": "remove", "path": "/b/c"}), &format!("remove {missing} path: \"/b/c\": missing value"));
+    check(
+        json!({"op": "remove", "path": "/a/y"}),
+        "error in remove for path: '/a/y': Unable to remove nonexistent key: y: missing value",
+    );
+    check(
+        json!({"op": "remove", "path": "/l/3"}),
+        "error in remove for path: '/l/3': Unable to access invalid index: 3: invalid index referenced",
+    );
+    check(
+        json!({"op": "add", "path": "/l/z", "value": 1}),
+        "error in add for path: '/l/z': value was not a proper array index: 'z': strconv.Atoi: parsing \"z\": invalid syntax",
+    );
+    check(
+        json!({"op": "replace", "path": "/b/c", "value": 1}),
+        &format!("replace {missing} path: /b/c: missing value"),
+    );
+    check(json!({"op": "replace", "path": "/l/5", "value": 1}), &format!("replace {missing} key: /l/5: missing value"));
+    check(
+        json!({"op": "move", "from": "/b/c", "path": "/d"}),
+        &format!("move {missing} from path: /b/c: missing value"),
+    );
+    check(
+        json!({"op": "copy", "from": "/a", "path": "/b/c"}),
+        &format!("copy {missing} destination path: /b/c: missing value"),
+    );
+    check(json!({"op": "test", "path": "/b/c"}), "test operation does not apply: is missing path: /b/c: missing value");
+    check(json!({"op": "bad", "path": "/a"}), "Unexpected kind: bad");
+}
+
+#[test]
 fn every_operation_works_on_maps() {
     let doc = || json!({"a": {"x": 1, "y": 2}});
     check(doc(), json!([{"op": "add", "path": "/a/z", "value": 3}]), json!({"a": {"x": 1, "y": 2, "z": 3}}));

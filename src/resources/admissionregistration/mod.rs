@@ -1,12 +1,14 @@
 //! The kinds of `admissionregistration.k8s.io`.
 
+use std::collections::BTreeMap;
+
 use atoll_api::Object;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::defaults::set;
 use super::printing::{UNSET, age};
-use super::read::{field, is_set, size, text};
+use super::read::{entries, field, is_set, list, size, strings, text};
 
 pub(super) mod mutatingadmissionpolicy;
 pub(super) mod mutatingadmissionpolicybinding;
@@ -56,9 +58,41 @@ fn binding_cells(object: &Object, now: Timestamp) -> Vec<Value> {
     let spec = field(object, "spec");
     let param = &spec["paramRef"];
     let shown = match (text(&param["namespace"]), text(&param["name"])) {
+        (_, "") if is_set(&param["selector"]) => go_selector(&param["selector"]),
         (_, "") => UNSET.to_owned(),
         ("", name) => format!("*/{name}"),
         (namespace, name) => format!("{namespace}/{name}"),
     };
     vec![text(&spec["policyName"]).into(), shown.into(), age(object, now)]
+}
+
+/// A label selector as Go's generated code prints it, which is what the column of parameters shows.
+fn go_selector(selector: &Value) -> String {
+    let labels: BTreeMap<&str, &str> =
+        entries(&selector["matchLabels"]).map(|(key, value)| (key, text(value))).collect();
+    let labels: String = labels.iter().map(|(key, value)| format!("{key}: {value},")).collect();
+    let one = |wanted: &Value| {
+        let (key, operator, values) = (text(&wanted["key"]), text(&wanted["operator"]), strings(&wanted["values"]));
+        format!("LabelSelectorRequirement{{Key:{key},Operator:{operator},Values:[{}],}},", values.join(" "))
+    };
+    let wanted: String = list(&selector["matchExpressions"]).iter().map(one).collect();
+    format!(
+        "&LabelSelector{{MatchLabels:map[string]string{{{labels}}},MatchExpressions:[]LabelSelectorRequirement{{{wanted}}},}}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::go_selector;
+
+    #[test]
+    fn selectors_of_parameters_are_shown_as_go_prints_them() {
+        let wanted = json!({"matchLabels": {"b": "2", "a": "1"},
+            "matchExpressions": [{"key": "k", "operator": "In", "values": ["x", "y"]}]});
+        let expected = "&LabelSelector{MatchLabels:map[string]string{a: 1,b: 2,},\
+            MatchExpressions:[]LabelSelectorRequirement{LabelSelectorRequirement{Key:k,Operator:In,Values:[x y],},},}";
+        assert_eq!(go_selector(&wanted), expected);
+    }
 }

@@ -24,6 +24,11 @@ pub(in crate::resources) static KIND: Kind = Kind {
     manners: Manners::CONDITIONAL,
     prepare_create: record_stored_version,
     prepare_update: |definition, _| record_stored_version(definition),
+    prepare_status_update: |definition, _| {
+        if list(&field(definition, "status")["storedVersions"]).is_empty() {
+            record_stored_version(definition);
+        }
+    },
     validate_create: validate::create,
     validate_update: Some(validate::update),
     validate_status_update: validate::status_update,
@@ -55,6 +60,9 @@ fn record_stored_version(definition: &mut Object) {
     let Some(storage) = versions.iter().find(|version| flag(&version["storage"])) else { return };
     let name = storage["name"].clone();
     let stored = definition.map_mut("status").entry("storedVersions").or_insert(json!([]));
+    if stored.is_null() {
+        *stored = json!([]);
+    }
     if let Value::Array(stored) = stored
         && !stored.contains(&name)
     {

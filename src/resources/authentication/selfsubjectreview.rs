@@ -25,7 +25,7 @@ impl Computed for Answer {
     fn answer<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, ApiResult<Object>> {
         Box::pin(async move {
             let review = call.sent(call.target).await?;
-            Ok(review::self_subject_review(&call.cx.user, review, call.cx.now))
+            Ok(review::self_subject_review(&call.cx.user, &review, call.cx.now))
         })
     }
 }

@@ -43,9 +43,10 @@ fn share(text: &str) -> Option<i64> {
     text.strip_suffix('%').and_then(|number| number.parse().ok())
 }
 
-/// The number in a count or percentage; 0 if there is none.
+/// The number in a count or percentage, or in a text that is but a number, as Go takes it; 0 if there is none.
 pub(in crate::resources) fn count_or_share(value: &Value) -> i64 {
-    value.as_str().map_or(int(value), |text| share(text).unwrap_or(0))
+    let number = |text: &str| share(text).or_else(|| text.parse().ok()).unwrap_or(0);
+    value.as_str().map_or(int(value), number)
 }
 
 /// Counts in a status: none negative.

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use atoll_api::{FieldErrors, FieldPath, Object};
+use atoll_api::{FieldError, FieldErrors, FieldPath, Object};
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::resources::checks::amounts::{amount_of, is_for_quotas, quota_resource_name};
-use crate::resources::checks::{IMMUTABLE, invalid, path, required};
+use crate::resources::checks::{IMMUTABLE, go_struct, invalid, path, required};
 use crate::resources::kind::{AGE, Kind, Manners, SubresourceSpec, Version, column};
 use crate::resources::printing::age;
 use crate::resources::read::{entries, field, list, quantity, strings, text};
@@ -117,7 +117,8 @@ fn scope_selector(spec: &Value, errors: &mut FieldErrors) {
         }
         for (resource, _) in entries(&spec["hard"]) {
             if is_for_quotas(resource) && !fits(scope, resource) {
-                invalid(errors, &path, selector, "unsupported scope applied to resource");
+                let fault = FieldError::invalid_shown(&path, shown(selector), "unsupported scope applied to resource");
+                errors.push(fault);
             }
         }
         validate_operator(requirement, scope, &path, errors);
@@ -128,6 +129,16 @@ fn scope_selector(spec: &Value, errors: &mut FieldErrors) {
             invalid(errors, &path, &spec["scopes"], "conflicting scopes");
         }
     }
+}
+
+/// The selector as Go shows its internal type, whose fields have no JSON names.
+fn shown(selector: &Value) -> String {
+    let one = |requirement: &Value| {
+        let (scope, operator) = (&requirement["scopeName"], &requirement["operator"]);
+        go_struct(&[("ScopeName", scope), ("Operator", operator), ("Values", &requirement["values"])])
+    };
+    let requirements: Vec<String> = list(&selector["matchExpressions"]).iter().map(one).collect();
+    format!("{{\"MatchExpressions\":[{}]}}", requirements.join(","))
 }
 
 fn validate_operator(requirement: &Value, scope: &str, path: &FieldPath, errors: &mut FieldErrors) {

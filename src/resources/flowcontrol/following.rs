@@ -5,11 +5,14 @@ use std::sync::Arc;
 use atoll_api::options::WriteOptions;
 use atoll_api::{ClusterScope, GroupResource, GroupVersionResource, Object};
 use futures::future::BoxFuture;
+use serde_json::{Value, json};
 
 use crate::flow::bootstrap::{FLOW_SCHEMAS, GROUP, dangling};
 use crate::flow::stored::Policies;
+use crate::patch::apply::Force;
 use crate::registry::follow::Follower;
-use crate::registry::{ObjectName, Registry, Target, seconds};
+use crate::registry::resource::Part;
+use crate::registry::{ObjectName, Patch, PatchKind, Registry, Target, seconds};
 use crate::request::RequestContext;
 use crate::resources::Surfaces;
 use crate::resources::read;
@@ -61,37 +64,30 @@ impl Heed {
         }
     }
 
+    /// Applies the condition that a schema should have, as kube-apiserver does.
     async fn tell(&self, cx: &RequestContext, registry: &Registry, target: &Target, name: &str) {
         let name = ObjectName { namespace: "", name };
         let Ok(schema) = registry.get_object(cx, target, &name) else { return };
-        if self.told(&schema, cx) == schema {
-            return;
-        }
+        let Some(condition) = self.untold(&schema, cx) else { return };
+        let config = json!({
+            "apiVersion": target.gvr().group_version().to_string(), "kind": &*target.kind().kind,
+            "metadata": {"name": name.name}, "status": {"conditions": [condition]},
+        });
+        let patch = Patch { kind: PatchKind::Apply, body: config.into(), force: Force::Yes };
         let options = WriteOptions { field_manager: MANAGER.to_owned(), ..WriteOptions::default() };
-        let done = registry.change(cx, target, &name, "status", &options, |schema| Ok(self.told(schema, cx))).await;
-        if let Err(error) = done {
+        if let Err(error) = registry.patch(cx, target, &name, Part::Status, patch, &options).await {
             tracing::warn!(cluster = %cx.cluster, schema = name.name, %error, "its condition could not be written");
         }
     }
 
-    /// The schema with the condition it should have. One that says the same already keeps it, with its time.
-    fn told(&self, schema: &Object, cx: &RequestContext) -> Object {
+    /// The condition that a schema should have; none if the one it has says the same, which keeps its time.
+    fn untold(&self, schema: &Object, cx: &RequestContext) -> Option<Value> {
         let level = level_of(schema);
         let condition = dangling(level, self.policies.has_level(&cx.cluster, level), &seconds(cx.now));
-        let conditions = schema.at(&["status", "conditions"]).and_then(|all| all.as_array()).cloned();
-        let mut conditions = conditions.unwrap_or_default();
-        let known = conditions.iter().position(|known| known["type"] == "Dangling");
-        let same = |known: usize| {
-            ["status", "reason", "message"].iter().all(|field| conditions[known][*field] == condition[*field])
-        };
-        match known {
-            Some(known) if same(known) => return schema.clone(),
-            Some(known) => conditions[known] = condition,
-            None => conditions.push(condition),
-        }
-        let mut told = schema.clone();
-        told.0.insert("status".into(), serde_json::json!({ "conditions": conditions }));
-        told
+        let known = read::condition(&read::field(schema, "status")["conditions"], "Dangling");
+        let same =
+            |known: &Value| ["status", "reason", "message"].iter().all(|field| known[*field] == condition[*field]);
+        if known.is_some_and(same) { None } else { Some(condition) }
     }
 }
 

@@ -27,4 +27,4 @@ pub(super) use template::{Template, deletion_cost, validate_lasting, validate_me
 pub(super) use volumes::{
     azure_disk, driver_name, fibre_channel, flocker, host_path, iscsi, needed_fields, nfs, partition, quobyte,
 };
-pub(super) use warnings::{claim_warnings, template_warnings, warnings};
+pub(super) use warnings::{claim_warnings, take_profiles_from_annotations, template_warnings, warnings};

@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use atoll_api::FieldPath;
+use atoll_api::{FieldPath, Object};
 use serde_json::{Map, Value};
 
 use super::overlaps;
 use super::spec::all_containers;
+use crate::request::RequestContext;
 use crate::resources::checks::labels::{self, Term, term_warnings};
 use crate::resources::checks::network::ip_warning;
-use crate::resources::read::{entries, entry, int, is_set, list, quantity, strings, text};
+use crate::resources::read::{entries, entry, field, int, is_set, list, quantity, strings, text};
 
 const SECCOMP_POD: &str = "seccomp.security.alpha.kubernetes.io/pod";
 const SECCOMP_CONTAINER: &str = "container.seccomp.security.alpha.kubernetes.io/";
@@ -124,7 +125,9 @@ impl Warnings {
         for (index, volume) in list(&spec["volumes"]).iter().enumerate() {
             let at = self.at.child("volumes").index(index);
             for (kind, message) in VOLUMES.iter().filter(|(kind, _)| is_set(&volume[*kind])) {
-                self.say(&at.child(kind), message);
+                // Kubernetes warns of this field by a name that it does not have (api/pod/warnings.go, 1.36).
+                let shown = if *kind == "storageos" { "storageOS" } else { kind };
+                self.say(&at.child(shown), message);
             }
             let claim = &volume["ephemeral"]["volumeClaimTemplate"];
             if is_set(claim) {
@@ -303,6 +306,46 @@ fn apparmor_profile(annotation: &str) -> Option<Value> {
             Some(serde_json::json!({"type": "Localhost", "localhostProfile": name}))
         }
     }
+}
+
+/// Puts AppArmor profiles that are given as annotations, as they were before 1.30, into the fields of a new pod's
+/// containers, and warns of those without a field that says as much.
+pub(in crate::resources) fn take_profiles_from_annotations(cx: &RequestContext, pod: &mut Object) {
+    let annotations = field(pod, "metadata")["annotations"].clone();
+    let has_some = annotations.as_object().is_some_and(|all| all.keys().any(|key| key.starts_with(APPARMOR)));
+    let spec = pod.map_mut("spec");
+    if !has_some || entry(spec, "os")["name"] == "windows" {
+        return;
+    }
+    let of_pod = entry(spec, "securityContext")["appArmorProfile"].clone();
+    for part in ["initContainers", "containers", "ephemeralContainers"] {
+        let containers = spec.get_mut(part).and_then(Value::as_array_mut);
+        for container in containers.into_iter().flatten().filter_map(Value::as_object_mut) {
+            let key = format!("{APPARMOR}{}", text(entry(container, "name")));
+            let Some(annotation) = annotations[&key].as_str() else { continue };
+            if is_set(&entry(container, "securityContext")["appArmorProfile"]) {
+                continue;
+            }
+            let profile = apparmor_profile(annotation).filter(is_usable);
+            if profile.as_ref() == Some(&of_pod) {
+                continue;
+            }
+            cx.warn(format!("{}: {APPARMOR_FIELD}", FieldPath::new("metadata").child("annotations").key(&key)));
+            if let Some(profile) = profile {
+                let context = container.entry("securityContext").or_insert(Value::Null);
+                if !context.is_object() {
+                    *context = serde_json::json!({});
+                }
+                context["appArmorProfile"] = profile;
+            }
+        }
+    }
+}
+
+/// Whether a profile from an annotation would pass as a field.
+fn is_usable(profile: &Value) -> bool {
+    let name = &profile["localhostProfile"];
+    name.as_str().is_none_or(|name| name.trim() == name && name.len() <= 4095)
 }
 
 /// A warning about an amount of bytes that is not whole.

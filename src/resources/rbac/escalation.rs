@@ -29,7 +29,7 @@ impl NoEscalation {
             user: &cx.user,
             // A namespace in an object of the cluster is a fault that is found later.
             namespace: if resource.starts_with("cluster") { "" } else { &attributes.namespace },
-            request_name: if attributes.operation == Operation::Create { "" } else { &attributes.name },
+            request_name: &attributes.requested,
             new,
             old,
         };

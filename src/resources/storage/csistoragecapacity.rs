@@ -2,15 +2,12 @@
 
 use atoll_api::validation::validate_label_selector;
 use atoll_api::{FieldErrors, Object};
-use jiff::Timestamp;
-use serde_json::Value;
 
 use crate::resources::checks::amounts::not_negative_amount;
 use crate::resources::checks::labels::selector_warnings;
 use crate::resources::checks::{immutable, path, subdomain};
-use crate::resources::kind::{Kind, Manners, Version, column};
-use crate::resources::printing::UNSET;
-use crate::resources::read::{field, is_set, quantity, text};
+use crate::resources::kind::{Kind, Manners, Version};
+use crate::resources::read::{field, is_set, text};
 
 pub(in crate::resources) static KIND: Kind = Kind {
     resource: "csistoragecapacities",
@@ -18,10 +15,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     versions: &[Version {
         api_version: "storage.k8s.io/v1",
         type_name: "storage.v1.CSIStorageCapacity",
-        columns: &[
-            column("StorageClassName", "string", "@storage.v1.CSIStorageCapacity.storageClassName"),
-            column("Capacity", "string", "@storage.v1.CSIStorageCapacity.capacity"),
-        ],
+        // Kubernetes has columns of its own for them, but does not use them (registry/storage/csistoragecapacity, 1.36).
         ..Version::BARE
     }],
     manners: Manners::CONDITIONAL,
@@ -33,15 +27,8 @@ pub(in crate::resources) static KIND: Kind = Kind {
         }
     }),
     warnings: |capacity, _| selector_warnings(field(capacity, "nodeTopology"), &path("nodeTopology")),
-    cells,
     ..Kind::NAMESPACED
 };
-
-fn cells(object: &Object, _: Timestamp) -> Vec<Value> {
-    let capacity = field(object, "capacity");
-    let shown = if is_set(capacity) { quantity(capacity).to_string() } else { UNSET.to_owned() };
-    vec![text(field(object, "storageClassName")).into(), shown.into()]
-}
 
 fn validate_create(capacity: &Object, errors: &mut FieldErrors) {
     validate_label_selector(field(capacity, "nodeTopology"), &path("nodeTopology"), errors);

@@ -12,7 +12,8 @@ use super::compiled::{Mutation, MutationKind, OnFailure};
 use super::{Invocation, Misconfigured, Policies, Step};
 use crate::admission::expressions::{Allowance, Asking, Asks, Holds, Sight, View, all_together, evaluate};
 use crate::admission::matching::{Subject, is_exempt};
-use crate::admission::{AdmissionPlugin, Attributes, Kinds, Operation};
+use crate::admission::shapes::plain;
+use crate::admission::{AdmissionPlugin, Attributes, Fields, Kinds, Operation};
 use crate::authz::Authorizer;
 use crate::patch;
 use crate::request::RequestContext;
@@ -29,6 +30,14 @@ pub struct MutatingAdmissionPolicy {
 struct Failure {
     message: String,
     reason: Option<Reason>,
+}
+
+/// What came of asking a policy.
+#[derive(Default)]
+struct Made {
+    failures: Vec<Failure>,
+    /// A mutation was done, whether or not it made a difference.
+    touched: bool,
 }
 
 /// Why a mutation did not happen.
@@ -70,21 +79,28 @@ impl MutatingAdmissionPolicy {
         attributes.rounds.enter(NAME, object);
         let mut failures: Vec<Failure> = Vec::new();
         let mut total = all_together();
+        let mut touched = false;
         for step in steps {
             match step {
                 Step::Complain(misconfigured) => failures.extend(complaint(misconfigured)),
                 Step::Invoke(invocation) => {
-                    failures.extend(self.invoke(cx, attributes, object, old, &invocation, &mut total)?);
+                    let made = self.invoke(cx, attributes, object, old, &invocation, &mut total)?;
+                    touched |= made.touched;
+                    failures.extend(made.failures);
                 }
             }
             // Expressions are evaluated without pause; others want to be served in between.
             tokio::task::yield_now().await;
         }
+        if touched {
+            // Also those who themselves made the change, or changed nothing (mutating/dispatcher.go, 1.36).
+            attributes.rounds.changed(NAME);
+        }
         attributes.rounds.leave(NAME, object);
         if failures.is_empty() { Ok(()) } else { Err(denial(attributes, object, &failures)) }
     }
 
-    /// Lets one policy change the object; tells what it could not do.
+    /// Lets one policy change the object.
     fn invoke(
         &self,
         cx: &RequestContext,
@@ -93,7 +109,7 @@ impl MutatingAdmissionPolicy {
         old: Option<&Object>,
         invocation: &Invocation,
         total: &mut Budget,
-    ) -> ApiResult<Vec<Failure>> {
+    ) -> ApiResult<Made> {
         let Invocation { policy, binding, parameter, .. } = invocation;
         let failure = |why: &str| {
             let message = format!("policy '{}' with binding '{}' denied request: {why}", policy.name, binding.name);
@@ -105,15 +121,15 @@ impl MutatingAdmissionPolicy {
             policy.expressions.conditions.hold(view, policy.expressions.variables(), total)
         })? {
             Holds::Yes => {}
-            Holds::No => return Ok(Vec::new()),
-            Holds::Unknown(why) => return Ok(failure(&why).into_iter().collect()),
+            Holds::No => return Ok(Made::default()),
+            Holds::Unknown(why) => return Ok(Made { failures: failure(&why).into_iter().collect(), touched: false }),
         }
         let who = format!("{}/{}/{}", policy.name, binding.name, parameter.id());
         if !attributes.rounds.is_asked(NAME, &who) {
-            return Ok(Vec::new());
+            return Ok(Made::default());
         }
         let before = object.clone();
-        let mut failures = Vec::new();
+        let mut result = Made::default();
         for mutation in &policy.expressions.mutations {
             let changed = {
                 let subject = namespaces.subject(cx, attributes, Some(&*object), old);
@@ -121,9 +137,12 @@ impl MutatingAdmissionPolicy {
                 made.and_then(|made| changed(&subject, invocation, mutation, made))
             };
             match changed {
-                Ok(changed) => *object = changed,
+                Ok(changed) => {
+                    *object = changed;
+                    result.touched = true;
+                }
                 Err(Fault::OfWrite(error)) => return Err(error),
-                Err(Fault::OfPolicy(why)) => failures.extend(failure(&why)),
+                Err(Fault::OfPolicy(why)) => result.failures.extend(failure(&why)),
             }
         }
         if *object != before {
@@ -132,7 +151,7 @@ impl MutatingAdmissionPolicy {
         if policy.wants_another_look {
             attributes.rounds.may_ask_again(NAME, &who);
         }
-        Ok(failures)
+        Ok(result)
     }
 
     /// Shows a write to a policy's expressions.
@@ -203,7 +222,7 @@ fn changed(subject: &Subject<'_>, invocation: &Invocation, mutation: &Mutation, 
     let after = match mutation.kind {
         MutationKind::Patch => {
             let failed = |error: patch::Error| Fault::OfPolicy(format!("JSON Patch: {error}"));
-            let operations = patch::json::Patch::decode(&made).map_err(failed)?;
+            let operations = patch::json::Patch::decode(&with_paths(made)).map_err(failed)?;
             match operations.apply(shown) {
                 Ok(after) => after,
                 // A test that fails means that there is nothing to do (patch/json_patch.go, 1.36).
@@ -219,7 +238,18 @@ fn changed(subject: &Subject<'_>, invocation: &Invocation, mutation: &Mutation, 
             merged.map_err(|why| Fault::OfPolicy(format!("error applying patch: {why}")))?
         }
     };
-    shapes.take(after, &version).map_err(|error| Fault::OfWrite(ApiError::internal(error.to_string())))
+    let fields = if mutation.kind == MutationKind::Patch { Fields::Known } else { Fields::Any };
+    shapes.take(after, &version, fields).map_err(|error| Fault::OfWrite(ApiError::internal(plain(&error))))
+}
+
+/// An operation that names no path is about the empty one, as it is a value of a type that has one.
+fn with_paths(mut operations: Value) -> Value {
+    for operation in operations.as_array_mut().into_iter().flatten() {
+        if let Value::Object(operation) = operation {
+            operation.entry("path").or_insert_with(|| "".into());
+        }
+    }
+    operations
 }
 
 fn complaint(misconfigured: Misconfigured) -> Option<Failure> {

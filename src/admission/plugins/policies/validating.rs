@@ -81,7 +81,7 @@ impl ValidatingAdmissionPolicy {
         }
         verdict.publish(cx, attributes);
         match verdict.denial {
-            Some((message, objection)) => Err(denial(attributes, object.or(old), &message, &objection.reason)),
+            Some((message, objection)) => Err(denial(attributes, object, &message, &objection.reason)),
             None => Ok(()),
         }
     }

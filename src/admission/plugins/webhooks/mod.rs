@@ -91,7 +91,7 @@ impl Webhooks {
         match hook.conditions.hold(&sight.view(&asking), Variables::new(), total) {
             Holds::Yes => Ok(Some(shape)),
             Holds::Unknown(why) if hook.when_unreachable == Unreachable::Fail => {
-                Err(subject.attributes.forbidden(subject.object.or(subject.old), &why))
+                Err(subject.attributes.forbidden(subject.object, &why))
             }
             Holds::No | Holds::Unknown(_) => Ok(None),
         }

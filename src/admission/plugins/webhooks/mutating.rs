@@ -12,7 +12,8 @@ use super::review::Answer;
 use super::{ALL_TOGETHER, Obstacle, Role, WebhookMeans, Webhooks, took_too_long};
 
 use crate::admission::matching::{Subject, is_exempt};
-use crate::admission::{AdmissionPlugin, Attributes, Operation, Shape, at_once, expressions, note};
+use crate::admission::shapes::plain;
+use crate::admission::{AdmissionPlugin, Attributes, Fields, Operation, Shape, at_once, expressions, note};
 use crate::patch;
 use crate::request::RequestContext;
 use crate::storage::Store;
@@ -56,7 +57,7 @@ impl MutatingAdmissionWebhook {
                 return Err(took_too_long());
             }
             let changed = match self.webhooks.ask(&subject, &shape, hook, deadline).await {
-                Ok(answer) => patched(&subject, &shape, hook, &answer),
+                Ok(answer) => patched(&subject, &shape, &answer),
                 Err(obstacle) => Err(obstacle),
             };
             let changed = match changed {
@@ -116,7 +117,7 @@ impl MutatingAdmissionWebhook {
 }
 
 /// The object as an answer changes it; `None` if it does not.
-fn patched(subject: &Subject<'_>, shape: &Shape, hook: &Hook, answer: &Answer) -> Result<Option<Object>, Obstacle> {
+fn patched(subject: &Subject<'_>, shape: &Shape, answer: &Answer) -> Result<Option<Object>, Obstacle> {
     let (Some(patch), Some(object)) = (&answer.patch, subject.object) else { return Ok(None) };
     let undecodable =
         |why: String| Obstacle::Unreachable(format!("received undecodable patch in webhook response: {why}"));
@@ -128,14 +129,12 @@ fn patched(subject: &Subject<'_>, shape: &Shape, hook: &Hook, answer: &Answer) -
         return Ok(None);
     }
     let operations = patch::json::Patch::decode(&operations).map_err(|error| undecodable(error.to_string()))?;
-    let failed = |why: String| {
-        Obstacle::Refusal(ApiError::internal(format!("the patch of webhook {:?} cannot be applied: {why}", hook.name)))
-    };
+    let failed = |why: String| Obstacle::Refusal(ApiError::internal(why));
     let shapes = &subject.attributes.shapes;
     let version = shape.kind.group_version();
     let shown = shapes.show(object, &version).map_err(Obstacle::Refusal)?.into_value();
     let after = operations.apply(shown).map_err(|error| failed(error.to_string()))?;
-    let after = shapes.take(after, &version).map_err(|error| failed(error.to_string()))?;
+    let after = shapes.take(after, &version, Fields::Any).map_err(|error| failed(plain(&error)))?;
     Ok((after != *object).then_some(after))
 }
 

@@ -117,7 +117,7 @@ fn the_verb_bind_lifts_the_check_for_bindings_to_that_role() {
 fn a_binding_to_a_missing_role_is_not_found_except_for_masters() {
     let rbac = holding("ns", &["get - pods"], &[]);
     let bound = binding("ns", "c", "Role/missing", &["User/alice"]);
-    check_write(&rbac, &alice(), &bound, None, Err("role.rbac.authorization.k8s.io \"missing\" not found"));
+    check_write(&rbac, &alice(), &bound, None, Err("rolebindings.rbac.authorization.k8s.io \"missing\" not found"));
     let master = UserInfo::named("root", ["system:masters"]);
     check_write(&rbac, &master, &bound, None, Ok(()));
     check_write(&rbac, &master, &role("ns", "r", rules(&["* * *"])), None, Ok(()));

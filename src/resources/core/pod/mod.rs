@@ -122,6 +122,9 @@ fn prepare_create(pod: &mut Object) {
 
 /// A pod that waits for others to let it be scheduled says so from the start.
 fn stamp(cx: &RequestContext, pod: &mut Object, old: Option<&Object>, _: Part) {
+    if old.is_none() {
+        podspec::take_profiles_from_annotations(cx, pod);
+    }
     if old.is_some() || list(&field(pod, "spec")["schedulingGates"]).is_empty() {
         return;
     }
