@@ -254,10 +254,16 @@ fn resource_entries(resource: &dyn Resource, info: &ResourceVersionInfo) -> Vec<
         main["storageVersionHash"] = storage_hash(descriptor).into();
     }
     let mut entries = vec![main];
-    let mut below: Vec<Value> = info.subresources.iter().map(|sub| subresource_entry(descriptor, sub)).collect();
-    below.sort_by(|a, b| a["name"].as_str().cmp(&b["name"].as_str()));
-    entries.extend(below);
+    entries.extend(ordered(resource, info).into_iter().map(|sub| subresource_entry(descriptor, sub)));
     entries
+}
+
+/// Subresources in the order kube-apiserver lists them: by name, but those of custom resources with the status first.
+fn ordered<'a>(resource: &dyn Resource, info: &'a ResourceVersionInfo) -> Vec<&'a Subresource> {
+    let mut subresources: Vec<&Subresource> = info.subresources.iter().collect();
+    let is_later = |sub: &Subresource| resource.origin() == Origin::Custom && *sub != Subresource::Status;
+    subresources.sort_by_key(|sub| (is_later(sub), sub.name().to_owned()));
+    subresources
 }
 
 fn shown_verbs(resource: &dyn Resource) -> Vec<&'static str> {
@@ -403,9 +409,8 @@ fn aggregated_resources(served: &Served, version: &GroupVersion) -> Vec<Value> {
         if !descriptor.categories.is_empty() {
             entry["categories"] = descriptor.categories.iter().map(|n| n.to_string()).collect();
         }
-        let mut below: Vec<Value> =
-            info.subresources.iter().map(|sub| aggregated_subresource(descriptor, &own, sub)).collect();
-        below.sort_by(|a, b| a["subresource"].as_str().cmp(&b["subresource"].as_str()));
+        let below = ordered(&**resource, info);
+        let below: Vec<Value> = below.into_iter().map(|sub| aggregated_subresource(descriptor, &own, sub)).collect();
         if !below.is_empty() {
             entry["subresources"] = below.into();
         }

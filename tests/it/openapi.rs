@@ -269,6 +269,10 @@ async fn operations_are_those_that_clients_of_kubernetes_are_generated_from() {
     };
     // Lists of custom kinds have no merge keys.
     assert_eq!((media("api/v1", POD), media(SAILS, SAIL)), (Some(4), Some(3)));
+    // Discovery tells the status of custom kinds before their scale.
+    let resources = atoll.get(&format!("{cluster}/apis/wind.example.com/v1")).await.expect("a list");
+    let names = resources["resources"].as_array().into_iter().flatten().map(|resource| &resource["name"]);
+    assert_eq!(names.collect::<Vec<_>>(), ["harbours", "sails", "sails/status", "sails/scale"]);
     // What one cluster defines is in no document of another.
     let elsewhere = atoll.get(&format!("{other}/openapi/v2")).await.expect("a document");
     assert!(!elsewhere.to_string().contains("WindExampleCom"));

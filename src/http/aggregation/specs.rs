@@ -12,6 +12,7 @@ use super::fetched::fetch;
 
 const JSON: &str = "application/json";
 const DEFINITIONS: &str = "#/definitions/";
+const KINDS: &str = "x-kubernetes-group-version-kind";
 /// How deep a document is looked into for references.
 const DEPTH: usize = 64;
 
@@ -70,7 +71,7 @@ pub(in crate::http) async fn whole(api: &Api, backend: &Backend) -> Option<Spec>
 
 impl Spec {
     /// Adds paths, definitions and parameters to those of a document. What is there already under the same name and differs
-    /// gets another one.
+    /// gets another one; where the difference is in the kinds a definition is for, it is for all of them, as in Kubernetes.
     pub(in crate::http) fn merge_into(
         self,
         paths: &mut Map<String, Value>,
@@ -82,7 +83,7 @@ impl Spec {
             [(DEFINITIONS, &*definitions, &self.definitions), (PARAMETERS, &*parameters, &self.parameters)]
         {
             for (name, value) in theirs {
-                if ours.get(name).is_some_and(|known| known != value) {
+                if ours.get(name).is_some_and(|known| !is_same(known, value)) {
                     let free = (2..).map(|number| format!("{name}_v{number}")).find(|name| !ours.contains_key(name));
                     renamed.insert(format!("{section}{name}"), format!("{section}{}", free.unwrap_or_default()).into());
                 }
@@ -95,7 +96,10 @@ impl Spec {
             for (name, mut value) in theirs {
                 rename(&mut value, &target, DEPTH);
                 let full = target(&format!("{section}{name}"));
-                ours.insert(full.strip_prefix(section).unwrap_or(&full).to_owned(), value);
+                match ours.get_mut(full.strip_prefix(section).unwrap_or(&full)) {
+                    Some(known) => add_kinds(known, value),
+                    None => drop(ours.insert(full.strip_prefix(section).unwrap_or(&full).to_owned(), value)),
+                }
             }
         }
         for (path, mut item) in self.paths {
@@ -103,6 +107,21 @@ impl Spec {
             paths.entry(path).or_insert(item);
         }
     }
+}
+
+/// Whether definitions say the same but for the kinds they are for.
+fn is_same(one: &Value, other: &Value) -> bool {
+    let (Value::Object(one), Value::Object(other)) = (one, other) else { return one == other };
+    let said = |fields: &Map<String, Value>| fields.keys().filter(|name| *name != KINDS).count();
+    said(one) == said(other) && one.iter().all(|(name, value)| name == KINDS || other.get(name) == Some(value))
+}
+
+/// Adds the kinds that another definition is for.
+fn add_kinds(definition: &mut Value, mut other: Value) {
+    let Some(Value::Array(more)) = other.get_mut(KINDS).map(Value::take) else { return };
+    let Some(Value::Array(kinds)) = definition.get_mut(KINDS) else { return };
+    let known: BTreeSet<String> = kinds.iter().map(Value::to_string).collect();
+    kinds.extend(more.into_iter().filter(|kind| !known.contains(&kind.to_string())));
 }
 
 fn taken(document: &mut Value, name: &str) -> Map<String, Value> {
@@ -208,6 +227,20 @@ mod tests {
         assert_eq!(definitions["Other"], json!({"type": "string"}));
         assert_eq!(definitions["Other_v2"], json!({"items": reference("Other_v2")}));
         assert_eq!(definitions.len(), 3);
+    }
+
+    #[test]
+    fn definitions_are_for_the_kinds_of_all_servers() {
+        let kind = |group: &str| json!({"group": group, "version": "v1", "kind": "DeleteOptions"});
+        let definition = |groups: &[&str]| {
+            let kinds: Vec<Value> = groups.iter().map(|group| kind(group)).collect();
+            fields(json!({"D": {"type": "object", KINDS: kinds}}))
+        };
+        let mut definitions = definition(&["", "apps"]);
+        let (paths, parameters) = (Map::new(), Map::new());
+        let spec = Spec { paths, definitions: definition(&["", "its.own"]), parameters, hash: String::new() };
+        spec.merge_into(&mut Map::new(), &mut definitions, &mut Map::new());
+        assert_eq!(definitions, definition(&["", "apps", "its.own"]));
     }
 
     #[test]

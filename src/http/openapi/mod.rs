@@ -28,7 +28,7 @@ use super::{Api, answer};
 use crate::registry::descriptor::ResourceVersionInfo;
 use crate::registry::resource::{Origin, Resource};
 use crate::resources::catalog::{Descriptions, publish};
-use crate::schema::openapi::{CustomKind, Document, definitions};
+use crate::schema::openapi::{CustomKind, Document, Words, definitions};
 use index::Index;
 use operation::Paths;
 pub(in crate::http) use render::PARAMETERS;
@@ -250,7 +250,10 @@ impl Parts {
                 Origin::Builtin => origin = Origin::Builtin,
                 Origin::Custom => {
                     let definition = raw_definition(api, asked, &**resource);
-                    add_custom(definition, &**resource, info, self.document, &mut self.schemas);
+                    let said = |field| self.descriptions.of_field("core.v1.ConfigMap", field).unwrap_or_default();
+                    let words =
+                        Words { api_version: said("apiVersion"), kind: said("kind"), metadata: said("metadata") };
+                    self.schemas.extend(custom(definition, &**resource, info, (self.document, words)));
                 }
             }
         }
@@ -290,14 +293,13 @@ impl Parts {
     }
 }
 
-/// Adds the definitions of a custom kind. Of one whose definition is not to be had, nothing is told but what it is called.
-fn add_custom(
+/// The definitions of a custom kind. Of one whose definition is not to be had, nothing is told but what it is called.
+fn custom(
     definition: Option<Object>,
     resource: &dyn Resource,
     info: &ResourceVersionInfo,
-    document: Document,
-    schemas: &mut BTreeMap<String, Value>,
-) {
+    (document, words): (Document, Words<'_>),
+) -> Map<String, Value> {
     let descriptor = resource.descriptor();
     let spec = definition.as_ref().and_then(|definition| definition.get("spec"));
     let versions = spec.and_then(|spec| spec["versions"].as_array()).map(Vec::as_slice).unwrap_or_default();
@@ -312,6 +314,7 @@ fn add_custom(
         plural: &descriptor.resource.resource,
         schema: version.map(|version| &version["schema"]["openAPIV3Schema"]),
         selectable_fields: &fields,
+        words,
     };
-    schemas.extend(definitions(&kind, document));
+    definitions(&kind, document)
 }

@@ -13,7 +13,6 @@ use publish::publish;
 const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 const LIST_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta";
 const KIND: &str = "x-kubernetes-group-version-kind";
-const CONVENTIONS: &str = "https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md";
 
 /// Which version of OpenAPI a document is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -41,6 +40,19 @@ pub struct CustomKind<'a> {
     pub schema: Option<&'a Value>,
     /// The paths of selectable fields, as the definition gives them: `.spec.color`.
     pub selectable_fields: &'a [&'a str],
+    /// What the fields of all objects are for.
+    pub words: Words<'a>,
+}
+
+/// What the fields are for that every object has, for people.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Words<'a> {
+    /// `apiVersion`.
+    pub api_version: &'a str,
+    /// `kind`.
+    pub kind: &'a str,
+    /// `metadata`.
+    pub metadata: &'a str,
 }
 
 /// The name of a kind's definition: `com.example.stable.v1.CronTab`.
@@ -83,8 +95,8 @@ pub fn object_definition(kind: &CustomKind<'_>, document: Document) -> Value {
             Map::from_iter([("type".to_owned(), "object".into())])
         }
         Some(schema) => {
-            let mut definition = publish(schema, document);
-            set_object_fields(&mut definition, document);
+            let mut definition = publish(schema, document, kind.words);
+            set_object_fields(&mut definition, document, kind.words);
             definition
         }
     };
@@ -107,10 +119,10 @@ pub fn list_definition(kind: &CustomKind<'_>, document: Document) -> Value {
         (
             "properties".to_owned(),
             json!({
-                "apiVersion": api_version(),
-                "kind": kind_name(),
+                "apiVersion": text(kind.words.api_version),
+                "kind": text(kind.words.kind),
                 "items": items,
-                "metadata": metadata(document, LIST_META, "Standard list metadata."),
+                "metadata": metadata(document, LIST_META, "What is told of the list as a whole."),
             }),
         ),
     ]);
@@ -128,31 +140,20 @@ fn finish(definition: &mut Map<String, Value>, kind: &CustomKind<'_>, kind_name:
 }
 
 /// Sets the three fields that every whole object has.
-fn set_object_fields(definition: &mut Map<String, Value>, document: Document) {
+fn set_object_fields(definition: &mut Map<String, Value>, document: Document, words: Words<'_>) {
     let properties = definition.entry("properties").or_insert_with(|| Value::Object(Map::new()));
     let Value::Object(properties) = properties else { return };
-    properties.insert("apiVersion".to_owned(), api_version());
-    properties.insert("kind".to_owned(), kind_name());
-    properties.insert("metadata".to_owned(), metadata(document, OBJECT_META, "Standard object's metadata."));
+    properties.insert("apiVersion".to_owned(), text(words.api_version));
+    properties.insert("kind".to_owned(), text(words.kind));
+    properties.insert("metadata".to_owned(), metadata(document, OBJECT_META, words.metadata));
 }
 
-fn api_version() -> Value {
-    json!({
-        "type": "string",
-        "description": format!("APIVersion defines the group and version of the schema that this object follows. More info: {CONVENTIONS}#resources"),
-    })
-}
-
-fn kind_name() -> Value {
-    json!({
-        "type": "string",
-        "description": format!("The kind of this object, in CamelCase; it cannot be changed. More info: {CONVENTIONS}#types-kinds"),
-    })
+fn text(description: &str) -> Value {
+    json!({"type": "string", "description": description})
 }
 
 /// A reference with a description. In OpenAPI 3.0 nothing may stand beside a reference, so it is wrapped.
 fn metadata(document: Document, name: &str, description: &str) -> Value {
-    let description = format!("{description} More info: {CONVENTIONS}#metadata");
     let reference = reference(document, name);
     match document {
         Document::V2 => json!({"description": description, "$ref": reference}),

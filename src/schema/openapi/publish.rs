@@ -2,13 +2,13 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Document, set_object_fields};
+use super::{Document, Words, set_object_fields};
 
 const PRESERVE: &str = "x-kubernetes-preserve-unknown-fields";
 const EMBEDDED: &str = "x-kubernetes-embedded-resource";
 
 /// The published form of an accepted schema.
-pub(super) fn publish(schema: &Value, document: Document) -> Map<String, Value> {
+pub(super) fn publish(schema: &Value, document: Document, words: Words<'_>) -> Map<String, Value> {
     let mut map = schema.as_object().cloned().unwrap_or_default();
     map.retain(|name, value| matches!(name.as_str(), "default" | "example") || !says_nothing(value));
     match document {
@@ -16,14 +16,14 @@ pub(super) fn publish(schema: &Value, document: Document) -> Map<String, Value> 
         Document::V3 => unfold(&mut map),
     }
     if let Some(Value::Object(properties)) = map.get_mut("properties") {
-        properties.values_mut().for_each(|schema| *schema = Value::Object(publish(schema, document)));
+        properties.values_mut().for_each(|schema| *schema = Value::Object(publish(schema, document, words)));
     }
     for name in ["items", "additionalProperties"] {
         if let Some(schema @ Value::Object(_)) = map.get_mut(name) {
-            *schema = Value::Object(publish(schema, document));
+            *schema = Value::Object(publish(schema, document, words));
         }
     }
-    embed(&mut map, document);
+    embed(&mut map, document, words);
     map
 }
 
@@ -94,13 +94,13 @@ fn drop_nullable_from_required(map: &mut Map<String, Value>) {
 }
 
 /// Objects embedded in others have the fields of objects, and their type is required.
-fn embed(map: &mut Map<String, Value>, document: Document) {
+fn embed(map: &mut Map<String, Value>, document: Document, words: Words<'_>) {
     let is_set = |name| map.get(name) == Some(&Value::Bool(true));
     // kubectl would refuse all but the named fields.
     if !is_set(EMBEDDED) || (document == Document::V2 && is_set(PRESERVE)) {
         return;
     }
-    set_object_fields(map, document);
+    set_object_fields(map, document, words);
     if let Value::Array(required) = map.entry("required").or_insert_with(|| json!([])) {
         for name in ["kind", "apiVersion"] {
             if !required.iter().any(|value| value == name) {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{CustomKind, Document, definition_name, definitions};
+use super::{CustomKind, Document, Words, definition_name, definitions};
 
 /// Publishes a schema; descriptions, and the fields of objects if they are as they should be, are left out.
 fn published(schema: Value, document: Document) -> Value {
@@ -14,6 +14,7 @@ fn published(schema: Value, document: Document) -> Value {
         plural: "crontabs",
         schema: Some(&schema),
         selectable_fields: &[".spec.color"],
+        words: Words::default(),
     };
     let mut all = definitions(&kind, document);
     assert_eq!(all.keys().collect::<Vec<_>>(), ["com.example.stable.v1.CronTab", "com.example.stable.v1.CronTabList"]);
@@ -145,6 +146,7 @@ fn lists_hold_references_to_the_kind() {
         plural: "as",
         schema: None,
         selectable_fields: &[],
+        words: Words::default(),
     };
     let all = definitions(&kind, Document::V3);
     assert_eq!(
