@@ -13,6 +13,7 @@ pub mod partial;
 pub mod protobuf;
 mod strict;
 pub mod table;
+pub mod without;
 pub mod yaml;
 
 pub use strict::{StrictFault, strict_error, strict_warnings};

@@ -2,12 +2,13 @@
 //!
 //! What the cells of a kind are is not known here.
 
-use atoll_api::Object;
 use atoll_api::options::IncludeObject;
-use serde_json::{Map, Value, json};
+use atoll_api::{ApiError, ApiResult, Object};
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::negotiate::MetaVersion;
-use super::partial::{ListMeta, partial_object};
+use super::partial::ListMeta;
 
 /// A column (`TableColumnDefinition`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,54 +34,110 @@ pub enum Headers {
     Omitted,
 }
 
-/// A row: one cell a column, and what of the object goes with it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TableRow {
-    cells: Vec<Value>,
-    conditions: Vec<Value>,
-    object: Value,
+/// What of its object a row carries, if anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Carried {
+    /// Its metadata, as a `PartialObjectMetadata`.
+    Metadata,
+    /// All of it.
+    Whole,
 }
 
-impl TableRow {
-    /// The row of an object. An object that only marks the end of the initial events keeps its metadata in any case.
-    pub fn new(cells: Vec<Value>, object: Object, include: IncludeObject, version: MetaVersion) -> Self {
-        let marks_end = object.annotation("k8s.io/initial-events-end").is_some();
-        let object = match include {
-            IncludeObject::Object => Value::Object(object.0),
-            IncludeObject::None if !marks_end => Value::Null,
-            IncludeObject::None | IncludeObject::Metadata => partial_object(object, version),
+impl Carried {
+    /// What is carried of an object where this is asked for. One that only marks the end of the initial events keeps its
+    /// metadata in any case.
+    pub fn of(object: &Object, include: IncludeObject) -> Option<Self> {
+        match include {
+            IncludeObject::Object => Some(Self::Whole),
+            IncludeObject::Metadata => Some(Self::Metadata),
+            IncludeObject::None => object.annotation("k8s.io/initial-events-end").map(|_| Self::Metadata),
+        }
+    }
+}
+
+/// How a table without rows is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoRows {
+    /// As an empty list.
+    Empty,
+    /// As null: so does Go where nobody began the list.
+    Null,
+}
+
+/// Writes a table as JSON, row by row.
+pub struct TableWriter {
+    out: Vec<u8>,
+    rows: usize,
+}
+
+// === impl TableWriter ===
+
+impl TableWriter {
+    /// Begins a table.
+    pub fn begin(
+        columns: &[TableColumn<'_>],
+        headers: Headers,
+        meta: &ListMeta,
+        version: MetaVersion,
+    ) -> ApiResult<Self> {
+        let columns = match headers {
+            Headers::Shown => columns.iter().map(column).collect(),
+            Headers::Omitted => Value::Null,
         };
-        Self { cells, conditions: Vec::new(), object }
+        let mut table = Self { out: Vec::with_capacity(1024), rows: 0 };
+        table.text(r#"{"kind":"Table","apiVersion":""#);
+        table.text(version.api_version());
+        table.text(r#"","metadata":"#);
+        table.value(&meta.to_value())?;
+        table.text(r#","columnDefinitions":"#);
+        table.value(&columns)?;
+        table.text(r#","rows":"#);
+        Ok(table)
     }
 
-    /// Adds conditions, such as that a pod has completed (`TableRowCondition`).
-    #[must_use]
-    pub fn with_conditions(mut self, conditions: Vec<Value>) -> Self {
-        self.conditions = conditions;
-        self
+    /// Adds a row: one cell a column, conditions such as that a pod has completed (`TableRowCondition`), and what appends
+    /// the object as JSON, if the row carries it.
+    pub fn row(
+        &mut self,
+        cells: &[Value],
+        conditions: &[Value],
+        object: Option<impl FnOnce(&mut Vec<u8>) -> ApiResult<()>>,
+    ) -> ApiResult<()> {
+        self.text(if self.rows == 0 { "[" } else { "," });
+        self.rows += 1;
+        self.text(r#"{"cells":"#);
+        self.value(&cells)?;
+        if !conditions.is_empty() {
+            self.text(r#","conditions":"#);
+            self.value(&conditions)?;
+        }
+        self.text(r#","object":"#);
+        match object {
+            Some(object) => object(&mut self.out)?,
+            None => self.text("null"),
+        }
+        self.text("}");
+        Ok(())
     }
-}
 
-/// A whole table.
-pub fn table(
-    columns: &[TableColumn<'_>],
-    headers: Headers,
-    rows: Vec<TableRow>,
-    meta: &ListMeta,
-    version: MetaVersion,
-) -> Value {
-    let columns = match headers {
-        Headers::Shown => columns.iter().map(column).collect(),
-        Headers::Omitted => Value::Null,
-    };
-    // `json!` would copy all of this by serializing it.
-    let mut table = Map::new();
-    table.insert("kind".into(), "Table".into());
-    table.insert("apiVersion".into(), version.api_version().into());
-    table.insert("metadata".into(), meta.to_value());
-    table.insert("columnDefinitions".into(), columns);
-    table.insert("rows".into(), rows.into_iter().map(row).collect());
-    Value::Object(table)
+    /// The whole table.
+    pub fn end(mut self, no_rows: NoRows) -> Vec<u8> {
+        self.text(match (self.rows, no_rows) {
+            (0, NoRows::Empty) => "[]}",
+            (0, NoRows::Null) => "null}",
+            _ => "]}",
+        });
+        self.out
+    }
+
+    fn text(&mut self, text: &str) {
+        self.out.extend_from_slice(text.as_bytes());
+    }
+
+    fn value(&mut self, value: &impl Serialize) -> ApiResult<()> {
+        serde_json::to_writer(&mut self.out, value)
+            .map_err(|error| ApiError::internal("a table cannot be written as JSON").caused_by(error))
+    }
 }
 
 fn column(column: &TableColumn<'_>) -> Value {
@@ -90,58 +147,63 @@ fn column(column: &TableColumn<'_>) -> Value {
     })
 }
 
-fn row(row: TableRow) -> Value {
-    let mut fields = Map::new();
-    fields.insert("cells".into(), row.cells.into());
-    if !row.conditions.is_empty() {
-        fields.insert("conditions".into(), row.conditions.into());
-    }
-    fields.insert("object".into(), row.object);
-    Value::Object(fields)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const NAME: TableColumn<'_> =
         TableColumn { name: "Name", kind: "string", format: "name", description: "d", priority: 0 };
+    /// What appends an object.
+    type Append = fn(&mut Vec<u8>) -> ApiResult<()>;
 
-    fn object(metadata: Value) -> Object {
-        Object::from_value(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})).expect("an object")
+    fn begun(headers: Headers, meta: &ListMeta, version: MetaVersion) -> TableWriter {
+        TableWriter::begin(&[NAME], headers, meta, version).expect("can be written")
+    }
+
+    fn ended(table: TableWriter, no_rows: NoRows) -> Value {
+        serde_json::from_slice(&table.end(no_rows)).expect("JSON")
     }
 
     #[test]
     fn a_table_has_columns_rows_and_metadata() {
-        let row = TableRow::new(vec!["a".into()], object(json!({"name": "a"})), IncludeObject::None, MetaVersion::V1);
         let completed = json!({"type": "Completed", "status": "True"});
-        let rows = vec![row.clone(), row.with_conditions(vec![completed.clone()])];
         let meta = ListMeta { resource_version: "5".into(), ..ListMeta::default() };
-        let shown = table(&[NAME], Headers::Shown, rows, &meta, MetaVersion::V1);
+        let mut table = begun(Headers::Shown, &meta, MetaVersion::V1);
+        table.row(&["a".into()], &[], None::<Append>).expect("can be written");
+        let object = |out: &mut Vec<u8>| {
+            out.extend_from_slice(b"{}");
+            Ok(())
+        };
+        table.row(&["b".into()], std::slice::from_ref(&completed), Some(object)).expect("can be written");
         let expected = json!({
             "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": {"resourceVersion": "5"},
             "columnDefinitions": [{"name": "Name", "type": "string", "format": "name", "description": "d", "priority": 0}],
-            "rows": [{"cells": ["a"], "object": null}, {"cells": ["a"], "object": null, "conditions": [completed]}],
+            "rows": [{"cells": ["a"], "object": null}, {"cells": ["b"], "object": {}, "conditions": [completed]}],
         });
-        assert_eq!(shown, expected);
-        let bare = table(&[NAME], Headers::Omitted, Vec::new(), &ListMeta::default(), MetaVersion::V1beta1);
-        assert_eq!((&bare["columnDefinitions"], &bare["rows"]), (&Value::Null, &json!([])));
+        assert_eq!(ended(table, NoRows::Null), expected);
+    }
+
+    #[test]
+    fn no_rows_are_an_empty_list_or_null() {
+        for (no_rows, expected) in [(NoRows::Empty, json!([])), (NoRows::Null, Value::Null)] {
+            let bare = ended(begun(Headers::Omitted, &ListMeta::default(), MetaVersion::V1beta1), no_rows);
+            assert_eq!((&bare["columnDefinitions"], &bare["rows"]), (&Value::Null, &expected));
+        }
     }
 
     #[test]
     fn rows_carry_as_much_of_the_object_as_wanted() {
-        let whole = object(json!({"name": "a"}));
+        let object = |metadata: Value| Object::from_value(json!({"metadata": metadata})).expect("an object");
+        let usual = object(json!({"name": "a"}));
         let bookmark = object(json!({"annotations": {"k8s.io/initial-events-end": "true"}}));
-        let partial =
-            json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": {"name": "a"}});
         let cases = [
-            (&whole, IncludeObject::None, Value::Null),
-            (&whole, IncludeObject::Metadata, partial),
-            (&whole, IncludeObject::Object, Value::Object(whole.0.clone())),
-            (&bookmark, IncludeObject::None, partial_object(bookmark.clone(), MetaVersion::V1)),
+            (&usual, IncludeObject::None, None),
+            (&usual, IncludeObject::Metadata, Some(Carried::Metadata)),
+            (&usual, IncludeObject::Object, Some(Carried::Whole)),
+            (&bookmark, IncludeObject::None, Some(Carried::Metadata)),
         ];
         for (object, include, expected) in cases {
-            assert_eq!(TableRow::new(Vec::new(), object.clone(), include, MetaVersion::V1).object, expected);
+            assert_eq!(Carried::of(object, include), expected);
         }
     }
 }

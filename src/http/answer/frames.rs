@@ -14,8 +14,8 @@ use super::{Holds, agree, form, include, table};
 use crate::codec::negotiate::{Encoding, MetaVersion, Shape};
 use crate::codec::partial::{ListMeta, partial_object};
 use crate::codec::protobuf;
-use crate::codec::table::Headers;
-use crate::registry::encode::{CLUSTER_ANNOTATION, TypeMeta};
+use crate::codec::table::{Carried, Headers};
+use crate::registry::encode::TypeMeta;
 use crate::registry::{Happened, Target};
 use crate::storage::{Entry, Event};
 
@@ -115,20 +115,26 @@ impl Frames {
                 writer.write_partial_at(entry, revision, version, &mut json)?;
             }
             Shape::Table(version) => {
-                let mut object = self.target.read(entry)?;
+                let mut object = self.target.read_for_cells(entry)?;
                 object.set_meta("resourceVersion", &revision.to_string());
-                if self.names_cluster {
-                    object.set_annotation(CLUSTER_ANNOTATION, entry.cluster().as_str());
-                }
-                json = self.table_of(object, version).to_string().into_bytes();
+                json = self
+                    .table_of(&object, version, |carried, out| writer.carry(carried, entry, revision, version, out))?;
             }
         }
         self.frame(happened.as_str(), json)
     }
 
-    fn table_of(&self, object: Object, version: MetaVersion) -> Value {
+    fn table_of(
+        &self,
+        object: &Object,
+        version: MetaVersion,
+        write: impl FnOnce(Carried, &mut Vec<u8>) -> ApiResult<()>,
+    ) -> ApiResult<Vec<u8>> {
         let meta = ListMeta { resource_version: object.resource_version().to_owned(), ..ListMeta::default() };
-        table::with(Timestamp::now(), &self.target, vec![object], &meta, version, self.include, self.headers)
+        let form = table::Form { version, include: self.include, headers: self.headers };
+        let mut table = table::Table::begin(&self.target, form, Timestamp::now(), &meta)?;
+        table.add(object, write)?;
+        Ok(table.end())
     }
 
     /// The frame of a bookmark.
@@ -139,11 +145,20 @@ impl Frames {
             object.set_annotation("k8s.io/initial-events-end", "true");
         }
         let shown = match self.shape {
-            Shape::Plain => Value::Object(object.0),
-            Shape::Partial(version) | Shape::PartialList(version) => partial_object(object, version),
-            Shape::Table(version) => self.table_of(object, version),
+            Shape::Plain => Value::Object(object.0).to_string().into_bytes(),
+            Shape::Partial(version) | Shape::PartialList(version) => {
+                partial_object(object, version).to_string().into_bytes()
+            }
+            Shape::Table(version) => self.table_of(&object, version, |carried, out| {
+                let shown = match carried {
+                    Carried::Metadata => partial_object(object.clone(), version),
+                    Carried::Whole => Value::Object(object.0.clone()),
+                };
+                out.extend_from_slice(shown.to_string().as_bytes());
+                Ok(())
+            })?,
         };
-        self.frame("BOOKMARK", shown.to_string().into_bytes())
+        self.frame("BOOKMARK", shown)
     }
 
     /// The frame of an error, the last of its stream.

@@ -19,6 +19,7 @@ use crate::codec::negotiate::{
     negotiate_stream,
 };
 use crate::codec::partial::{ListMeta, partial_bytes};
+use crate::codec::table::{Carried, Headers};
 use crate::registry::encode::TypeMeta;
 use crate::registry::resource::Origin;
 use crate::registry::{ListAnswer, Target, Written};
@@ -82,12 +83,7 @@ pub(super) fn object(asked: &Asked, target: &Target, status: StatusCode, object:
             let partial = partial_bytes(&object, version).unwrap_or_default();
             form::encoded(asked, &agreed, status, partial.into())
         }
-        Shape::Table(version) => {
-            let object: Object = form::parse(&object)?;
-            let meta = ListMeta { resource_version: object.resource_version().to_owned(), ..ListMeta::default() };
-            let table = table::of(asked, target, vec![object], &meta, version, include(asked)?);
-            form::encoded(asked, &agreed, status, form::json(&table)?)
-        }
+        Shape::Table(version) => form::encoded(asked, &agreed, status, object_table(asked, target, version, &object)?),
         Shape::PartialList(_) => Err(not_a_list(target)),
     }
 }
@@ -133,11 +129,41 @@ pub(super) fn list(asked: &Asked, target: &Target, page: &ListAnswer) -> ApiResu
             form::encoded(asked, &agreed, StatusCode::OK, metadata_list(asked, target, page, version)?)
         }
         Shape::Table(version) => {
-            let objects = page.entries.iter().map(|entry| target.read(entry)).collect::<ApiResult<Vec<_>>>()?;
-            let table = table::of(asked, target, objects, &list_meta(page), version, include(asked)?);
-            form::encoded(asked, &agreed, StatusCode::OK, form::json(&table)?)
+            form::encoded(asked, &agreed, StatusCode::OK, list_table(asked, target, page, version)?)
         }
     }
+}
+
+/// The table of one object, which is JSON already.
+fn object_table(asked: &Asked, target: &Target, version: MetaVersion, json: &Bytes) -> ApiResult<Bytes> {
+    let object: Object = form::parse(json)?;
+    let meta = ListMeta { resource_version: object.resource_version().to_owned(), ..ListMeta::default() };
+    let form = table::Form { version, include: include(asked)?, headers: Headers::Shown };
+    let mut table = table::Table::begin(target, form, asked.cx.now, &meta)?;
+    table.add(&object, |carried, out| {
+        match carried {
+            Carried::Whole => out.extend_from_slice(json),
+            Carried::Metadata => out.extend_from_slice(&partial_bytes(json, version).unwrap_or_default()),
+        }
+        Ok(())
+    })?;
+    Ok(table.end().into())
+}
+
+/// The table of a list, what its rows carry copied from the store.
+fn list_table(asked: &Asked, target: &Target, page: &ListAnswer, version: MetaVersion) -> ApiResult<Bytes> {
+    let form = table::Form { version, include: include(asked)?, headers: Headers::Shown };
+    let mut table = table::Table::begin(target, form, asked.cx.now, &list_meta(page))?;
+    let mut writer = target.writer(TypeMeta::Shown);
+    if asked.cx.scope == ClusterScope::All {
+        writer = writer.naming_clusters();
+    }
+    for entry in &page.entries {
+        table.add(&target.read_for_cells(entry)?, |carried, out| {
+            writer.carry(carried, entry, entry.revision, version, out)
+        })?;
+    }
+    Ok(table.end().into())
 }
 
 fn plain_list(asked: &Asked, target: &Target, page: &ListAnswer) -> ApiResult<Bytes> {

@@ -2,72 +2,83 @@
 
 use std::sync::Arc;
 
-use atoll_api::Object;
 use atoll_api::options::IncludeObject;
-use serde_json::Value;
+use atoll_api::{ApiResult, Object};
+use jiff::Timestamp;
 
-use super::super::chain::Asked;
 use crate::codec::negotiate::MetaVersion;
 use crate::codec::partial::ListMeta;
-use crate::codec::table::{Headers, TableColumn, TableRow, table};
+use crate::codec::table::{Carried, Headers, NoRows, TableColumn, TableWriter};
 use crate::registry::Target;
 use crate::registry::descriptor::Column;
 use crate::registry::resource::Origin;
 use crate::resources::kind::name_description;
 
-/// The table of these objects.
-pub(super) fn of(
-    asked: &Asked,
-    target: &Target,
-    objects: Vec<Object>,
-    meta: &ListMeta,
-    version: MetaVersion,
-    include: IncludeObject,
-) -> Value {
-    with(asked.cx.now, target, objects, meta, version, include, Headers::Shown)
+/// How a table is written.
+#[derive(Clone, Copy)]
+pub(super) struct Form {
+    /// The version of the table, and of metadata in it.
+    pub(super) version: MetaVersion,
+    /// What of each object goes with its row.
+    pub(super) include: IncludeObject,
+    /// Whether columns are told.
+    pub(super) headers: Headers,
 }
 
-/// The table of these objects, with or without its columns.
-pub(super) fn with(
-    now: jiff::Timestamp,
-    target: &Target,
-    objects: Vec<Object>,
-    meta: &ListMeta,
-    version: MetaVersion,
+/// A table of one resource, which grows row by row.
+pub(super) struct Table<'a> {
+    target: &'a Target,
     include: IncludeObject,
-    headers: Headers,
-) -> Value {
-    let info = target.version();
-    // A custom kind may call a column of its own `Name`; it has the usual first column all the same.
-    let own_name =
-        target.resource.origin() == Origin::Builtin && info.columns.iter().any(|column| &*column.name == "Name");
-    let descriptions: Vec<Arc<str>> = info.columns.iter().map(|column| column.description.text()).collect();
-    let shown = info.columns.iter().zip(&descriptions).map(|(column, description)| TableColumn {
-        name: &column.name,
-        kind: &column.kind,
-        format: &column.format,
-        description,
-        priority: column.priority,
-    });
-    let description = name_description();
-    let name = TableColumn { name: "Name", kind: "string", format: "name", description: &description, priority: 0 };
-    let columns: Vec<TableColumn<'_>> =
-        if own_name { shown.collect() } else { [name].into_iter().chain(shown).collect() };
-    let none = objects.is_empty();
-    let rows = objects.into_iter().map(|object| {
-        let mut cells = target.resource.cells(&info.version, &object, now);
-        if !own_name {
+    now: Timestamp,
+    own_name: bool,
+    writer: TableWriter,
+}
+
+impl<'a> Table<'a> {
+    /// A table without rows yet.
+    pub(super) fn begin(target: &'a Target, form: Form, now: Timestamp, meta: &ListMeta) -> ApiResult<Self> {
+        let info = target.version();
+        // A custom kind may call a column of its own `Name`; it has the usual first column all the same.
+        let own_name =
+            target.resource.origin() == Origin::Builtin && info.columns.iter().any(|column| &*column.name == "Name");
+        let descriptions: Vec<Arc<str>> = info.columns.iter().map(|column| column.description.text()).collect();
+        let shown = info.columns.iter().zip(&descriptions).map(|(column, description)| TableColumn {
+            name: &column.name,
+            kind: &column.kind,
+            format: &column.format,
+            description,
+            priority: column.priority,
+        });
+        let description = name_description();
+        let name = TableColumn { name: "Name", kind: "string", format: "name", description: &description, priority: 0 };
+        let columns: Vec<TableColumn<'_>> =
+            if own_name { shown.collect() } else { [name].into_iter().chain(shown).collect() };
+        let writer = TableWriter::begin(&columns, form.headers, meta, form.version)?;
+        Ok(Self { target, include: form.include, now, own_name, writer })
+    }
+
+    /// Adds the row of an object; `write` appends the object as JSON, as much of it as is carried.
+    pub(super) fn add(
+        &mut self,
+        object: &Object,
+        write: impl FnOnce(Carried, &mut Vec<u8>) -> ApiResult<()>,
+    ) -> ApiResult<()> {
+        let mut cells = self.target.resource.cells(&self.target.version().version, object, self.now);
+        if !self.own_name {
             cells.insert(0, object.name().into());
         }
-        let conditions = target.resource.row_conditions(&object);
-        TableRow::new(cells, object, include, version).with_conditions(conditions)
-    });
-    let mut table = table(&columns, headers, rows.collect(), meta, version);
-    // Kinds without a printer of their own gather their rows as they come, and Go writes a list nobody began as null.
-    if none && target.resource.origin() == Origin::Builtin && has_no_printer(&info.columns) {
-        table["rows"] = Value::Null;
+        let conditions = self.target.resource.row_conditions(object);
+        let carried = Carried::of(object, self.include);
+        self.writer.row(&cells, &conditions, carried.map(|carried| move |out: &mut Vec<u8>| write(carried, out)))
     }
-    table
+
+    /// The table as JSON.
+    pub(super) fn end(self) -> Vec<u8> {
+        // Kinds without a printer of their own gather their rows as they come, and Go writes a list nobody began as null.
+        let gathered =
+            self.target.resource.origin() == Origin::Builtin && has_no_printer(&self.target.version().columns);
+        self.writer.end(if gathered { NoRows::Null } else { NoRows::Empty })
+    }
 }
 
 /// Whether these are the columns of kinds that Kubernetes has no printer for.
