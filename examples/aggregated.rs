@@ -8,8 +8,9 @@
 //!
 //! ```sh
 //! atoll serve --outbound-addresses any &
-//! cargo run --features examples --example aggregated -- .atoll/admin.kubeconfig > registration.yaml &
-//! kubectl --kubeconfig .atoll/admin.kubeconfig apply -f registration.yaml   # as soon as there is something in it
+//! atoll cluster create port && atoll kubeconfig port > port.kubeconfig
+//! cargo run --features examples --example aggregated -- port.kubeconfig > registration.yaml &
+//! kubectl --kubeconfig port.kubeconfig apply -f registration.yaml   # as soon as there is something in it
 //! ```
 
 use atoll::resources::{DefinitionError, Typed};
