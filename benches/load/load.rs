@@ -35,6 +35,8 @@ pub(super) enum Verb {
 pub(super) struct Load {
     pub(super) client: Client,
     pub(super) path: String,
+    /// How names begin.
+    prefix: &'static str,
     /// The next name to create.
     next: AtomicUsize,
     /// Names below this are deleted.
@@ -48,10 +50,16 @@ pub(super) struct Load {
 
 impl Load {
     pub(super) fn new(client: Client, path: &str) -> Self {
+        Self::named("load", client, path)
+    }
+
+    /// One beside another in the same place.
+    pub(super) fn named(prefix: &'static str, client: Client, path: &str) -> Self {
         let counts = || AtomicUsize::new(0);
         Self {
             client,
             path: path.to_owned(),
+            prefix,
             next: counts(),
             deleted: counts(),
             turn: counts(),
@@ -138,7 +146,7 @@ impl Load {
             let (first, created) = (self.deleted.load(Ordering::Relaxed), self.created());
             first + turn.wrapping_mul(7919) % created.saturating_sub(first).max(1)
         };
-        let at = |name: usize| format!("{}/load-{name}", self.path);
+        let at = |name: usize| format!("{}/{}-{name}", self.path, self.prefix);
         let (method, path, media, body) = match verb {
             Verb::Create => {
                 let name = self.next.fetch_add(1, Ordering::Relaxed);
@@ -156,7 +164,7 @@ impl Load {
             Verb::Apply => {
                 let name = existing();
                 let applied = json!({
-                    "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": format!("load-{name}")},
+                    "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": format!("{}-{name}", self.prefix)},
                     "data": {"applied": turn.to_string()},
                 });
                 let path = format!("{}?fieldManager=load&force=true", at(name));
@@ -177,7 +185,7 @@ impl Load {
         let part = if name.is_multiple_of(100) { "hundredth" } else { "other" };
         json!({
             "apiVersion": "v1", "kind": "ConfigMap",
-            "metadata": {"name": format!("load-{name}"), "labels": {"app": "load", "part": part}},
+            "metadata": {"name": format!("{}-{name}", self.prefix), "labels": {"app": "load", "part": part}},
             "data": {"state": state, "payload": self.payload},
         })
         .to_string()
@@ -239,7 +247,7 @@ where
 // === impl Phase ===
 
 impl Phase {
-    fn new(took: Duration, mut latencies: Vec<Duration>, refused: usize) -> Self {
+    pub(super) fn new(took: Duration, mut latencies: Vec<Duration>, refused: usize) -> Self {
         latencies.sort_unstable();
         Self { took, latencies, refused }
     }

@@ -5,6 +5,8 @@
 //! what it measured, and `-- --compare FILE...` prints a table of medians and ratios. docs/benchmarks/README.md has the method,
 //! `benches/compare.sh` all of it for Atoll and kube-apiserver.
 
+mod bare;
+mod bulk;
 mod client;
 mod definitions;
 mod load;
@@ -47,7 +49,7 @@ struct Args {
     #[arg(long, value_name = "FILE", num_args = 1..)]
     compare: Vec<PathBuf>,
     /// What is measured.
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Part::value_variants().to_vec())]
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Part::usual())]
     parts: Vec<Part>,
     /// Fewer phases.
     #[arg(long)]
@@ -91,6 +93,13 @@ struct Args {
     /// How many objects each of them gets before it is deleted.
     #[arg(long, default_value_t = 2)]
     content: usize,
+    /// How many objects there are when the part `bulk` starts the server.
+    #[arg(long, default_value_t = 1_000_000)]
+    bulk: usize,
+    /// The etcd to which the part `etcd` speaks by itself [default: that of the server, if the command that starts it leaves its URL in
+    /// `etcd-url`]
+    #[arg(long, value_name = "URL")]
+    etcd: Option<String>,
     /// How long the server is left alone before memory is measured, in seconds: what happened is remembered for 90, and a little.
     #[arg(long, default_value_t = 130)]
     settle_seconds: u64,
@@ -116,6 +125,17 @@ enum Part {
     Definitions,
     /// Ready again, with all that was stored.
     Restart,
+    /// An etcd with no server before it, where there is one.
+    Etcd,
+    /// A start with very many objects, which are put into the embedded store at once. Only where it is asked for.
+    Bulk,
+}
+
+impl Part {
+    /// What is measured unless something else is asked for: all but what works with one kind of server only.
+    fn usual() -> Vec<Self> {
+        Self::value_variants().iter().copied().filter(|part| *part != Self::Bulk).collect()
+    }
 }
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;

@@ -38,10 +38,25 @@ impl Server {
 
     /// Ends the server in order and starts it again on what it kept; gives how long it took to be ready.
     pub(super) async fn restart(&mut self) -> Result<Duration, Failure> {
-        self.end()?;
+        self.stop()?;
+        self.start_again().await
+    }
+
+    /// Ends the server in order.
+    pub(super) fn stop(&mut self) -> Result<(), Failure> {
+        self.end()
+    }
+
+    /// Starts it again after it was ended, on what it kept; gives how long it took to be ready.
+    pub(super) async fn start_again(&mut self) -> Result<Duration, Failure> {
         let (child, ready_after) = run(&self.command, &self.dir, self.port).await?;
         self.child = child;
         Ok(ready_after)
+    }
+
+    /// Where the command that starts it keeps everything.
+    pub(super) fn directory(&self) -> &Path {
+        &self.dir
     }
 
     pub(super) fn kubeconfig(&self) -> PathBuf {

@@ -8,7 +8,7 @@ use super::load::{Load, Phase, Verb};
 use super::process::Server;
 use super::report::{Better, Report};
 use super::tenants::Kind;
-use super::{Args, Failure, Part, definitions, neighbours, tenants, watchers};
+use super::{Args, Failure, Part, bare, bulk, definitions, neighbours, tenants, watchers};
 
 /// How a table of objects is asked for, as `kubectl get` does.
 const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
@@ -38,7 +38,14 @@ impl Suite<'_> {
         if self.wants(Part::Tenants) && self.args.tenants > 0 {
             tenants::measure(self.args, admin.clone(), self.server.as_ref(), &mut self.report).await?;
         }
-        let others = [Part::Crud, Part::Lists, Part::Watch, Part::Definitions, Part::Neighbours, Part::Restart];
+        if self.wants(Part::Bulk) {
+            drop(admin);
+            let server = self.server.as_mut().ok_or("the part `bulk` needs a server that this program starts")?;
+            bulk::measure(self.args.bulk, &self.admin, server, &mut self.report).await?;
+            return Ok(());
+        }
+        let others =
+            [Part::Crud, Part::Lists, Part::Watch, Part::Definitions, Part::Neighbours, Part::Restart, Part::Etcd];
         if !others.into_iter().any(|part| self.wants(part)) {
             return Ok(());
         }
@@ -47,6 +54,9 @@ impl Suite<'_> {
         let victim = kind.create_for_bench(&admin, "victim").await?;
         if self.wants(Part::Crud) {
             self.crud(&path).await?;
+        }
+        if self.wants(Part::Etcd) {
+            self.bare_etcd(&path).await?;
         }
         if self.wants(Part::Neighbours) {
             let victim = Load::new(self.bench.connect(1).await?, &victim);
@@ -119,6 +129,26 @@ impl Suite<'_> {
             let what = format!("create 1 KiB at {}/s", self.args.rate);
             self.report.add(&format!("{what}, p50"), "ms", Better::Less, phase.quantile_ms(0.5));
             self.report.add(&format!("{what}, p99"), "ms", Better::Less, phase.quantile_ms(0.99));
+        }
+        Ok(())
+    }
+
+    /// Creations in the server's etcd itself, and through the server, in turn.
+    async fn bare_etcd(&mut self, path: &str) -> Result<(), Failure> {
+        let left = self.server.as_ref().map(|server| server.directory().join("etcd-url"));
+        let left = left.and_then(|file| std::fs::read_to_string(file).ok()).map(|url| url.trim().to_owned());
+        let Some(url) = self.args.etcd.clone().or(left) else { return Ok(()) };
+        let mut load = Load::named("bare", self.bench.connect(1).await?, path);
+        load.fill(1).await?;
+        let value = bare::value(&load.client, path).await?;
+        for clients in [1, 64] {
+            let bare = bare::create(&url, value.clone(), clients, self.args.lasts()).await?;
+            self.report_phase(&format!("create 1 KiB in etcd itself, {clients} clients"), &bare, None);
+            load.client = self.bench.connect(clients.div_ceil(16)).await?;
+            let served = load.run(Verb::Create, clients, self.args.lasts()).await?;
+            self.report_phase(&format!("create 1 KiB in turn with that, {clients} clients"), &served, None);
+            let share = served.rate() / bare.rate() * 100.0;
+            self.report.add(&format!("  share of what etcd itself takes, {clients} clients"), "%", Better::More, share);
         }
         Ok(())
     }

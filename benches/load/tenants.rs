@@ -19,6 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 const WORKSPACES: &str = "/apis/tenancy.kcp.io/v1alpha1/workspaces";
 /// Over all clusters. What the controllers give every namespace last is this.
 const ALL_MAPS: &str = "/clusters/*/api/v1/configmaps";
+const NAMESPACES: &str = "/api/v1/namespaces";
 
 /// What a tenant is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,8 +94,9 @@ pub(super) async fn measure(
     let phase = at_once(count - first, AT_A_TIME, create(first)).await?;
     report_phase(report, &format!("tenants created, {AT_A_TIME} clients"), &phase);
     if kind == Kind::Cluster {
-        // The maps of the clusters, and that of each of the system cluster's three namespaces.
-        until(&admin, ALL_MAPS, |maps| maps >= count + 3).await?;
+        // The maps of the clusters, and that of each of the system cluster's namespaces.
+        let own = items(&admin, NAMESPACES).await?;
+        until(&admin, ALL_MAPS, |maps| maps >= count + own).await?;
     }
     if let Some((now, then)) = server.map(Server::cpu_seconds).zip(cpu) {
         let each = (now - then) * 1e3 / count as f64;
@@ -147,16 +149,29 @@ async fn grow_and_shrink(
     })
     .await?;
     memory(report, "  memory with tenants and their content");
-    let client = admin.clone();
+    let (client, cpu) = (admin.clone(), server.map(Server::cpu_seconds));
     let deleted = at_once(count, AT_A_TIME, move |n| {
         let client = client.clone();
         async move { client.expect("DELETE", &format!("{WORKSPACES}/tenant-{n}"), "", String::new()).await.map(drop) }
     })
     .await?;
+    let asked = deleted.took.as_secs_f64();
     let gone = until(&admin, WORKSPACES, |workspaces| workspaces == 0).await?;
-    let took = (deleted.took + gone).as_secs_f64();
-    report.add(&format!("{count} tenants deleted, each with {content} more objects"), "s", Better::Less, took);
-    tokio::time::sleep(args.settle()).await;
+    // The objects are gone before the workspace is; this says so in the objects' words.
+    let own = items(&admin, NAMESPACES).await?;
+    let emptied = until(&admin, ALL_MAPS, |maps| maps <= own).await?;
+    let took = (deleted.took + gone + emptied).as_secs_f64();
+    let what = format!("{count} tenants deleted, each with {content} more objects");
+    report.add(&what, "s", Better::Less, took);
+    report.add("  until the last deletion was answered", "s", Better::Less, asked);
+    if let Some((now, then)) = server.map(Server::cpu_seconds).zip(cpu) {
+        report.add("  deletion, server", "CPU s per 1,000", Better::Less, (now - then) * 1e3 / count.max(1) as f64);
+    }
+    memory(report, "  memory right after their deletion");
+    let soon = Duration::from_secs(30).min(args.settle());
+    tokio::time::sleep(soon).await;
+    memory(report, &format!("  memory {} s later", soon.as_secs()));
+    tokio::time::sleep(args.settle() - soon).await;
     memory(report, "  memory after their deletion");
     Ok(())
 }
@@ -176,10 +191,7 @@ fn report_memory(report: &mut Report, what: &str, (now, before): (Option<f64>, O
 async fn until(client: &Client, path: &str, wanted: impl Fn(usize) -> bool) -> Result<Duration, Failure> {
     let started = Instant::now();
     loop {
-        let page = client.get_json(&format!("{path}?limit=1")).await?;
-        let shown = page["items"].as_array().map_or(0, Vec::len);
-        let remaining = page["metadata"]["remainingItemCount"].as_u64().unwrap_or_default();
-        if wanted(shown + usize::try_from(remaining)?) {
+        if wanted(items(client, path).await?) {
             return Ok(started.elapsed());
         }
         if started.elapsed() > PATIENCE {
@@ -187,4 +199,11 @@ async fn until(client: &Client, path: &str, wanted: impl Fn(usize) -> bool) -> R
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// How many objects a collection has.
+pub(super) async fn items(client: &Client, path: &str) -> Result<usize, Failure> {
+    let page = client.get_json(&format!("{path}?limit=1")).await?;
+    let shown = page["items"].as_array().map_or(0, Vec::len);
+    Ok(shown + usize::try_from(page["metadata"]["remainingItemCount"].as_u64().unwrap_or_default())?)
 }

@@ -9,5 +9,7 @@ store=$((peer + 1))
   --initial-advertise-peer-urls "http://127.0.0.1:$peer" --initial-cluster "default=http://127.0.0.1:$peer" \
   > "$BENCH_DIR/etcd.log" 2>&1 &
 until (exec 3<> "/dev/tcp/127.0.0.1/$store") 2>/dev/null; do sleep 0.05; done
+# The driver may ask it what it does by itself.
+echo "etcd://127.0.0.1:$store" > "$BENCH_DIR/etcd-url"
 export ATOLL_FLAGS="--storage etcd://127.0.0.1:$store"
 exec "$(dirname "$0")/atoll.sh"

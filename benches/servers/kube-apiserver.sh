@@ -26,6 +26,8 @@ fi
   --initial-advertise-peer-urls "http://127.0.0.1:$peer" --initial-cluster "default=http://127.0.0.1:$peer" \
   > etcd.log 2>&1 &
 etcd=$!
+# The driver may ask it what it does by itself.
+echo "etcd://127.0.0.1:$store" > etcd-url
 
 cat > kubeconfig <<EOF
 apiVersion: v1
