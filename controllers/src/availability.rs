@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cluster_api::{Answer, Endpoint, Failure, Resource, Selection, Server, Shape, cluster_of, optional};
 use crate::conditions::{self, Change, Condition};
-use crate::queue::{self, Next, Queue};
+use crate::frame::ObjectKey;
+use crate::queue::{Next, Queue};
 use crate::source::{Seen, Source};
 use crate::{Probe, ServicesAre};
 
@@ -33,19 +34,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How often a server that is there is looked for again: no event tells when it goes.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
-/// An API service in a logical cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-struct Key {
-    cluster: String,
-    name: String,
-}
-
-impl queue::Key for Key {
-    fn lane(&self) -> &str {
-        &self.cluster
-    }
-}
-
 /// A service in a logical cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Behind {
@@ -60,8 +48,8 @@ struct Naming(Mutex<Named>);
 
 #[derive(Default)]
 struct Named {
-    by_service: HashMap<Behind, BTreeSet<Key>>,
-    services: HashMap<Key, Behind>,
+    by_service: HashMap<Behind, BTreeSet<ObjectKey>>,
+    services: HashMap<ObjectKey, Behind>,
 }
 
 /// What is known of the server behind an API service.
@@ -77,27 +65,19 @@ pub(crate) async fn run(server: Server, probe: Probe, stop: CancellationToken) {
     let queue = Queue::new(LONGEST_PAUSE);
     let naming = Naming::default();
     let (wanted, wants) = watch::channel(false);
-    let source = |resource: Resource<'static>, shape| Source {
-        endpoint: server.all_clusters(),
-        path: resource.collection(""),
-        shape,
-        selection: Selection::all(),
-    };
+    let source = |resource, shape| Source::everywhere(&server, resource, shape);
     let api_services = source(API_SERVICES, Shape::Full);
     let follow = api_services.run(&stop, |seen| match seen {
         Seen::Listing => naming.clear(),
         Seen::Here(api_service) => {
-            let key = Key { cluster: cluster_of(&api_service).to_owned(), name: api_service.name().to_owned() };
+            let key = ObjectKey::of(&api_service);
             naming.note(&key, behind(&api_service));
             if api_service.at(&["spec", "service"]).is_some_and(Value::is_object) {
                 wanted.send_if_modified(|wanted| !std::mem::replace(wanted, true));
             }
             queue.add(key);
         }
-        Seen::Gone(api_service) => {
-            let key = Key { cluster: cluster_of(&api_service).to_owned(), name: api_service.name().to_owned() };
-            naming.note(&key, None);
-        }
+        Seen::Gone(api_service) => naming.note(&ObjectKey::of(&api_service), None),
         Seen::Listed => {}
     });
     let wake = |seen: Seen, name: fn(&Object) -> &str| {
@@ -146,7 +126,7 @@ fn behind(api_service: &Object) -> Option<Behind> {
 }
 
 /// Looks at one API service, and tells what is found.
-async fn look(server: &Server, probe: &Probe, key: Key) -> Answer<Next> {
+async fn look(server: &Server, probe: &Probe, key: ObjectKey) -> Answer<Next> {
     let cluster = server.cluster(&key.cluster);
     let path = API_SERVICES.object("", &key.name);
     let mut api_service = match optional(cluster.get(&path, Shape::Full).await) {
@@ -175,12 +155,12 @@ async fn look(server: &Server, probe: &Probe, key: Key) -> Answer<Next> {
 }
 
 /// The service that an API service names. One that is read in its cluster does not say which that is.
-fn behind_in(key: &Key, api_service: &Object) -> Option<Behind> {
+fn behind_in(key: &ObjectKey, api_service: &Object) -> Option<Behind> {
     behind(api_service).map(|behind| Behind { cluster: key.cluster.clone(), ..behind })
 }
 
 /// Whether the server behind an API service is there.
-async fn judge(cluster: &Endpoint, probe: &Probe, key: &Key, service: &Behind, port: u64) -> Answer<Verdict> {
+async fn judge(cluster: &Endpoint, probe: &Probe, key: &ObjectKey, service: &Behind, port: u64) -> Answer<Verdict> {
     if probe.services == ServicesAre::Stored
         && let Some(fault) = fault_of_service(cluster, service, port).await?
     {
@@ -275,7 +255,7 @@ impl Naming {
     }
 
     /// Notes which service an API service names now.
-    fn note(&self, key: &Key, behind: Option<Behind>) {
+    fn note(&self, key: &ObjectKey, behind: Option<Behind>) {
         let mut named = self.lock();
         if let Some(before) = named.services.remove(key)
             && let Some(keys) = named.by_service.get_mut(&before)
@@ -292,7 +272,7 @@ impl Naming {
     }
 
     /// The API services that name a service.
-    fn of(&self, behind: &Behind) -> Vec<Key> {
+    fn of(&self, behind: &Behind) -> Vec<ObjectKey> {
         self.lock().by_service.get(behind).into_iter().flatten().cloned().collect()
     }
 

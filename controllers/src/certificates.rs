@@ -13,15 +13,15 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster_api::{Answer, Deletion, Failure, Resource, Selection, Server, Shape, cluster_of};
-use crate::queue::{self, Next, Queue};
-use crate::source::{Seen, Source};
+use crate::cluster_api::{Answer, Deletion, Failure, Resource, Server, Shape};
+use crate::frame::{Frame, ObjectKey};
+use crate::queue::Next;
 
 const REQUESTS: Resource<'static> =
     Resource { api: "/apis/certificates.k8s.io/v1", plural: "certificatesigningrequests" };
 const MANAGER: &str = "certificate-controller";
-const AT_A_TIME: usize = 4;
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+const FRAME: Frame =
+    Frame { resource: REQUESTS, shape: Shape::Full, at_a_time: 4, longest_pause: Duration::from_secs(300) };
 /// For how long requests are kept, in seconds: those about which nobody decides or that nobody signs, and the others.
 const UNDECIDED_KEPT: i64 = 24 * 3600;
 const DECIDED_KEPT: i64 = 3600;
@@ -66,45 +66,19 @@ pub enum Signed {
     Later(String),
 }
 
-/// A request.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Key {
-    cluster: String,
-    name: String,
-}
-
-impl queue::Key for Key {
-    fn lane(&self) -> &str {
-        &self.cluster
-    }
-}
-
 /// Runs the controller until told to stop. What there is to do for a cluster without requests is nothing.
 pub(crate) async fn run(server: Server, signing: Signing, stop: CancellationToken) {
-    let queue = Queue::new(LONGEST_PAUSE);
-    let source = Source {
-        endpoint: server.all_clusters(),
-        path: REQUESTS.collection(""),
-        shape: Shape::Full,
-        selection: Selection::all(),
-    };
-    let follow = source.run(&stop, |seen| {
-        if let Seen::Here(request) = seen {
-            queue.add(Key { cluster: cluster_of(&request).to_owned(), name: request.name().to_owned() });
-        }
-    });
-    let work = queue.work(AT_A_TIME, &stop, |key| look_after(&server, &signing, key));
-    futures::join!(follow, work);
+    FRAME.run_for(&server, &stop, |_| true, |key| look_after(&server, &signing, key)).await;
 }
 
-async fn look_after(server: &Server, signing: &Signing, key: Key) -> Answer<Next> {
+async fn look_after(server: &Server, signing: &Signing, key: ObjectKey) -> Answer<Next> {
     match sign_or_delete(server, signing, &key).await {
         Err(Failure::Absent | Failure::NoCluster | Failure::NotServed) => Ok(Next::Done),
         other => other,
     }
 }
 
-async fn sign_or_delete(server: &Server, signing: &Signing, key: &Key) -> Answer<Next> {
+async fn sign_or_delete(server: &Server, signing: &Signing, key: &ObjectKey) -> Answer<Next> {
     let (cluster, path) = (server.cluster(&key.cluster), REQUESTS.object("", &key.name));
     let mut request = cluster.get(&path, Shape::Full).await?;
     if request.deletion_timestamp().is_some() {

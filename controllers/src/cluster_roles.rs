@@ -12,53 +12,37 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster_api::{Answer, Failure, Force, Resource, Selection, Server, Shape, cluster_of};
-use crate::queue::{self, Next, Queue};
-use crate::source::{Seen, Source};
+use crate::frame::{ClusterKey, Frame};
+use crate::queue::{Next, Queue};
+use crate::source::Seen;
 
 const CLUSTER_ROLES: Resource<'static> = Resource { api: "/apis/rbac.authorization.k8s.io/v1", plural: "clusterroles" };
 const MANAGER: &str = "clusterrole-aggregation-controller";
-const AT_A_TIME: usize = 4;
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-
-/// A logical cluster with aggregated roles.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Key(String);
-
-impl queue::Key for Key {
-    fn lane(&self) -> &str {
-        &self.0
-    }
-}
+const FRAME: Frame =
+    Frame { resource: CLUSTER_ROLES, shape: Shape::Full, at_a_time: 4, longest_pause: Duration::from_secs(60) };
 
 /// The names of aggregated roles, by cluster.
 type Aggregated = Mutex<HashMap<String, HashSet<String>>>;
 
 /// Runs the controller until told to stop.
 pub(crate) async fn run(server: Server, stop: CancellationToken) {
-    let queue = Queue::new(LONGEST_PAUSE);
     let aggregated = Aggregated::default();
-    let source = Source {
-        endpoint: server.all_clusters(),
-        path: CLUSTER_ROLES.collection(""),
-        shape: Shape::Full,
-        selection: Selection::all(),
-    };
-    let follow = source.run(&stop, |seen| match seen {
+    // Only clusters with aggregated roles are looked at.
+    let notice = |seen, queue: &Queue<ClusterKey>| match seen {
         Seen::Here(role) if !selectors(&role).is_empty() => {
             let mut known = aggregated.lock().unwrap_or_else(PoisonError::into_inner);
             known.entry(cluster_of(&role).to_owned()).or_default().insert(role.name().to_owned());
-            queue.add(Key(cluster_of(&role).to_owned()));
+            queue.add(ClusterKey::of(&role));
         }
         Seen::Here(role) | Seen::Gone(role) => {
             forget(&aggregated, &role);
             if aggregated.lock().unwrap_or_else(PoisonError::into_inner).contains_key(cluster_of(&role)) {
-                queue.add(Key(cluster_of(&role).to_owned()));
+                queue.add(ClusterKey::of(&role));
             }
         }
         Seen::Listing | Seen::Listed => {}
-    });
-    let work = queue.work(AT_A_TIME, &stop, |key| aggregate(&server, &aggregated, key));
-    futures::join!(follow, work);
+    };
+    FRAME.run(&server, &stop, notice, |key| aggregate(&server, &aggregated, key)).await;
 }
 
 /// Forgets a role that is gone, or aggregates no more.
@@ -73,7 +57,7 @@ fn forget(aggregated: &Aggregated, role: &Object) {
 }
 
 /// Writes the rules of each aggregated role of a cluster that has not got them.
-async fn aggregate(server: &Server, aggregated: &Aggregated, key: Key) -> Answer<Next> {
+async fn aggregate(server: &Server, aggregated: &Aggregated, key: ClusterKey) -> Answer<Next> {
     let names = aggregated.lock().unwrap_or_else(PoisonError::into_inner).get(&key.0).cloned().unwrap_or_default();
     let cluster = server.cluster(&key.0);
     let mut roles = match cluster.list(&CLUSTER_ROLES.collection(""), Shape::Full, &Selection::all()).await {

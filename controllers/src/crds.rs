@@ -10,12 +10,10 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster_api::{
-    Answer, Deletion, Endpoint, Failure, Resource, Selection, Server, Shape, cluster_of, optional,
-};
+use crate::cluster_api::{Answer, Deletion, Endpoint, Failure, Resource, Selection, Server, Shape, optional};
 use crate::conditions::{self, Change, Condition};
-use crate::queue::{self, Next, Queue};
-use crate::source::{Seen, Source};
+use crate::frame::{Frame, ObjectKey};
+use crate::queue::Next;
 
 /// Definitions of custom resources, as URLs name them.
 pub(crate) const DEFINITIONS: Resource<'static> =
@@ -23,40 +21,12 @@ pub(crate) const DEFINITIONS: Resource<'static> =
 
 const MANAGER: &str = "crd-finalizer";
 const FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";
-const AT_A_TIME: usize = 8;
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-
-/// A definition in a logical cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Key {
-    cluster: String,
-    name: String,
-}
-
-impl queue::Key for Key {
-    fn lane(&self) -> &str {
-        &self.cluster
-    }
-}
+const FRAME: Frame =
+    Frame { resource: DEFINITIONS, shape: Shape::Metadata, at_a_time: 8, longest_pause: Duration::from_secs(5) };
 
 /// Runs the controller until told to stop.
 pub(crate) async fn run(server: Server, stop: CancellationToken) {
-    let queue = Queue::new(LONGEST_PAUSE);
-    let source = Source {
-        endpoint: server.all_clusters(),
-        path: DEFINITIONS.collection(""),
-        shape: Shape::Metadata,
-        selection: Selection::all(),
-    };
-    let follow = source.run(&stop, |seen| {
-        if let Seen::Here(definition) = seen
-            && is_ending(&definition)
-        {
-            queue.add(Key { cluster: cluster_of(&definition).to_owned(), name: definition.name().to_owned() });
-        }
-    });
-    let work = queue.work(AT_A_TIME, &stop, |key| end(&server, key));
-    futures::join!(follow, work);
+    FRAME.run_for(&server, &stop, is_ending, |key| end(&server, key)).await;
 }
 
 fn is_ending(definition: &Object) -> bool {
@@ -64,7 +34,7 @@ fn is_ending(definition: &Object) -> bool {
 }
 
 /// Takes one definition a step nearer to its end.
-async fn end(server: &Server, key: Key) -> Answer<Next> {
+async fn end(server: &Server, key: ObjectKey) -> Answer<Next> {
     let cluster = server.cluster(&key.cluster);
     let path = DEFINITIONS.object("", &key.name);
     let definition = match optional(cluster.get(&path, Shape::Full).await) {

@@ -10,10 +10,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster_api::{Answer, Resource, Selection, Server, Shape, cluster_of};
+use crate::cluster_api::{Answer, Resource, Selection, Server, Shape};
 use crate::ensure::Wanted;
+use crate::frame::ClusterKey;
 use crate::namespaces::NAMESPACES;
-use crate::queue::{self, Next, Queue};
+use crate::queue::{Next, Queue};
 use crate::source::{Seen, Source};
 
 const NAMESPACE: &str = "default";
@@ -39,41 +40,27 @@ pub struct Settings {
     pub port: u16,
 }
 
-/// A cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Key(String);
-
-impl queue::Key for Key {
-    fn lane(&self) -> &str {
-        &self.0
-    }
-}
-
 /// Runs the controller until told to stop.
 pub(crate) async fn run(server: Server, settings: Settings, stop: CancellationToken) {
     let queue = Queue::new(LONGEST_PAUSE);
     let namespaces = follow(&server, NAMESPACES, NAMESPACE, &stop, |seen| match seen {
-        Seen::Here(namespace) => queue.add(Key(cluster_of(&namespace).to_owned())),
+        Seen::Here(namespace) => queue.add(ClusterKey::of(&namespace)),
         Seen::Gone(_) | Seen::Listing | Seen::Listed => {}
     });
     let gone = |seen| match seen {
-        Seen::Gone(object) if object.namespace() == NAMESPACE => queue.add(Key(cluster_of(&object).to_owned())),
+        Seen::Gone(object) if object.namespace() == NAMESPACE => queue.add(ClusterKey::of(&object)),
         _ => {}
     };
     let services = follow(&server, SERVICES, NAME, &stop, gone);
     let endpoints = follow(&server, ENDPOINTS, NAME, &stop, gone);
     let slices = follow(&server, SLICES, NAME, &stop, gone);
-    let work = queue.work(AT_A_TIME, &stop, |Key(cluster)| furnish(&server, &settings, cluster));
+    let work = queue.work(AT_A_TIME, &stop, |ClusterKey(cluster)| furnish(&server, &settings, cluster));
     futures::join!(namespaces, services, endpoints, slices, work);
 }
 
 async fn follow(server: &Server, resource: Resource<'_>, name: &str, stop: &CancellationToken, tell: impl FnMut(Seen)) {
-    let source = Source {
-        endpoint: server.all_clusters(),
-        path: resource.collection(""),
-        shape: Shape::Metadata,
-        selection: Selection::fields(format!("metadata.name={name}")),
-    };
+    let selection = Selection::fields(format!("metadata.name={name}"));
+    let source = Source::everywhere(server, resource, Shape::Metadata).selecting(selection);
     source.run(stop, tell).await;
 }
 

@@ -11,6 +11,7 @@ mod conditions;
 mod crds;
 mod discovery;
 mod ensure;
+mod frame;
 mod garbage_collector;
 mod kubernetes_service;
 mod namespaces;

@@ -10,7 +10,7 @@ use kube::core::WatchEvent;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster_api::{Answer, Endpoint, Failure, Selection, Shape};
+use crate::cluster_api::{Answer, Endpoint, Failure, Resource, Selection, Server, Shape};
 
 /// How long one watch lasts before it is renewed.
 const WATCH_LASTS: Duration = Duration::from_secs(300);
@@ -56,6 +56,17 @@ enum Position {
 // === impl Source ===
 
 impl Source {
+    /// All of a resource in all logical clusters.
+    pub(crate) fn everywhere(server: &Server, resource: Resource<'_>, shape: Shape) -> Self {
+        let (endpoint, path) = (server.all_clusters(), resource.collection(""));
+        Self { endpoint, path, shape, selection: Selection::all() }
+    }
+
+    /// Some of it.
+    pub(crate) fn selecting(self, selection: Selection) -> Self {
+        Self { selection, ..self }
+    }
+
     /// Tells everything until told to stop. `tell` must not block.
     pub(crate) async fn run(&self, stop: &CancellationToken, mut tell: impl FnMut(Seen)) {
         let mut position = Position::Unknown;

@@ -11,27 +11,15 @@ use tokio_util::task::TaskTracker;
 
 use super::Collector;
 use super::graph::{Origin, Place};
-use crate::cluster_api::{Answer, Endpoint, Failure, Selection, Shape, cluster_of, optional};
+use crate::cluster_api::{Answer, Endpoint, Failure, Shape, optional};
 use crate::conditions;
 use crate::crds::{self, DEFINITIONS};
-use crate::queue::{self, Next, Queue};
-use crate::source::{Seen, Source};
+use crate::frame::{Frame, ObjectKey};
+use crate::queue::{Next, Queue};
+use crate::source::Seen;
 
-const AT_A_TIME: usize = 4;
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-
-/// A definition in a logical cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Key {
-    cluster: String,
-    name: String,
-}
-
-impl queue::Key for Key {
-    fn lane(&self) -> &str {
-        &self.cluster
-    }
-}
+const FRAME: Frame =
+    Frame { resource: DEFINITIONS, shape: Shape::Metadata, at_a_time: 4, longest_pause: Duration::from_secs(60) };
 
 struct Followed {
     origin: Origin,
@@ -56,23 +44,13 @@ pub(super) async fn follow(collector: &Arc<Collector>, stop: &CancellationToken)
         tasks: TaskTracker::new(),
         stop: stop.child_token(),
     };
-    let queue = Queue::new(LONGEST_PAUSE);
-    let source = Source {
-        endpoint: collector.server.all_clusters(),
-        path: DEFINITIONS.collection(""),
-        shape: Shape::Metadata,
-        selection: Selection::all(),
-    };
-    let definitions = source.run(stop, |seen| match seen {
-        Seen::Here(definition) | Seen::Gone(definition) => {
-            queue.add(Key { cluster: cluster_of(&definition).to_owned(), name: definition.name().to_owned() });
-        }
+    let notice = |seen, queue: &Queue<ObjectKey>| match seen {
+        Seen::Here(definition) | Seen::Gone(definition) => queue.add(ObjectKey::of(&definition)),
         // Definitions may have gone in a gap.
         Seen::Listing => customs.known().into_iter().for_each(|key| queue.add(key)),
         Seen::Listed => {}
-    });
-    let work = queue.work(AT_A_TIME, stop, |key| customs.look_at(key));
-    futures::join!(definitions, work);
+    };
+    FRAME.run(&collector.server, stop, notice, |key| customs.look_at(key)).await;
     customs.stop.cancel();
     customs.tasks.close();
     customs.tasks.wait().await;
@@ -86,15 +64,15 @@ impl Customs<'_> {
     }
 
     /// Every definition of which something is followed.
-    fn known(&self) -> Vec<Key> {
+    fn known(&self) -> Vec<ObjectKey> {
         let followed = self.followed();
-        let of = |(name, known): (&String, &Followed)| -> Vec<Key> {
-            known.clusters.iter().map(|cluster| Key { cluster: cluster.clone(), name: name.clone() }).collect()
+        let of = |(name, known): (&String, &Followed)| -> Vec<ObjectKey> {
+            known.clusters.iter().map(|cluster| ObjectKey { cluster: cluster.clone(), name: name.clone() }).collect()
         };
         followed.iter().flat_map(of).collect()
     }
 
-    async fn look_at(&self, key: Key) -> Answer<Next> {
+    async fn look_at(&self, key: ObjectKey) -> Answer<Next> {
         let cluster = self.collector.server.cluster(&key.cluster);
         let found = match optional(cluster.get(&DEFINITIONS.object("", &key.name), Shape::Full).await) {
             Err(Failure::NoCluster) => None,
@@ -115,7 +93,7 @@ impl Customs<'_> {
     }
 
     /// Sees to it that the objects of a definition are followed.
-    fn join(&self, key: &Key, api: &str, plural: &str) {
+    fn join(&self, key: &ObjectKey, api: &str, plural: &str) {
         // A tenant may define a resource that others have built in; those are followed together.
         if self.collector.follows_builtin(api, plural) {
             return;
@@ -134,7 +112,7 @@ impl Customs<'_> {
     }
 
     /// Notes that a cluster does not define this any more; the last one ends the following.
-    fn leave(&self, key: &Key) {
+    fn leave(&self, key: &ObjectKey) {
         let mut followed = self.followed();
         let Some(known) = followed.get_mut(&key.name) else { return };
         known.clusters.remove(&key.cluster);

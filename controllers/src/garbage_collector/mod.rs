@@ -15,7 +15,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster_api::{Answer, Endpoint, Resource, Selection, Server, Shape, cluster_of};
+use crate::cluster_api::{Answer, Endpoint, Resource, Server, Shape, cluster_of};
 use crate::discovery::{self, Served};
 use crate::queue::{self, Queue};
 use crate::source::{Seen, Source};
@@ -123,9 +123,8 @@ impl Collector {
 
     /// Keeps the graph as one resource is, in all clusters.
     async fn follow(&self, origin: Origin, stop: &CancellationToken) {
-        let path = Resource { api: &origin.api, plural: &origin.plural }.collection("");
-        let endpoint = self.server.all_clusters();
-        let source = Source { endpoint, path, shape: Shape::Metadata, selection: Selection::all() };
+        let resource = Resource { api: &origin.api, plural: &origin.plural };
+        let source = Source::everywhere(&self.server, resource, Shape::Metadata);
         let origin = Arc::new(origin);
         let follow = source.run(stop, |seen| {
             let affected = match seen {

@@ -12,10 +12,10 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster_api::{Answer, Failure, Resource, Selection, Server, Shape, cluster_of, optional};
+use crate::cluster_api::{Answer, Failure, Resource, Server, Shape, optional};
 use crate::discovery;
-use crate::queue::{self, Next, Queue};
-use crate::source::{Seen, Source};
+use crate::frame::{Frame, ObjectKey};
+use crate::queue::Next;
 use content::Remaining;
 use report::Report;
 
@@ -25,44 +25,17 @@ pub(crate) const NAMESPACES: Resource<'static> = Resource { api: "/api/v1", plur
 const MANAGER: &str = "namespace-controller";
 /// The entry of `spec.finalizers` that this controller takes off.
 const FINALIZER: &str = "kubernetes";
-const AT_A_TIME: usize = 8;
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
-
-/// A namespace of a logical cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Key {
-    cluster: String,
-    name: String,
-}
-
-impl queue::Key for Key {
-    fn lane(&self) -> &str {
-        &self.cluster
-    }
-}
+const FRAME: Frame =
+    Frame { resource: NAMESPACES, shape: Shape::Metadata, at_a_time: 8, longest_pause: Duration::from_secs(15) };
 
 /// Runs the controller until told to stop.
 pub(crate) async fn run(server: Server, stop: CancellationToken) {
-    let queue = Queue::new(LONGEST_PAUSE);
-    let source = Source {
-        endpoint: server.all_clusters(),
-        path: NAMESPACES.collection(""),
-        shape: Shape::Metadata,
-        selection: Selection::all(),
-    };
-    let follow = source.run(&stop, |seen| {
-        if let Seen::Here(namespace) = seen
-            && namespace.deletion_timestamp().is_some()
-        {
-            queue.add(Key { cluster: cluster_of(&namespace).to_owned(), name: namespace.name().to_owned() });
-        }
-    });
-    let work = queue.work(AT_A_TIME, &stop, |key| end(&server, key));
-    futures::join!(follow, work);
+    let ends = |namespace: &Object| namespace.deletion_timestamp().is_some();
+    FRAME.run_for(&server, &stop, ends, |key| end(&server, key)).await;
 }
 
 /// Takes one namespace a step nearer to its end.
-async fn end(server: &Server, key: Key) -> Answer<Next> {
+async fn end(server: &Server, key: ObjectKey) -> Answer<Next> {
     let cluster = server.cluster(&key.cluster);
     let path = NAMESPACES.object("", &key.name);
     let mut namespace = match optional(cluster.get(&path, Shape::Full).await) {
@@ -102,7 +75,7 @@ async fn end(server: &Server, key: Key) -> Answer<Next> {
 }
 
 /// Lets go of an emptied namespace; the server removes it if nobody else holds it.
-async fn finalize(server: &Server, key: &Key, mut namespace: Object) -> Answer<Next> {
+async fn finalize(server: &Server, key: &ObjectKey, mut namespace: Object) -> Answer<Next> {
     let kept: Vec<Value> =
         finalizers(&namespace).into_iter().filter(|name| *name != FINALIZER).map(Value::from).collect();
     if kept.len() == finalizers(&namespace).len() {

@@ -14,8 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cluster_api::{Answer, Resource, Selection, Server, Shape, cluster_of};
 use crate::ensure::Wanted;
+use crate::frame::ObjectKey;
 use crate::namespaces::NAMESPACES;
-use crate::queue::{self, Next, Queue};
+use crate::queue::{Next, Queue};
 use crate::source::{Seen, Source};
 
 /// Service accounts, as URLs name them.
@@ -33,19 +34,6 @@ const AT_A_TIME: usize = 32;
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Kubernetes' own words, which tools look for.
 const ROOT_CA_DESCRIPTION: &str = "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions of Kubernetes clusters.";
-
-/// A namespace of a logical cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Key {
-    cluster: String,
-    namespace: String,
-}
-
-impl queue::Key for Key {
-    fn lane(&self) -> &str {
-        &self.cluster
-    }
-}
 
 /// Runs the controllers until told to stop: `server` is for the one of accounts, `publisher` for that of certificates;
 /// tokens are the manager's.
@@ -67,14 +55,14 @@ pub(crate) async fn run(server: Server, publisher: Server, root_ca: Option<Strin
 }
 
 /// Looks at every namespace that appears, and at all of them `again` when told to.
-async fn follow_namespaces(server: &Server, queue: &Queue<Key>, again: &Notify, stop: &CancellationToken) {
+async fn follow_namespaces(server: &Server, queue: &Queue<ObjectKey>, again: &Notify, stop: &CancellationToken) {
     while !stop.is_cancelled() {
         let source = source(server, NAMESPACES, Selection::all());
         let follow = source.run(stop, |seen| {
             if let Seen::Here(namespace) = seen
                 && namespace.deletion_timestamp().is_none()
             {
-                queue.add(Key { cluster: cluster_of(&namespace).to_owned(), namespace: namespace.name().to_owned() });
+                queue.add(ObjectKey::of(&namespace));
             }
         });
         tokio::select! {
@@ -86,7 +74,7 @@ async fn follow_namespaces(server: &Server, queue: &Queue<Key>, again: &Notify, 
 
 async fn follow_accounts(
     server: &Server,
-    queue: &Queue<Key>,
+    queue: &Queue<ObjectKey>,
     tokens: &Queue<tokens::Key>,
     again: &Notify,
     stop: &CancellationToken,
@@ -95,10 +83,9 @@ async fn follow_accounts(
     let source = source(server, SERVICE_ACCOUNTS, Selection::all());
     let follow = source.run(stop, |seen| match seen {
         Seen::Gone(account) => {
-            let (cluster, namespace) = (cluster_of(&account).to_owned(), account.namespace().to_owned());
-            tokens.add(tokens::Key::account(&cluster, &namespace, account.name()));
+            tokens.add(tokens::Key::account(cluster_of(&account), account.namespace(), account.name()));
             if account.name() == DEFAULT_ACCOUNT {
-                queue.add(Key { cluster, namespace });
+                queue.add(ObjectKey::namespace_of(&account));
             }
         }
         Seen::Listed if listed => again.notify_one(),
@@ -110,7 +97,7 @@ async fn follow_accounts(
 
 async fn follow_certificates(
     server: &Server,
-    queue: &Queue<Key>,
+    queue: &Queue<ObjectKey>,
     again: &Notify,
     root_ca: &str,
     stop: &CancellationToken,
@@ -120,10 +107,10 @@ async fn follow_certificates(
     source.shape = Shape::Full;
     let follow = source.run(stop, |seen| match seen {
         Seen::Gone(map) => {
-            queue.add(Key { cluster: cluster_of(&map).to_owned(), namespace: map.namespace().to_owned() });
+            queue.add(ObjectKey::namespace_of(&map));
         }
         Seen::Here(map) if map.text_at(&["data", "ca.crt"]) != root_ca => {
-            queue.add(Key { cluster: cluster_of(&map).to_owned(), namespace: map.namespace().to_owned() });
+            queue.add(ObjectKey::namespace_of(&map));
         }
         Seen::Listed if listed => again.notify_one(),
         Seen::Listed => listed = true,
@@ -133,21 +120,21 @@ async fn follow_certificates(
 }
 
 fn source(server: &Server, resource: Resource<'_>, selection: Selection) -> Source {
-    Source { endpoint: server.all_clusters(), path: resource.collection(""), shape: Shape::Metadata, selection }
+    Source::everywhere(server, resource, Shape::Metadata).selecting(selection)
 }
 
 /// Gives a namespace what every namespace has.
-async fn furnish(accounts: &Server, publisher: &Server, root_ca: Option<&str>, key: Key) -> Answer<Next> {
+async fn furnish(accounts: &Server, publisher: &Server, root_ca: Option<&str>, key: ObjectKey) -> Answer<Next> {
     let account = json!({
         "apiVersion": "v1", "kind": "ServiceAccount",
-        "metadata": {"name": DEFAULT_ACCOUNT, "namespace": key.namespace},
+        "metadata": {"name": DEFAULT_ACCOUNT, "namespace": key.name},
     });
     let account = ensure(accounts, SERVICE_ACCOUNTS, &key, account, &[]);
     let certificate = async {
         let Some(root_ca) = root_ca else { return Ok(()) };
         let map = json!({
             "apiVersion": "v1", "kind": "ConfigMap",
-            "metadata": {"name": ROOT_CA, "namespace": key.namespace,
+            "metadata": {"name": ROOT_CA, "namespace": key.name,
                          "annotations": {"kubernetes.io/description": ROOT_CA_DESCRIPTION}},
             "data": {"ca.crt": root_ca},
         });
@@ -157,7 +144,7 @@ async fn furnish(accounts: &Server, publisher: &Server, root_ca: Option<&str>, k
     account.and(certificate).map(|()| Next::Done)
 }
 
-async fn ensure(server: &Server, resource: Resource<'_>, key: &Key, object: Value, kept: &[&str]) -> Answer<()> {
-    let (cluster, namespace) = (key.cluster.as_str(), key.namespace.as_str());
+async fn ensure(server: &Server, resource: Resource<'_>, key: &ObjectKey, object: Value, kept: &[&str]) -> Answer<()> {
+    let (cluster, namespace) = (key.cluster.as_str(), key.name.as_str());
     Wanted { server, manager: MANAGER, cluster, namespace, resource, object, kept }.ensure().await
 }

@@ -69,12 +69,8 @@ impl queue::Key for Key {
 
 /// Looks at every token secret that appears or changes.
 pub(super) async fn follow(server: &Server, queue: &Queue<Key>, stop: &CancellationToken) {
-    let source = Source {
-        endpoint: server.all_clusters(),
-        path: SECRETS.collection(""),
-        shape: Shape::Metadata,
-        selection: Selection::fields(format!("type={TOKEN_TYPE}")),
-    };
+    let source = Source::everywhere(server, SECRETS, Shape::Metadata);
+    let source = source.selecting(Selection::fields(format!("type={TOKEN_TYPE}")));
     let follow = source.run(stop, |seen| {
         if let Seen::Here(secret) = seen {
             queue.add(Key::secret(cluster_of(&secret), secret.namespace(), secret.name()));

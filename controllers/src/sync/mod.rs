@@ -28,7 +28,8 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::cluster_api::{Endpoint, Resource, Selection, Server, Shape, cluster_of};
+use crate::cluster_api::{Endpoint, Resource, Server, Shape};
+use crate::frame::ObjectKey as NamespaceKey;
 use crate::queue::{self, Queue};
 use crate::source::{Seen, Source};
 use kinds::{KINDS, SyncedKind};
@@ -57,22 +58,9 @@ impl Default for Settings {
     }
 }
 
-/// A namespace of a logical cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct NamespaceKey {
-    cluster: String,
-    name: String,
-}
-
 /// A sync target, by name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct TargetKey(String);
-
-impl queue::Key for NamespaceKey {
-    fn lane(&self) -> &str {
-        &self.cluster
-    }
-}
 
 impl queue::Key for TargetKey {
     fn lane(&self) -> &str {
@@ -205,7 +193,7 @@ impl Sync {
     }
 
     fn object_here(&self, kind: &'static SyncedKind, object: &Object) {
-        let key = NamespaceKey { cluster: cluster_of(object).to_owned(), name: object.namespace().to_owned() };
+        let key = NamespaceKey::namespace_of(object);
         match self.current_worker(&key) {
             Some(worker) => worker.queue.add(Work::Object(key, worker::KindRef(kind), object.name().to_owned())),
             None if marks::is_held(object) => self.namespaces.add(key),
@@ -214,7 +202,7 @@ impl Sync {
     }
 
     fn object_gone(&self, kind: &'static SyncedKind, object: &Object) {
-        let key = NamespaceKey { cluster: cluster_of(object).to_owned(), name: object.namespace().to_owned() };
+        let key = NamespaceKey::namespace_of(object);
         if let Some(worker) = self.current_worker(&key) {
             let work = Work::Object(key, worker::KindRef(kind), object.name().to_owned());
             worker.record_deletion(&work, object.uid());
@@ -223,12 +211,7 @@ impl Sync {
     }
 
     fn source(&self, resource: Resource<'_>) -> Source {
-        Source {
-            endpoint: self.server.all_clusters(),
-            path: resource.collection(""),
-            shape: Shape::Metadata,
-            selection: Selection::all(),
-        }
+        Source::everywhere(&self.server, resource, Shape::Metadata)
     }
 
     fn placed(&self) -> MutexGuard<'_, HashMap<NamespaceKey, Placed>> {
@@ -288,13 +271,6 @@ struct About<'a> {
     namespace: &'a str,
     name: &'a str,
     uid: &'a str,
-}
-
-impl NamespaceKey {
-    /// The key of a namespace as a wildcard read shows it.
-    fn of(namespace: &Object) -> Self {
-        Self { cluster: cluster_of(namespace).to_owned(), name: namespace.name().to_owned() }
-    }
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
