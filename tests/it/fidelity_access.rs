@@ -85,6 +85,10 @@ async fn reviews_take_subresources_within_the_resource_and_tell_of_selectors_the
             json!({"labelSelector": {"rawSelector": "=!x"}}),
             "spec.resourceAttributes.labelSelector ignored due to parse error",
         ),
+        (
+            json!({"fieldSelector": {"rawSelector": "x"}, "labelSelector": {"rawSelector": "!!"}}),
+            "spec.resourceAttributes.fieldSelector ignored due to parse error; spec.resourceAttributes.labelSelector ignored due to parse error",
+        ),
         (json!({"labelSelector": {"requirements": [{"key": "a", "operator": "Exists"}]}}), ""),
     ] {
         let mut attributes = json!({"verb": "list", "resource": "pods"});

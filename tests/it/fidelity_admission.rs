@@ -208,3 +208,31 @@ async fn a_number_in_a_text_counts_as_a_number_of_pods() {
         refused["details"]["causes"].as_array().into_iter().flatten().filter_map(|c| c["message"].as_str()).collect();
     assert!(told.iter().any(|told| told.contains("may not be set when maxUnavailable is non-zero")), "{told:?}");
 }
+
+#[tokio::test]
+async fn statuses_are_prepared_and_checked_as_by_their_kinds() {
+    let (_atoll, client) = team().await;
+    let template = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"restartPolicy": "Never",
+        "containers": [{"name": "c", "image": "i"}]}});
+    let jobs = "/apis/batch/v1/namespaces/default/jobs";
+    client.post(jobs, json!({"metadata": {"name": "j"}, "spec": {"template": template}})).await.expect(201);
+    let count = |ready: u32, active: u32| json!({"status": {"ready": ready, "active": active}});
+    let path = format!("{jobs}/j/status");
+    let refused = client.patch(&path, MERGE_PATCH, count(2, 1)).await.refused(422, "Invalid");
+    assert_eq!(refused["details"]["causes"][0]["field"], "status.ready");
+    client.patch(&path, MERGE_PATCH, count(1, 1)).await.expect(200);
+
+    client.post("/api/v1/nodes", json!({"metadata": {"name": "n"}})).await.expect(201);
+    let config = json!({"status": {"phase": "Running", "config": {"error": "x"}}});
+    let node = client.patch("/api/v1/nodes/n/status", MERGE_PATCH, config).await.expect(200);
+    assert_eq!((&node["status"]["phase"], &node["status"]["config"]), (&json!("Running"), &Value::Null));
+
+    let mut template =
+        json!({"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    let spec = json!({"selector": {"matchLabels": {"a": "b"}}, "template": template.take()});
+    let sets = "/apis/apps/v1/namespaces/default/daemonsets";
+    let set = json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "d"}, "spec": spec});
+    client.post(sets, set.clone()).await.expect(201);
+    let kept = client.put(&format!("{sets}/d/status"), set).await.expect(200);
+    assert_eq!(kept["metadata"]["annotations"]["deprecated.daemonset.template.generation"], "1");
+}

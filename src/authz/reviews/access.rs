@@ -91,8 +91,8 @@ fn answer(authorizer: &dyn Authorizer, cluster: &LogicalClusterName, user: &User
     }
     let mut problems: Vec<String> = decision.error.into_iter().collect();
     problems.extend(validation::ignored_selectors(&review));
-    if let Some(problems) = crate::authz::join_errors(&problems) {
-        status["evaluationError"] = problems.into();
+    if !problems.is_empty() {
+        status["evaluationError"] = problems.join("; ").into();
     }
     review.0.insert("status".into(), status);
     review

@@ -43,6 +43,10 @@ pub(in crate::resources) static KIND: Kind = Kind {
     generation: GenerationPolicy::SpecChanges,
     prepare_create: |set| set_template_generation(set, 1),
     prepare_update,
+    prepare_status_update: |set, old| {
+        let generation = template_generation(old).to_string();
+        set.set_annotation(TEMPLATE_GENERATION, &generation);
+    },
     validate_create,
     validate_update: Some(validate_update),
     validate_status_update,

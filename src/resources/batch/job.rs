@@ -562,6 +562,10 @@ fn validate_status_update(job: &Object, old: &Object, errors: &mut FieldErrors) 
         let detail = "active>0 is invalid for finished job";
         invalid(errors, &path.child("active"), &status["active"], detail);
     }
+    let changes = ["ready", "active"].iter().any(|count| status[*count] != was[*count]);
+    if changes && int(&status["ready"]) > int(&status["active"]) {
+        invalid(errors, &path.child("ready"), &status["ready"], "cannot set more ready pods than active");
+    }
     for count in ["failed", "succeeded"] {
         if int(&status[count]) < int(&was[count]) {
             let detail = format!("cannot decrease the {count} counter");

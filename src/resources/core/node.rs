@@ -15,7 +15,7 @@ use crate::resources::defaults::set;
 use crate::resources::kind::{AGE, Kind, Manners, SubresourceSpec, Version, column, wide};
 use crate::resources::podspec::EFFECTS;
 use crate::resources::printing::{NONE, UNKNOWN, age, text_or};
-use crate::resources::read::{condition, entries, field, flag, list, strings, text};
+use crate::resources::read::{condition, entries, field, flag, is_set, list, strings, text};
 
 /// The verbs of the proxies to nodes, pods and services.
 pub(in crate::resources) const PROXY_VERBS: &[Verb] =
@@ -44,6 +44,12 @@ pub(in crate::resources) static KIND: Kind = Kind {
         ..Version::BARE
     }],
     manners: Manners::KEEPS_NEW_STATUS,
+    prepare_status_update: |node, old| {
+        // What was configured by objects of the cluster, until 1.24, is kept where it is told of and taken from nobody.
+        if !is_set(&field(old, "status")["config"]) {
+            node.map_mut("status").remove("config");
+        }
+    },
     validate_create,
     validate_update: Some(validate_update),
     validate_status_update: |node, old, errors| validate_update(node, old, errors),

@@ -4,7 +4,6 @@ use atoll_api::{FieldErrors, Object};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::resources::checks::conditions::conditions;
 use crate::resources::checks::network::{Cidr, strict_cidr};
 use crate::resources::checks::{IMMUTABLE, invalid, path, required};
 use crate::resources::kind::{AGE, Kind, SubresourceSpec, Version, column};
@@ -23,9 +22,8 @@ pub(in crate::resources) static KIND: Kind = Kind {
     }],
     validate_create,
     validate_update: Some(validate_update),
-    validate_status_update: |range, _, errors| {
-        conditions(errors, &path("status.conditions"), &field(range, "status")["conditions"]);
-    },
+    // Nothing of the status is looked at (ValidateServiceCIDRStatusUpdate, 1.36).
+    validate_status_update: |_, _, _| {},
     status_keeps: &["metadata", "spec"],
     cells,
     ..Kind::CLUSTER
