@@ -72,9 +72,7 @@ pub(super) fn make_new(cx: &RequestContext, resource: &dyn Resource, object: &mu
     }
     forget_system_fields(object);
     let metadata = object.metadata_mut();
-    for field in ["selfLink", "resourceVersion"] {
-        metadata.remove(field);
-    }
+    metadata.remove("resourceVersion");
     metadata.insert("uid".into(), uuid::Uuid::new_v4().to_string().into());
     metadata.insert("creationTimestamp".into(), seconds(cx.now).into());
 }

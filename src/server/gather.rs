@@ -28,13 +28,16 @@ struct Gathered<S> {
     waiting: BytesMut,
     /// How much was gathered last time, as is likely the next time.
     usual: usize,
+    /// The stream may hold what it took and could not send: TLS takes more than there is room for.
+    held: bool,
     /// Nobody drives the connection any more: a flush is a flush.
     undriven: bool,
 }
 
 /// Splits a stream into what a protocol reads and writes, and what sends what it wrote.
 pub(super) fn gathering<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> (Gathering<S>, Sender<S>) {
-    let gathered = Arc::new(Mutex::new(Gathered { stream, waiting: BytesMut::new(), usual: LEAST, undriven: false }));
+    let gathered =
+        Arc::new(Mutex::new(Gathered { stream, waiting: BytesMut::new(), usual: LEAST, held: false, undriven: false }));
     (Gathering(gathered.clone()), Sender(gathered))
 }
 
@@ -56,6 +59,7 @@ impl<S: AsyncWrite + Unpin> Gathered<S> {
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.usual = self.waiting.len().clamp(LEAST, FULL);
         while self.waiting.has_remaining() {
+            self.held = true;
             let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.waiting))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
@@ -64,7 +68,13 @@ impl<S: AsyncWrite + Unpin> Gathered<S> {
         }
         // An idle connection keeps no memory for what it may once say.
         self.waiting = BytesMut::new();
-        Pin::new(&mut self.stream).poll_flush(cx)
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        self.held = false;
+        Poll::Ready(Ok(()))
+    }
+
+    fn all_is_sent(&self) -> bool {
+        self.waiting.is_empty() && !self.held
     }
 
     /// Makes room for `more` bytes.
@@ -104,6 +114,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gathering<S> {
         let wanted: usize = slices.iter().map(|slice| slice.len()).sum();
         ready!(gathered.poll_room(cx, wanted))?;
         if gathered.undriven || wanted > FULL {
+            gathered.held = true;
             return Pin::new(&mut gathered.stream).poll_write_vectored(cx, slices);
         }
         if gathered.waiting.capacity() == 0 {
@@ -174,7 +185,7 @@ where
             return Poll::Pending;
         }
         this.waited = false;
-        if gathered.waiting.is_empty() {
+        if gathered.all_is_sent() {
             return ended;
         }
         let sent = gathered.poll_send(cx);

@@ -5,8 +5,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter, DuplexStream, ReadBuf, duplex};
 
 use super::super::gather::gathering;
 
@@ -85,6 +86,28 @@ async fn all_of_it_arrives_however_little_room_there_is() {
     other.read_to_end(&mut seen).await.unwrap();
     assert!(seen == wanted);
     driven.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn what_the_stream_holds_back_is_sent_too() {
+    for size in [1_000, 200_000] {
+        let (stream, mut other, _) = counted(7);
+        // As TLS does, it takes all there is, and only a flush sees to it that it goes on.
+        let (mut gathering, sender) = gathering(BufWriter::with_capacity(1 << 20, stream));
+        let driven = tokio::spawn(sender.drive(async move {
+            gathering.write_all(&vec![5; size]).await?;
+            gathering.flush().await?;
+            // It has nothing more to write.
+            gathering.read_u8().await?;
+            gathering.shutdown().await
+        }));
+        let mut seen = vec![0; size];
+        let all = tokio::time::timeout(Duration::from_secs(20), other.read_exact(&mut seen)).await;
+        all.expect("nothing is held back").unwrap();
+        assert!(seen.iter().all(|byte| *byte == 5));
+        other.write_u8(1).await.unwrap();
+        driven.await.unwrap().unwrap();
+    }
 }
 
 #[tokio::test]
