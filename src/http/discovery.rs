@@ -1,20 +1,22 @@
 //! Discovery: what a cluster serves, in the legacy documents and in the aggregated one.
 //!
-//! Documents are assembled from the surface when asked for; nothing is kept per cluster.
+//! Documents are assembled from the surface when asked for; the aggregated ones, which clients ask for all the time, are kept by
+//! `documents.rs` as long as nothing served changes.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, OnceLock};
 
 use atoll_api::{ApiResult, GroupVersion};
 use axum::body::Body;
 use futures::future::join_all;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha512};
+use sha2::{Digest, Sha256, Sha512};
 
 use super::aggregation::{self, Backend, Freshness};
 use super::chain::Asked;
+use super::documents::{self, Document, Form, Name};
 use super::verbs::method_not_allowed;
 use super::{Api, answer};
 use crate::codec::negotiate::{Encoding, Target, negotiate};
@@ -25,12 +27,17 @@ use crate::resources::group_priority;
 /// What is served, in no particular order.
 type Served = [Arc<dyn Resource>];
 
+/// Resources by their groups.
+type InGroups = HashMap<Arc<str>, Vec<Arc<dyn Resource>>>;
+
 /// What a cluster serves: resources of this server, and groups of others.
 struct Surface {
     /// In no particular order.
     own: Vec<Arc<dyn Resource>>,
     /// Other servers, one for each version of a group.
     others: Vec<Arc<Backend>>,
+    /// The resources by their groups, once they are asked for.
+    in_groups: OnceLock<InGroups>,
 }
 
 /// The paths that every cluster has.
@@ -75,7 +82,7 @@ pub(super) async fn answer(api: &Api, asked: &Asked) -> ApiResult<Option<Respons
     if !known {
         return Ok(None);
     }
-    let surface = Surface { own: api.surfaces.served(&asked.cx.scope), others: aggregation::all(api, &asked.cx.scope) };
+    let surface = Surface::of(api, asked);
     if path.is_empty() {
         return index(asked, &surface).map(Some);
     }
@@ -92,9 +99,9 @@ pub(super) async fn answer(api: &Api, asked: &Asked) -> ApiResult<Option<Respons
         }
         ["apis"] => Some(group_list(&surface)),
         ["apis", group] => group_document(&surface, group, Standing::Alone),
-        ["api", version] => resource_list(&surface.own, &GroupVersion::new("", *version)),
+        ["api", version] => resource_list(surface.in_group(""), &GroupVersion::new("", *version)),
         // Another server's was passed on to it.
-        ["apis", group, version] => resource_list(&surface.own, &GroupVersion::new(*group, *version)),
+        ["apis", group, version] => resource_list(surface.in_group(group), &GroupVersion::new(*group, *version)),
         _ => None,
     };
     match document {
@@ -164,6 +171,30 @@ fn group_list(surface: &Surface) -> Value {
 // === impl Surface ===
 
 impl Surface {
+    fn of(api: &Api, asked: &Asked) -> Self {
+        let (own, others) = (api.surfaces.served(&asked.cx.scope), aggregation::all(api, &asked.cx.scope));
+        Self { own, others, in_groups: OnceLock::new() }
+    }
+
+    /// The resources of this server that a group has, in whatever version.
+    fn in_group(&self, group: &str) -> &Served {
+        let in_groups = self.in_groups.get_or_init(|| {
+            let mut in_groups = InGroups::new();
+            for resource in &self.own {
+                let versions = &resource.descriptor().versions;
+                for (index, version) in versions.iter().enumerate() {
+                    // A few resources are in two groups.
+                    let known = versions[..index].iter().any(|earlier| earlier.version.group == version.version.group);
+                    if !known {
+                        in_groups.entry(version.version.group.clone()).or_default().push(resource.clone());
+                    }
+                }
+            }
+            in_groups
+        });
+        in_groups.get(group).map(Vec::as_slice).unwrap_or_default()
+    }
+
     /// The groups other than the core one, those of the highest priority first, equal ones by name.
     fn groups(&self) -> Vec<String> {
         let mut priorities: BTreeMap<String, i64> = BTreeMap::new();
@@ -184,7 +215,7 @@ impl Surface {
 
     /// The versions of a group, in order of preference.
     fn versions(&self, group: &str) -> Vec<String> {
-        let mut versions = versions_of(&self.own, group);
+        let mut versions = versions_of(self.in_group(group), group);
         let others: Vec<&Arc<Backend>> = self.others.iter().filter(|other| other.group == group).collect();
         if others.is_empty() {
             return versions;
@@ -335,35 +366,66 @@ type Discovered = (Vec<Value>, Freshness);
 
 /// The aggregated document (KEP-3352), with its entity tag.
 async fn aggregated(api: &Api, asked: &Asked, surface: &Surface, part: Part) -> ApiResult<Response<Body>> {
-    let groups = match part {
-        Part::Core => vec![String::new()],
-        Part::Groups => surface.groups(),
-    };
     // All at once: one that is slow does not add to another.
     let others = match part {
         Part::Core => Vec::new(),
         Part::Groups => join_all(surface.others.iter().map(|other| aggregation::resources(api, other))).await,
     };
     let others: Vec<_> = surface.others.iter().zip(others).collect();
-    let items: Vec<Value> = groups.iter().filter_map(|group| aggregated_group(surface, &others, group)).collect();
-    let document = json!({
-        "kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items,
+    let name = aggregated_name(asked, surface, &others, part);
+    let document = api.documents.of(&name, || {
+        let groups = match part {
+            Part::Core => vec![String::new()],
+            Part::Groups => surface.groups(),
+        };
+        let items: Vec<Value> = groups.iter().filter_map(|group| aggregated_group(surface, &others, group)).collect();
+        let document = json!({
+            "kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items,
+        });
+        let body = document.to_string();
+        Document { tag: documents::quoted(&format!("{:X}", Sha512::digest(body.as_bytes()))), bytes: body.into() }
     });
-    let body = document.to_string();
-    let tag = format!("\"{:X}\"", Sha512::digest(body.as_bytes()));
-    let tag_value = HeaderValue::from_str(&tag).expect("hex digits are a header value");
-    let unchanged = asked.headers.get(header::IF_NONE_MATCH).is_some_and(|given| given.as_bytes() == tag.as_bytes());
+    // As one text, unlike what serves OpenAPI (endpoints/discovery/aggregated/etag.go).
+    let unchanged = asked.headers.get(header::IF_NONE_MATCH).is_some_and(|given| *given == document.tag);
     let mut response = if unchanged {
-        answer::empty(StatusCode::NOT_MODIFIED)
+        let mut response = answer::empty(StatusCode::NOT_MODIFIED);
+        response.headers_mut().insert(header::ETAG, document.tag);
+        response
     } else {
         let media = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
-        answer::bytes(StatusCode::OK, media, body.into())
+        api.documents.answer(asked, media, &name, document)
     };
     let headers = response.headers_mut();
-    headers.insert(header::ETAG, tag_value);
     headers.insert(header::VARY, HeaderValue::from_static("Accept"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public"));
     Ok(response)
+}
+
+/// What an aggregated document is found by: all that stands in it comes from this.
+fn aggregated_name(asked: &Asked, surface: &Surface, others: &[(&Arc<Backend>, Discovered)], part: Part) -> Name {
+    let (form, own) = match part {
+        Part::Core => (Form::CoreDiscovery, surface.in_group("")),
+        Part::Groups => (Form::Discovery, surface.own.as_slice()),
+    };
+    let mut hasher = Sha256::new();
+    own.iter().for_each(|resource| documents::add(&mut hasher, &**resource));
+    for (other, (resources, freshness)) in others {
+        let told = json!([
+            other.group,
+            other.version,
+            other.group_priority,
+            other.version_priority,
+            resources,
+            freshness.as_str(),
+        ]);
+        hasher.update(told.to_string());
+    }
+    let scope = &asked.cx.scope;
+    let only_for = match others {
+        [] => documents::only_for(scope, own.iter().map(|resource| &**resource)),
+        _ => scope.one().cloned(),
+    };
+    Name::new(form, hasher, only_for)
 }
 
 fn aggregated_group(surface: &Surface, others: &[(&Arc<Backend>, Discovered)], group: &str) -> Option<Value> {
@@ -382,7 +444,7 @@ fn aggregated_group(surface: &Surface, others: &[(&Arc<Backend>, Discovered)], g
                 }
                 None => {
                     let gv = GroupVersion::new(group, version.as_str());
-                    let resources = aggregated_resources(&surface.own, &gv);
+                    let resources = aggregated_resources(surface.in_group(group), &gv);
                     json!({"version": version, "resources": resources, "freshness": "Current"})
                 }
             }

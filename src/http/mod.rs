@@ -11,6 +11,7 @@ mod chain;
 mod content;
 mod deadline;
 mod discovery;
+mod documents;
 mod drain;
 mod fresh;
 mod health;
@@ -49,7 +50,7 @@ pub use aggregation::Aggregation;
 pub use answer::Identity;
 pub(crate) use caller::OfTheServer;
 pub use content::snapshot_content;
-pub use openapi::Documents;
+pub use documents::Documents;
 pub use provided::{Connect, Connection, Provided};
 pub use web_socket::WebSocket;
 
@@ -78,7 +79,7 @@ pub struct Api {
     pub flow: Arc<Flow>,
     /// The subresources that an embedder provides.
     pub provided: Vec<Provided>,
-    /// The documents of OpenAPI 2 that were last asked for.
+    /// The documents of discovery and OpenAPI that were last asked for.
     pub documents: Documents,
     /// What a backup holds besides what is stored: the server's keys, by the names of their files.
     pub kept_files: Box<dyn Fn() -> BTreeMap<String, String> + Send + Sync>,

@@ -5,6 +5,7 @@
 
 use atoll_api::options::WriteOptions;
 use atoll_api::{ApiError, ApiResult, FieldErrors, Object, Reason, ResourceVersion};
+use serde_json::Value;
 
 use super::create::{Began, kind_of};
 use super::encode::TypeMeta;
@@ -89,7 +90,7 @@ impl Registry {
             let precondition = change.precondition.clone().or(precondition);
             self.check_precondition(target, name, &entry, &change, &precondition)?;
             let Revised { new, old, attributes } =
-                self.revise(cx, target, &change, options, (&entry, &live), new).await?;
+                self.revise(cx, target, &change, options, (&entry, live), new).await?;
             let stored = self.store_changed(cx, target, &key, &entry, (&new, &old), options).await;
             let (ending, left) = match &stored {
                 Ok(Some(_)) if is_finally_deleted(target, &new, &old) => (Ending::Removed, None),
@@ -183,7 +184,7 @@ impl Registry {
         target: &Target,
         change: &Change,
         options: &WriteOptions,
-        (entry, live): (&Entry, &Object),
+        (entry, mut live): (&Entry, Object),
         mut new: Object,
     ) -> ApiResult<Revised> {
         let resource = &*target.resource;
@@ -191,10 +192,14 @@ impl Registry {
             let unconverted = &Unconverted::default();
             let tracked =
                 Tracked { cx, target, part: change.part, subresource: change.subresource, options, unconverted };
-            tracked.updated(live, &mut new).await;
+            let was = Value::Object(std::mem::take(&mut live.0));
+            tracked.updated(&was, &mut new).await;
+            if let Value::Object(fields) = was {
+                live.0 = fields;
+            }
         }
         let working = target.at_work();
-        let old = if working.version == target.version { live.clone() } else { working.read(entry)? };
+        let old = if working.version == target.version { live } else { working.read(entry)? };
         resource.convert(&mut new, &working.version().version)?;
         let mut attributes =
             target.attributes(Operation::Update, change.subresource, &new, admission::Options::Write(options.clone()));
@@ -323,8 +328,12 @@ fn keep_field(new: &mut Object, old: &Object, field: &str) {
 fn keep_all_but_status(target: &Target, new: &mut Object, old: &Object) {
     let status = new.0.remove("status");
     let metadata = new.0.remove("metadata");
-    let mut kept = old.clone();
-    kept.0.remove("status");
+    let mut kept = Object::default();
+    for (field, value) in old.0.iter().filter(|(field, _)| *field != "status") {
+        // A writer of a status mostly sends the rest as it read it.
+        let same = new.0.remove(field).filter(|sent| sent == value);
+        kept.0.insert(field.clone(), same.unwrap_or_else(|| value.clone()));
+    }
     if let Some(status) = status {
         kept.0.insert("status".into(), status);
     }

@@ -114,7 +114,8 @@ pub trait Resource: Send + Sync + 'static {
         false
     }
 
-    /// What the stored object that defines the kind says of it, as a number: equal only where that is equal.
+    /// What the stored object that defines the kind says of it, as a number: equal only where all is equal that documents tell
+    /// of the kind.
     fn definition_hash(&self) -> Option<[u8; 32]> {
         None
     }

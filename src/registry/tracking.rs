@@ -85,10 +85,9 @@ impl Tracked<'_> {
     }
 
     /// Records who owns what differs between an object before and after a change.
-    pub(super) async fn updated(&self, live: &Object, new: &mut Object) {
-        let live = Value::Object(live.0.clone());
+    pub(super) async fn updated(&self, live: &Value, new: &mut Object) {
         let untracked = self.target.resource.converter().map(|_| new.clone());
-        self.record(Some(&live), new);
+        self.record(Some(live), new);
         let Some(untracked) = untracked else { return };
         for _ in 0..ROUNDS {
             // Where nobody converts, owners cannot be told and stay as they were.
@@ -96,7 +95,7 @@ impl Tracked<'_> {
                 return;
             }
             new.clone_from(&untracked);
-            self.record(Some(&live), new);
+            self.record(Some(live), new);
         }
     }
 

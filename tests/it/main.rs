@@ -15,6 +15,7 @@ mod conversion;
 mod copies;
 mod copies_under_load;
 mod custom;
+mod documents;
 mod etcd;
 mod examples;
 mod fairness;

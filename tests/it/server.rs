@@ -242,6 +242,14 @@ impl Client {
         self.accepting(accept, self.request(Method::GET, path, ""), path, Body::empty()).await
     }
 
+    /// Sends a GET with headers of the test's.
+    pub(crate) async fn get_with(&self, path: &str, headers: &[(header::HeaderName, &str)]) -> Answer {
+        let request = headers
+            .iter()
+            .fold(self.request(Method::GET, path, ""), |request, (name, value)| request.header(name, *value));
+        self.answered(request, path, Body::empty()).await
+    }
+
     /// Sends a POST of JSON with an `Accept` header.
     pub(crate) async fn post_as(&self, path: &str, accept: &str, body: Value) -> Answer {
         let request = self.request(Method::POST, path, "application/json");
@@ -249,7 +257,10 @@ impl Client {
     }
 
     async fn accepting(&self, accept: &str, request: request::Builder, path: &str, body: Body) -> Answer {
-        let request = request.header(header::ACCEPT, accept);
+        self.answered(request.header(header::ACCEPT, accept), path, body).await
+    }
+
+    async fn answered(&self, request: request::Builder, path: &str, body: Body) -> Answer {
         let response = self.call(request.body(body).expect("a request can be sent")).await;
         let (parts, body) = response.into_parts();
         let body = body.collect().await.expect("the answer is whole").to_bytes();

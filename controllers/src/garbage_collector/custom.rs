@@ -21,6 +21,9 @@ use crate::source::Seen;
 const FRAME: Frame =
     Frame { resource: DEFINITIONS, shape: Shape::Metadata, at_a_time: 4, longest_pause: Duration::from_secs(60) };
 
+/// How long a definition is left alone after a change, since another is likely to follow.
+const SETTLES: Duration = Duration::from_millis(50);
+
 struct Followed {
     origin: Origin,
     stop: CancellationToken,
@@ -45,7 +48,9 @@ pub(super) async fn follow(collector: &Arc<Collector>, stop: &CancellationToken)
         stop: stop.child_token(),
     };
     let notice = |seen, queue: &Queue<ObjectKey>| match seen {
-        Seen::Here(definition) | Seen::Gone(definition) => queue.add(ObjectKey::of(&definition)),
+        // A new one is stored twice, the second time with its names accepted.
+        Seen::Here(definition) => queue.add_after(ObjectKey::of(&definition), SETTLES),
+        Seen::Gone(definition) => queue.add(ObjectKey::of(&definition)),
         // Definitions may have gone in a gap.
         Seen::Listing => customs.known().into_iter().for_each(|key| queue.add(key)),
         Seen::Listed => {}

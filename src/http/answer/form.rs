@@ -56,17 +56,24 @@ pub(super) fn write(encoding: Encoding, json: Bytes) -> ApiResult<Bytes> {
 }
 
 fn compressed(asked: &Asked, status: StatusCode, media_type: &'static str, body: Bytes) -> Response<Body> {
-    let accepts = asked.headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if body.len() < COMPRESS_FROM || !accepts.split(',').any(|coding| coding.trim().starts_with("gzip")) {
-        return bytes(status, media_type, body);
-    }
-    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
-    let packed = encoder.write_all(&body).and_then(|()| encoder.finish());
-    let Ok(packed) = packed else { return bytes(status, media_type, body) };
-    let mut response = bytes(status, media_type, packed.into());
+    let packed = is_packed_for(asked, body.len()).then(|| pack(&body)).flatten();
+    let Some(packed) = packed else { return bytes(status, media_type, body) };
+    let mut response = bytes(status, media_type, packed);
     response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
     response
+}
+
+/// Whether an answer of so many bytes is compressed for a client.
+pub(in super::super) fn is_packed_for(asked: &Asked, size: usize) -> bool {
+    let accepts = asked.headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    size >= COMPRESS_FROM && accepts.split(',').any(|coding| coding.trim().starts_with("gzip"))
+}
+
+/// Bytes as gzip has them.
+pub(in super::super) fn pack(bytes: &[u8]) -> Option<Bytes> {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 4), Compression::fast());
+    encoder.write_all(bytes).and_then(|()| encoder.finish()).ok().map(Bytes::from)
 }
 
 /// A value as JSON.

@@ -24,7 +24,7 @@ use crate::registry::encode::TypeMeta;
 use crate::registry::resource::Origin;
 use crate::registry::{ListAnswer, Target, Written};
 
-pub(super) use form::{bytes, empty, page_not_found, stream};
+pub(super) use form::{bytes, empty, is_packed_for, pack, page_not_found, stream};
 pub(super) use frames::{Bookmark, Frames};
 
 /// An identity given by a client in this process; never by a header.

@@ -1,7 +1,8 @@
 //! OpenAPI: what each group and version of a cluster looks like and what can be done there, for clients that are generated,
 //! and for those that explain, validate and complete.
 //!
-//! Documents are assembled when asked for; their hashes come from what they are made of, so that the root needs none of them.
+//! Documents are assembled when asked for and kept by `documents.rs`; their hashes come from what they are made of, so that
+//! neither the root nor a client that has the newest one needs any of them.
 //! What stands in them is told by `resource.rs` and `index.rs` (paths), `parameters.rs` and `schemas.rs`; `render.rs` writes it
 //! as version 2 or 3 has it, and `v2.rs` makes the one document of version 2.
 
@@ -15,15 +16,17 @@ mod v2;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use atoll_api::query::Query;
 use atoll_api::{ApiResult, ClusterScope, GroupVersion, Object};
 use axum::body::Body;
 use futures::future::join_all;
-use http::{HeaderValue, Response, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::aggregation::{self, Backend, Spec};
 use super::chain::Asked;
+use super::documents::{self, Form, Name};
 use super::{Api, answer};
 use crate::registry::descriptor::ResourceVersionInfo;
 use crate::registry::resource::{Origin, Resource};
@@ -34,7 +37,6 @@ use operation::Paths;
 pub(in crate::http) use render::PARAMETERS;
 use render::Renderer;
 use schemas::About;
-pub use v2::Documents;
 
 /// Counts up when documents say more or something else of the same resources, so that no client keeps old ones.
 const FORM: &str = "2";
@@ -60,21 +62,77 @@ pub(super) async fn answer(api: &Api, asked: &Asked) -> ApiResult<Option<Respons
         return Ok(Some(response));
     }
     let rest = rest.trim_start_matches('/');
-    let found = match rest.split('/').collect::<Vec<_>>().as_slice() {
-        ["api", version] => of_version(api, asked, &served, &others, &GroupVersion::new("", *version)).await,
-        ["apis", group, version] => {
-            of_version(api, asked, &served, &others, &GroupVersion::new(*group, *version)).await
-        }
-        _ => indexes(&served).iter().find(|index| index.path() == rest).map(of_index),
+    let version = match rest.split('/').collect::<Vec<_>>().as_slice() {
+        ["api", version] => Some(GroupVersion::new("", *version)),
+        ["apis", group, version] => Some(GroupVersion::new(*group, *version)),
+        _ => None,
     };
-    let Some(found) = found else { return Ok(Some(answer::page_not_found())) };
-    let mut response = answer::json_document(asked, &found)?;
-    // A document that is asked for by its hash never changes.
-    if asked.query.contains("hash=") {
-        let forever = HeaderValue::from_static("public, immutable");
-        response.headers_mut().insert(header::CACHE_CONTROL, forever);
+    let Some(version) = version else {
+        let found = indexes(&served).into_iter().find(|index| index.path() == rest);
+        let answered = found.map(|index| part(api, asked, rest, &index_name(&index), || of_index(&index)));
+        return Ok(Some(answered.unwrap_or_else(answer::page_not_found)));
+    };
+    if let Some(other) = others.iter().find(|other| serves(other, &version)) {
+        let Some(document) = aggregation::document(api, other).await else {
+            return Ok(Some(answer::page_not_found()));
+        };
+        let mut response = answer::json_document(asked, &document)?;
+        if Query::parse(&asked.query).first("hash").is_some() {
+            stays_as_it_is(asked, response.headers_mut());
+        }
+        return Ok(Some(response));
     }
-    Ok(Some(response))
+    let Some(hash) = hash_of(&served, &version) else { return Ok(Some(answer::page_not_found())) };
+    let resources = served.iter().filter(|resource| resource.descriptor().served(&version).is_some());
+    let only_for = documents::only_for(&asked.cx.scope, resources.map(|resource| &**resource));
+    let name = Name::new(Form::Part, hash, only_for);
+    Ok(Some(part(api, asked, rest, &name, || of_version(api, asked, &served, &version))))
+}
+
+/// Answers with the document of a path, under the rules of kube-openapi's handler of version 3: who asks by a hash that is not
+/// that of the document is sent on, who has the document gets none, and what is asked for by its hash never changes.
+fn part(api: &Api, asked: &Asked, path: &str, name: &Name, make: impl FnOnce() -> Value) -> Response<Body> {
+    let hash = name.hash();
+    let query = Query::parse(&asked.query);
+    let asked_for = query.first("hash").filter(|hash| !hash.is_empty());
+    let mut response = match asked_for {
+        Some(other) if other != hash => {
+            let mut response = answer::empty(StatusCode::MOVED_PERMANENTLY);
+            let place = format!("{}/openapi/v3/{path}?hash={hash}", prefix(asked));
+            if let Ok(place) = HeaderValue::from_str(&place) {
+                response.headers_mut().insert(header::LOCATION, place);
+            }
+            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            response
+        }
+        _ if documents::has_already(&asked.headers, &name.tag()) => answer::empty(StatusCode::NOT_MODIFIED),
+        _ => {
+            let make = || documents::Document { bytes: make().to_string().into(), tag: name.tag() };
+            let document = api.documents.of(name, make);
+            api.documents.answer(asked, "application/json", name, document)
+        }
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::ETAG, name.tag());
+    headers.insert(header::VARY, HeaderValue::from_static("Accept"));
+    if asked_for.is_some_and(|asked_for| asked_for == hash) {
+        stays_as_it_is(asked, headers);
+    }
+    response
+}
+
+/// Says that a document never changes, and for how long that may be relied on: a year.
+fn stays_as_it_is(asked: &Asked, headers: &mut HeaderMap) {
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, immutable"));
+    let then = asked.cx.now + jiff::SignedDuration::from_hours(365 * 24);
+    if let Ok(then) = HeaderValue::from_str(&then.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()) {
+        headers.insert(header::EXPIRES, then);
+    }
+}
+
+/// The path below which the request's cluster is.
+fn prefix(asked: &Asked) -> String {
+    if asked.cx.cluster.is_root() { String::new() } else { format!("/clusters/{}", asked.cx.cluster) }
 }
 
 /// The whole API in one document.
@@ -91,7 +149,11 @@ async fn whole(api: &Api, asked: &Asked) -> ApiResult<Response<Body>> {
         hasher.update(hash);
     }
     added.iter().for_each(|spec| hasher.update(&spec.hash));
-    v2::answer(asked, &api.documents, &hex(hasher), || {
+    let only_for = match added.as_slice() {
+        [] => documents::only_for(&asked.cx.scope, served.iter().map(|resource| &**resource)),
+        _ => asked.cx.scope.one().cloned(),
+    };
+    v2::answer(asked, &api.documents, (hasher, only_for), || {
         let mut parts = Parts::new(Document::V2);
         let mut indexes_at = Paths::new();
         indexes(&served).iter().for_each(|index| index.add(&mut indexes_at));
@@ -106,7 +168,11 @@ async fn whole(api: &Api, asked: &Asked) -> ApiResult<Response<Body>> {
 
 /// Whether a version is one that another server serves.
 fn is_of(others: &[std::sync::Arc<Backend>], version: &GroupVersion) -> bool {
-    others.iter().any(|other| *other.group == *version.group && *other.version == *version.version)
+    others.iter().any(|other| serves(other, version))
+}
+
+fn serves(other: &Backend, version: &GroupVersion) -> bool {
+    *other.group == *version.group && *other.version == *version.version
 }
 
 type Served = [std::sync::Arc<dyn Resource>];
@@ -126,16 +192,14 @@ fn indexes(served: &Served) -> Vec<Index> {
 
 /// Where the documents are. kubectl takes the addresses as they stand, so they name the cluster.
 async fn root(api: &Api, asked: &Asked, served: &Served, others: &[std::sync::Arc<Backend>]) -> Value {
-    let prefix = if asked.cx.cluster.is_root() { String::new() } else { format!("/clusters/{}", asked.cx.cluster) };
+    let prefix = prefix(asked);
     let mut paths = Map::new();
     let mut add = |path: String, hash: String| {
         let query = if hash.is_empty() { String::new() } else { format!("?hash={hash}") };
         paths.insert(path.clone(), json!({"serverRelativeURL": format!("{prefix}/openapi/v3/{path}{query}")}));
     };
     for index in indexes(served) {
-        let mut hasher = hasher();
-        hasher.update(index.path());
-        add(index.path(), hex(hasher));
+        add(index.path(), index_name(&index).hash());
     }
     for (version, hash) in hashes(served).into_iter().filter(|(version, _)| !is_of(others, version)) {
         add(if version.group.is_empty() { format!("api/{version}") } else { format!("apis/{version}") }, hash);
@@ -151,17 +215,43 @@ async fn root(api: &Api, asked: &Asked, served: &Served, others: &[std::sync::Ar
 fn hashes(served: &Served) -> BTreeMap<GroupVersion, String> {
     let mut hashers: BTreeMap<&GroupVersion, Sha256> = BTreeMap::new();
     for resource in served {
-        let descriptor = resource.descriptor();
-        let described = || Some(Sha256::digest(resource.described_by()?.get("spec")?.to_string()).into());
-        let definition = resource.definition_hash().or_else(described).unwrap_or_default();
-        for version in descriptor.versions.iter().filter(|version| version.served) {
-            let hasher = hashers.entry(&version.version).or_insert_with(hasher);
-            hasher.update(&*descriptor.resource.resource);
-            hasher.update([0]);
-            hasher.update(definition);
+        let definition = definition_hash(&**resource);
+        for version in resource.descriptor().versions.iter().filter(|version| version.served) {
+            let hasher = hashers.entry(&version.version).or_insert_with(|| hasher_of(&version.version));
+            add_to_hash(hasher, &**resource, definition);
         }
     }
     hashers.into_iter().map(|(version, hasher)| (version.clone(), hex(hasher))).collect()
+}
+
+/// The same of one version, if it is served.
+fn hash_of(served: &Served, version: &GroupVersion) -> Option<Sha256> {
+    let mut hash = None;
+    for resource in served.iter().filter(|resource| resource.descriptor().served(version).is_some()) {
+        add_to_hash(hash.get_or_insert_with(|| hasher_of(version)), &**resource, definition_hash(&**resource));
+    }
+    hash
+}
+
+/// Two versions of the same resources have documents of their own.
+fn hasher_of(version: &GroupVersion) -> Sha256 {
+    hasher().chain_update(version.to_string()).chain_update([0])
+}
+
+fn add_to_hash(hasher: &mut Sha256, resource: &dyn Resource, definition: [u8; 32]) {
+    hasher.update(&*resource.descriptor().resource.resource);
+    hasher.update([0]);
+    hasher.update(definition);
+}
+
+fn definition_hash(resource: &dyn Resource) -> [u8; 32] {
+    let described = || Some(Sha256::digest(resource.described_by()?.get("spec")?.to_string()).into());
+    resource.definition_hash().or_else(described).unwrap_or_default()
+}
+
+/// What the document of such paths is found by.
+fn index_name(index: &Index) -> Name {
+    Name::new(Form::Part, hasher().chain_update(index.path()), None)
 }
 
 /// What a hash begins with: what made the document.
@@ -184,28 +274,15 @@ fn raw_definition(api: &Api, asked: &Asked, resource: &dyn Resource) -> Option<O
     serde_json::from_slice(&api.registry.store().get(&key)?.bytes()).ok()
 }
 
-/// The document of a version, whoever serves it.
-async fn of_version(
-    api: &Api,
-    asked: &Asked,
-    served: &Served,
-    others: &[std::sync::Arc<Backend>],
-    version: &GroupVersion,
-) -> Option<Value> {
-    let other = others.iter().find(|other| *other.group == *version.group && *other.version == *version.version);
-    if let Some(other) = other {
-        return aggregation::document(api, other).await;
-    }
-    if !versions(served).contains(version) {
-        return None;
-    }
+/// The document of a version that this server serves.
+fn of_version(api: &Api, asked: &Asked, served: &Served, version: &GroupVersion) -> Value {
     let mut parts = Parts::new(Document::V3);
     let origin = parts.add_version(api, asked, served, version);
     parts.finish(match origin {
         Origin::Builtin => About::Builtin(version),
         Origin::Custom => About::Custom,
     });
-    Some(parts.into_v3(origin))
+    parts.into_v3(origin)
 }
 
 fn of_index(index: &Index) -> Value {

@@ -2,54 +2,31 @@
 //!
 //! It says the same as the documents of version 3, as far as it can be said; its schemas are made of theirs.
 
-use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
-
-use atoll_api::ApiResult;
+use atoll_api::{ApiResult, LogicalClusterName};
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Map, Value, json};
+use sha2::Sha256;
 
 use super::super::aggregation::Spec;
 use super::super::answer;
 use super::super::chain::Asked;
+use super::super::documents::{self, Document, Documents, Name};
 use super::{Parts, VERSION};
 use crate::codec::negotiate::parse_accept;
 use crate::codec::protobuf::encode_openapi_v2;
-use crate::schema::openapi::{Document, reference};
+use crate::schema::openapi::{Document as Dialect, reference};
 
 const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 /// What the same was called when it was new; clients still ask for it.
 const OLD_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
 const V3_PREFIX: &str = "#/components/schemas/";
-/// How many documents are kept. Clusters with the same kinds share one.
-const KEPT: usize = 4;
-
 /// A form a document is asked for in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     Json,
     Protobuf,
-}
-
-/// The documents last asked for, by what they are made of.
-#[derive(Default)]
-pub struct Documents(Mutex<VecDeque<(String, Form, Bytes)>>);
-
-impl Documents {
-    fn find(&self, hash: &str, form: Form) -> Option<Bytes> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.iter().find(|(known, as_form, _)| known == hash && *as_form == form).map(|(_, _, bytes)| bytes.clone())
-    }
-
-    fn keep(&self, hash: &str, form: Form, bytes: &Bytes) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= KEPT {
-            kept.pop_front();
-        }
-        kept.push_back((hash.to_owned(), form, bytes.clone()));
-    }
 }
 
 /// The form the client accepts, if there is one.
@@ -66,34 +43,36 @@ fn form(asked: &Asked) -> Option<(Form, &'static str)> {
     })
 }
 
-/// Answers with the document that `parts` (and what other servers add) make, which are the same as long as `hash` is.
+/// Answers with the document that `parts` (and what other servers add) make, which are the same as long as the hash is.
 pub(super) fn answer(
     asked: &Asked,
     documents: &Documents,
-    hash: &str,
+    (hash, only_for): (Sha256, Option<LogicalClusterName>),
     parts: impl FnOnce() -> (Parts, Vec<Spec>),
 ) -> ApiResult<Response<Body>> {
     let Some((form, media_type)) = form(asked) else { return Ok(answer::empty(StatusCode::NOT_ACCEPTABLE)) };
-    let tag = format!("\"{hash}\"");
-    let unchanged = asked.headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
+    let stored = match form {
+        Form::Json => documents::Form::WholeJson,
+        Form::Protobuf => documents::Form::WholeProtobuf,
+    };
+    let name = Name::new(stored, hash, only_for);
+    let tag = name.tag();
+    let unchanged = asked.headers.get(header::IF_NONE_MATCH).is_some_and(|known| *known == tag);
     let mut response = if unchanged {
         answer::empty(StatusCode::NOT_MODIFIED)
     } else {
-        let bytes = documents.find(hash, form).unwrap_or_else(|| {
+        let document = documents.of(&name, || {
             let (parts, added) = parts();
             let document = document(parts, added);
             let bytes: Bytes = match form {
                 Form::Json => document.to_string().into(),
                 Form::Protobuf => encode_openapi_v2(&document).into(),
             };
-            documents.keep(hash, form, &bytes);
-            bytes
+            Document { bytes, tag: tag.clone() }
         });
-        answer::bytes(StatusCode::OK, media_type, bytes)
+        answer::bytes(StatusCode::OK, media_type, document.bytes)
     };
-    if let Ok(tag) = HeaderValue::from_str(&tag) {
-        response.headers_mut().insert(header::ETAG, tag);
-    }
+    response.headers_mut().insert(header::ETAG, tag);
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
     Ok(response)
 }
@@ -153,7 +132,7 @@ fn only_reference(fields: &Map<String, Value>) -> Option<String> {
         _ => return None,
     };
     let name = target.as_str()?;
-    Some(name.strip_prefix(V3_PREFIX).map_or_else(|| name.to_owned(), |name| reference(Document::V2, name)))
+    Some(name.strip_prefix(V3_PREFIX).map_or_else(|| name.to_owned(), |name| reference(Dialect::V2, name)))
 }
 
 #[cfg(test)]

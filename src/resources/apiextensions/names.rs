@@ -15,7 +15,7 @@ use crate::request::RequestContext;
 use crate::resources::custom::{Names, see_names};
 use crate::resources::read;
 use crate::resources::surface::Surfaces;
-use crate::storage::{Entry, ListQuery};
+use crate::storage::{Entry, Key, ListQuery};
 
 /// The field manager that kube-apiserver writes conditions under.
 const MANAGER: &str = "kube-apiserver";
@@ -42,14 +42,30 @@ impl Follower for AcceptNames {
     ) -> BoxFuture<'a, ()> {
         Box::pin(async move {
             // The definition itself first; names it has given up may then be what others wait for.
-            settle(cx, registry, target, name.name).await;
-            end_if_empty(cx, registry, target, name).await;
             let mut waiting = Vec::new();
+            let mut taken = Taken::default();
             for other in group_of(cx, registry, target, name.name) {
-                see_names(&other, |names| waiting.extend(names.is_waiting.then(|| other.name().to_owned())));
+                see_names(&other, |names| {
+                    taken.add(names);
+                    waiting.extend(names.is_waiting.then(|| other.name().to_owned()));
+                });
             }
+            let mut is_new = false;
+            if let Some(entry) = stored(cx, registry, target, name.name) {
+                see_names(&entry, |names| is_new = names.is_waiting);
+            }
+            // What is new has its status to get, and need not be looked at first.
+            match is_new {
+                true => accept(cx, registry, target, name.name, &taken).await,
+                false => settle(cx, registry, target, name.name, &taken).await,
+            }
+            end_if_empty(cx, registry, target, name).await;
             for other in waiting {
-                settle(cx, registry, target, &other).await;
+                let mut taken = Taken::default();
+                for other in group_of(cx, registry, target, &other) {
+                    see_names(&other, |names| taken.add(names));
+                }
+                settle(cx, registry, target, &other, &taken).await;
             }
             self.0.prepare(&cx.cluster, name.name);
         })
@@ -66,24 +82,29 @@ fn group_of(cx: &RequestContext, registry: &Registry, target: &Target, name: &st
     registry.store().list(query).map(|page| page.entries).unwrap_or_default()
 }
 
+/// A definition as it is stored.
+fn stored(cx: &RequestContext, registry: &Registry, target: &Target, name: &str) -> Option<Arc<Entry>> {
+    registry.store().get(&Key::new(target.descriptor().resource.clone(), cx.cluster.clone(), "", name))
+}
+
 fn told<'a>(definition: &'a Object, kind: &str) -> Option<&'a Value> {
     read::condition(definition.at(&["status", "conditions"])?, kind)
 }
 
-/// Writes the status a definition should have, if it has another.
-async fn settle(cx: &RequestContext, registry: &Registry, target: &Target, name: &str) {
+/// Writes the status a definition should have beside names that are taken, if it has another.
+async fn settle(cx: &RequestContext, registry: &Registry, target: &Target, name: &str, taken: &Taken) {
+    let Ok(definition) = registry.get_object(cx, target, &ObjectName { namespace: "", name }) else { return };
+    if settled(&definition, taken, cx) != definition {
+        accept(cx, registry, target, name, taken).await;
+    }
+}
+
+/// Writes the status a definition should have.
+async fn accept(cx: &RequestContext, registry: &Registry, target: &Target, name: &str, taken: &Taken) {
     let name = ObjectName { namespace: "", name };
-    let Ok(definition) = registry.get_object(cx, target, &name) else { return };
-    let mut taken = Taken::default();
-    for other in group_of(cx, registry, target, name.name) {
-        see_names(&other, |names| taken.add(names));
-    }
-    if settled(&definition, &taken, cx) == definition {
-        return;
-    }
     let options = WriteOptions { field_manager: MANAGER.to_owned(), ..WriteOptions::default() };
     let done =
-        registry.change(cx, target, &name, "status", &options, |definition| Ok(settled(definition, &taken, cx))).await;
+        registry.change(cx, target, &name, "status", &options, |definition| Ok(settled(definition, taken, cx))).await;
     if let Err(error) = done {
         tracing::warn!(cluster = %cx.cluster, definition = name.name, %error, "its names could not be accepted");
     }
@@ -99,6 +120,9 @@ impl Taken {
 /// Ends a definition whose deletion has begun, if it has no objects: there is nothing to wait for. No new ones can come, for
 /// creations are committed only by a definition that is not being deleted. Those with objects are a controller's.
 async fn end_if_empty(cx: &RequestContext, registry: &Registry, target: &Target, name: &ObjectName<'_>) {
+    if !stored(cx, registry, target, name.name).is_some_and(|entry| entry.is_deleting()) {
+        return;
+    }
     let Ok(definition) = registry.get_object(cx, target, name) else { return };
     if definition.deletion_timestamp().is_none() || !definition.finalizers().contains(&CLEANUP) {
         return;

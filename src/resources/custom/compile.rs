@@ -86,11 +86,17 @@ pub(super) fn compile_definition(shell: &Shell, revision: u64, schemas: &Schemas
         descriptor,
         versions: parts,
         definition: Definition { resource: surface::definitions(), name: definition.name().into(), revision },
-        spec_hash: shell.spec_hash,
+        told: told_by(shell),
         meaning: meaning_of(shell),
         is_terminating: is_terminating(definition),
         conversion: Conversion::Rename,
     })
+}
+
+/// What documents tell of a definition: what it says, under the names that it was granted.
+fn told_by(shell: &Shell) -> [u8; 32] {
+    let names = field(&shell.definition, "status")["acceptedNames"].to_string();
+    Sha256::new().chain_update(shell.spec_hash).chain_update(names).finalize().into()
 }
 
 /// What of a stored definition decides how objects are written and read.

@@ -39,8 +39,8 @@ pub struct Custom {
     descriptor: Descriptor,
     versions: Vec<VersionParts>,
     definition: Definition,
-    /// What the spec says, as a number.
-    spec_hash: [u8; 32],
+    /// What documents tell of the kind, as a number.
+    told: [u8; 32],
     /// What of the definition decides how objects are written and read.
     meaning: [u8; 32],
     is_terminating: bool,
@@ -176,7 +176,7 @@ impl Resource for Custom {
     }
 
     fn definition_hash(&self) -> Option<[u8; 32]> {
-        Some(self.spec_hash)
+        Some(self.told)
     }
 
     fn refuses_new(&self) -> Option<&'static str> {
