@@ -14,19 +14,14 @@ use parking_lot::Mutex;
 
 use super::client::Remote;
 use super::cluster_archives::{download, verify};
+use super::restoring::{self, Content, create};
 use super::{Connection, Failure};
 use crate::server::pki::KEPT_FILES;
 use crate::storage::archive::{ArchiveError, ArchiveReader, Archiver, Header, Kept, Subject, checksum_of};
-use crate::storage::{self, Action, Backend, Expect, Key, Op, Record, Txn};
+use crate::storage::{self, Record};
 
 /// How the files of a directory of backups end.
 const ENDING: &str = "atoll-backup";
-/// How far revisions jump in a restored store: beyond all that clients may have seen since the backup was taken.
-const JUMP: u64 = 1_000_000_000;
-/// How many bytes one transaction of a restore into a shared store has.
-const STEP_BYTES: usize = 256 << 10;
-const STEP_VALUES: usize = 200;
-
 /// Writes all that a server keeps to a file: every logical cluster, and the keys that its clients know it by. Nobody waits for it.
 #[derive(Debug, Args)]
 pub(super) struct Backup {
@@ -55,7 +50,7 @@ pub(super) struct Restore {
     /// Only check that all of it can be read.
     #[arg(long)]
     verify: bool,
-    /// The data directory of the new server, without data as yet.
+    /// The data directory of the new server, without data as yet, or with what an interrupted restore has left.
     #[arg(long, value_name = "DIR", default_value = "./.atoll")]
     data_dir: PathBuf,
     /// Where the new server's objects are stored, as in `atoll serve` [default: DATA_DIR/store]
@@ -186,15 +181,6 @@ async fn write_offline(data_dir: &Path, since: Option<&Header>, to: &Path) -> Re
     out.into_inner().map_err(|error| failed(error.into_error()))?.sync_all().map_err(failed)
 }
 
-/// A file that only its owner can read.
-fn create(path: &Path) -> std::io::Result<File> {
-    let mut how = File::options();
-    how.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut how, 0o600);
-    how.open(path)
-}
-
 /// The uid of a store, which is that of its system cluster.
 fn identity(records: &[Record]) -> String {
     let is_it = |record: &&Record| &*record.key.resource.resource == "logicalclusters" && record.key.cluster.is_root();
@@ -219,79 +205,11 @@ impl Restore {
             return Ok(());
         }
         let url = self.storage.clone().unwrap_or_else(|| self.data_dir.join("store").display().to_string());
-        if KEPT_FILES.iter().any(|name| self.data_dir.join(name).exists()) {
-            return Err(Failure::new(format!(
-                "{} belongs to a server already; name another --data-dir",
-                self.data_dir.display()
-            )));
-        }
-        let notes = held.header.notes.clone();
-        put(&url, held).await?;
-        for (name, text) in notes.iter().filter(|(name, _)| KEPT_FILES.contains(&name.as_str())) {
-            let path = self.data_dir.join(name);
-            let written = path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| create(&path)).and_then(
-                |mut file| {
-                    file.write_all(text.as_bytes())?;
-                    file.sync_all()
-                },
-            );
-            written.map_err(|error| Failure::because(format!("cannot write {}", path.display()), error))?;
-        }
+        let Held { header: Header { revision, notes: files, .. }, values } = held;
+        restoring::write(Content { revision, values, files }, &self.data_dir, &url).await?;
         println!("restored {what}; start the server with `atoll serve --data-dir {}`", self.data_dir.display());
         Ok(())
     }
-}
-
-/// Writes what was held into a store that holds nothing.
-async fn put(url: &str, held: Held) -> Result<(), Failure> {
-    let path = url.strip_prefix("file://").unwrap_or(url);
-    let not_empty = || Failure::new(format!("{url} is there already; restore into another place, or move it away"));
-    if !path.contains("://") {
-        let path = PathBuf::from(path);
-        if path.exists() {
-            return Err(not_empty());
-        }
-        let parent = path.parent().map_or(Ok(()), std::fs::create_dir_all);
-        parent.map_err(|error| Failure::because(format!("cannot make {}", path.display()), error))?;
-        let values = held.values.into_iter().map(|(key, (revision, value))| (key, revision, value));
-        let revision = held.header.revision + JUMP;
-        let restored = tokio::task::spawn_blocking(move || storage::embedded::restore(&path, revision, values)).await;
-        let restored = restored.map_err(|died| Failure::because("restoring failed", died))?;
-        return restored.map_err(|error| Failure::because("the store could not be written", error));
-    }
-    let backend = storage::open(url, storage::Options::default()).await;
-    let backend = backend.map_err(|error| Failure::because("the store cannot be reached", error))?;
-    let found = Arc::new(Mutex::new(0_usize));
-    let count = found.clone();
-    let loaded = backend.load(Box::new(move |_| *count.lock() += 1)).await;
-    loaded.map_err(|error| Failure::because("the store cannot be read", error))?;
-    if *found.lock() > 0 {
-        return Err(not_empty());
-    }
-    fill(&*backend, held).await?;
-    backend.close().await;
-    Ok(())
-}
-
-async fn fill(backend: &dyn Backend, held: Held) -> Result<(), Failure> {
-    let failed = |error| Failure::because("the store did not take it; empty it and try again", error);
-    let (mut txn, mut bytes) = (Txn::default(), 0);
-    // The system cluster's identity comes last: without it no server takes the store for one that is complete.
-    let mut values: Vec<_> = held.values.into_iter().collect();
-    values.sort_by_key(|(key, _)| key.windows(16).any(|part| part == b"/logicalclusters"));
-    for (key, (_, value)) in values {
-        let key = Key::decode(&key).map_err(|error| Failure::because("the backup holds what is no key", error))?;
-        if !txn.ops.is_empty() && (txn.ops.len() >= STEP_VALUES || bytes + value.len() > STEP_BYTES) {
-            backend.commit(std::mem::take(&mut txn)).await.map_err(failed)?;
-            bytes = 0;
-        }
-        bytes += value.len();
-        txn.ops.push(Op { key, expect: Expect::Any, action: Action::Put(value) });
-    }
-    if txn.ops.is_empty() {
-        return Ok(());
-    }
-    backend.commit(txn).await.map(drop).map_err(failed)
 }
 
 /// The last backup in a directory, by its name.

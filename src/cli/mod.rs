@@ -11,6 +11,7 @@ mod demo;
 mod envtest;
 mod kubeconfig;
 mod progress;
+mod restoring;
 mod serve;
 
 use std::path::PathBuf;

@@ -98,6 +98,15 @@ pub enum Error {
     /// The store could not be read.
     #[error("the store could not be read")]
     Load(#[source] storage::cache::LoadError),
+    /// Only part of a backup is there.
+    #[error(
+        "{place} holds only part of a backup, for a restore into it was interrupted or is under way: run `atoll restore` again \
+         with the same --data-dir and --storage, or empty both"
+    )]
+    HalfRestored {
+        /// Where.
+        place: String,
+    },
     /// What every store begins with could not be written.
     #[error("the store did not take the bootstrap policy")]
     Bootstrap(#[source] bootstrap::Error),
@@ -271,6 +280,9 @@ impl Builder {
     /// Checks everything, opens the store and listens; nothing is served yet.
     pub async fn build(self) -> Result<Server, Error> {
         self.check_resources()?;
+        if let Some(dir) = self.data_dir.as_ref().filter(|dir| dir.join(pki::RESTORING).exists()) {
+            return Err(Error::HalfRestored { place: dir.display().to_string() });
+        }
         let listener = self.bind().await?;
         let address = listener.as_ref().and_then(|l| l.local_addr().ok());
         // Keys that are made before anything is served need random numbers, which the first time take a while to come.
@@ -316,6 +328,9 @@ impl Builder {
             None => storage::open(&self.storage, storing).await.map_err(Error::Storage)?,
         };
         let store = Store::open(backend.clone()).await.map_err(Error::Load)?;
+        if storage::restoring::is_unfinished(&store) {
+            return Err(Error::HalfRestored { place: "the store".to_owned() });
+        }
         Ok((store, backend))
     }
 

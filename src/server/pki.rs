@@ -170,6 +170,9 @@ impl Pki {
 pub const KEPT_FILES: [&str; 5] =
     [CA.certificate, CA.key, "pki/service-account.key", FRONT_PROXY_CA.certificate, FRONT_PROXY_CA.key];
 
+/// The file that is in a data directory as long as only part of it is restored.
+pub const RESTORING: &str = "restore-unfinished";
+
 /// The URL by which a client on the same machine reaches a server.
 pub fn local_url(listen: SocketAddr) -> String {
     let ip = match listen.ip() {

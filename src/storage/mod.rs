@@ -13,6 +13,7 @@ mod feed;
 pub mod key;
 mod memory;
 pub mod observe;
+pub mod restoring;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 #[cfg(test)]

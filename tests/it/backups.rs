@@ -305,3 +305,116 @@ async fn a_restored_server_is_known_to_its_clients_and_to_the_servers_behind_it(
         assert_eq!(passed_on(&theirs).await, 503);
     }
 }
+
+/// Why no server starts on a store, if none does.
+async fn refusal(data_dir: Option<&Path>, storage: &str) -> Option<String> {
+    let builder = atoll::server::Server::builder().storage(storage);
+    let builder = match data_dir {
+        Some(dir) => builder.data_dir(dir),
+        None => builder,
+    };
+    builder.build().await.err().map(|error| error.to_string())
+}
+
+/// A backup of some thousand objects: large enough to be caught halfway.
+async fn large_backup(dir: &Path) -> PathBuf {
+    let source = Atoll::start().await;
+    let team = source.cluster("team").await;
+    let text = "x".repeat(4000);
+    for batch in 0..60 {
+        let posts = (0..25).map(|number| {
+            let mut object = config_map(&format!("m{batch}-{number}"), "x");
+            object["metadata"]["labels"]["of"] = "test".into();
+            object["data"]["k"] = text.as_str().into();
+            let team = team.clone();
+            async move { drop(team.post(CONFIG_MAPS, object).await.expect(201)) }
+        });
+        futures::future::join_all(posts).await;
+    }
+    let file = back_up(&source, None, &dir.join("large")).await;
+    source.stop().await;
+    file
+}
+
+/// Kills a restore when `is_halfway`; gives whether it was still under way.
+fn cut_off(file: &Path, dir: &Path, storage: &str, mut is_halfway: impl FnMut() -> bool) -> bool {
+    let mut restore = Command::new(env!("CARGO_BIN_EXE_atoll"))
+        .args(["restore", "--from", &file.display().to_string(), "--data-dir", &dir.display().to_string()])
+        .args(["--storage", storage])
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("the binary can be run");
+    while !is_halfway() {
+        if restore.try_wait().expect("it can be asked").is_some() {
+            return false;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    restore.kill().expect("it can be killed");
+    !restore.wait().expect("it ends").success()
+}
+
+/// What is checked on each engine: no server starts on half a backup, and another restore makes all of it.
+async fn cut_off_restores_leave_no_server(storage: &str, mut is_halfway: impl FnMut() -> bool) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = large_backup(dir.path()).await;
+    let new = dir.path().join("new");
+    for attempt in ["first", "second"] {
+        assert!(cut_off(&file, &new, storage, &mut is_halfway), "the {attempt} attempt was not caught halfway");
+        for data_dir in [Some(new.as_path()), None] {
+            let why = refusal(data_dir, storage).await;
+            assert!(why.as_ref().is_some_and(|why| why.contains("run `atoll restore` again")), "{data_dir:?}: {why:?}");
+        }
+    }
+    let (done, said) = restore(&file, &dir.path().join("other"), Some("memory://"));
+    assert!(done, "{said}");
+    let (done, said) = restore(&file, &new, Some("memory://"));
+    assert!(!done && said.contains("run it again with the same --storage"), "{said}");
+    let (done, said) = restore(&file, &new, Some(storage));
+    assert!(done, "{said}");
+    let restored = at(&new, storage).await;
+    assert_eq!(held(&restored).await.len(), 1500);
+    restored.stop().await;
+    let (done, said) = restore(&file, &dir.path().join("another"), Some(storage));
+    assert!(!done && said.contains("is there already"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restore_into_sqlite_that_is_killed_halfway_leaves_no_server() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("store.db");
+    let mut caught = 0;
+    cut_off_restores_leave_no_server(&format!("sqlite://{}", file.display()), || {
+        // The log is begun anew by each process; the second attempt is caught later than the first.
+        let written = std::fs::metadata(dir.path().join("store.db-wal")).map_or(0, |log| log.len());
+        let halfway = written > (1 + caught) << 20;
+        caught += u64::from(halfway);
+        halfway
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restore_into_etcd_that_is_killed_halfway_leaves_no_server() {
+    let Some(etcd) = crate::etcd::Etcd::single() else { return };
+    let url = etcd.url("/restored");
+    let asked = url.clone();
+    let handle = tokio::runtime::Handle::current();
+    cut_off_restores_leave_no_server(&url, move || {
+        let asked = asked.clone();
+        let count = async move {
+            let backend = atoll::storage::open(&asked, atoll::storage::Options::default()).await.expect("etcd answers");
+            let found = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+            let counted = found.clone();
+            let visit = Box::new(move |_| {
+                counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            });
+            backend.load(visit).await.expect("it can be read");
+            backend.close().await;
+            found.load(std::sync::atomic::Ordering::Relaxed)
+        };
+        let found = tokio::task::block_in_place(|| handle.block_on(count));
+        (200..1400).contains(&found)
+    })
+    .await;
+}
