@@ -163,7 +163,10 @@ fn mutating_policies_make_objects_and_patches() {
     assert_eq!(result(&env, "Object{a: 1}.a + 1", &bindings), "2");
     assert_eq!(result(&env, "type(Object.spec{})", &bindings), "Object.spec");
     assert!(result(&env, "JSONPatch{op: 1}", &bindings).contains("expected type of field 'op' is 'string'"));
-    assert!(result(&env, "JSONPatch{foo: 1}", &bindings).contains("undefined field 'foo'"));
+    assert!(
+        result(&env, "JSONPatch{foo: 1}", &bindings)
+            .contains("expected type of field 'foo' is '' but provided type is 'int'")
+    );
     let without = Env::builder().build();
     assert!(result(&without, "Object{}", &bindings).contains("undeclared reference to 'Object'"));
     assert!(result(&without, "jsonpatch.escapeKey('a')", &bindings).contains("undeclared reference"));

@@ -18,14 +18,31 @@ const SHOWN: usize = 30;
 /// An object from a request, and the keys that were given more than once.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Body {
-    /// The object, with its type: where the body names none, it is of the type expected.
+    /// The object.
     pub object: Object,
     /// Duplicate keys, in the order of the document.
     pub faults: Vec<StrictFault>,
 }
 
-/// Reads a body that is expected to be of a kind.
+/// Reads a body that is expected to be of a kind, and is of it if it does not say of which.
 pub fn read_object(
+    bytes: &[u8],
+    encoding: Encoding,
+    expected: &GroupVersionKind,
+    duplicates: Duplicates,
+) -> Result<Body, ApiError> {
+    let Body { mut object, faults } = read_document(bytes, encoding, expected, duplicates)?;
+    let api_version = match object.api_version() {
+        "" => expected.group_version().to_string(),
+        named => named.to_owned(),
+    };
+    let kind = if object.kind().is_empty() { expected.kind.to_string() } else { object.kind().to_owned() };
+    object.set_type(&api_version, &kind);
+    Ok(Body { object, faults })
+}
+
+/// Reads a body that is expected to be of a kind, without filling in what it does not say.
+pub fn read_document(
     bytes: &[u8],
     encoding: Encoding,
     expected: &GroupVersionKind,
@@ -44,7 +61,7 @@ pub fn read_object(
         }
         Encoding::Protobuf => (Value::Object(read_protobuf(bytes, expected)?), Vec::new()),
     };
-    let mut object = match value {
+    let object = match value {
         Value::Object(map) => Object(map),
         Value::Null => Object::default(),
         other => return Err(not_understood(not_an_object(&other))),
@@ -56,12 +73,6 @@ pub fn read_object(
             return Err(not_understood(format!("couldn't get version/kind; json parse error: {text}")));
         }
     }
-    let api_version = match object.api_version() {
-        "" => expected.group_version().to_string(),
-        named => named.to_owned(),
-    };
-    let kind = if object.kind().is_empty() { expected.kind.to_string() } else { object.kind().to_owned() };
-    object.set_type(&api_version, &kind);
     Ok(Body { object, faults })
 }
 

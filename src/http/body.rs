@@ -58,18 +58,11 @@ pub(super) async fn read_kind(asked: &Asked, kind: &GroupVersionKind, body: Body
 
 /// Custom kinds must say what they are, so nothing is filled in.
 fn read_custom(target: &Target, encoding: Encoding, bytes: &[u8]) -> ApiResult<registry::Body> {
-    let unrecognized = |why: String| codec_body::unrecognized(&target.kind().kind, &why, bytes);
-    match encoding {
-        Encoding::Json => {
-            let read = json::parse(bytes, Duplicates::Replace).map_err(|error| unrecognized(error.to_string()))?;
-            Ok(registry::Body { value: read.value, faults: read.faults, text: Bytes::copy_from_slice(bytes) })
-        }
-        Encoding::Yaml => {
-            let read = yaml::parse(bytes).map_err(|error| unrecognized(error.to_string()))?;
-            Ok(registry::Body { value: read.value, faults: read.faults, text: Bytes::copy_from_slice(bytes) })
-        }
-        Encoding::Protobuf => Err(unsupported_media_type(&["application/json", "application/yaml"])),
+    if encoding == Encoding::Protobuf {
+        return Err(unsupported_media_type(&["application/json", "application/yaml"]));
     }
+    let read = codec_body::read_document(bytes, encoding, &target.kind(), Duplicates::Replace)?;
+    Ok(registry::Body { value: read.object.into_value(), faults: read.faults, text: Bytes::copy_from_slice(bytes) })
 }
 
 /// Which kind of patch the content type says.

@@ -18,8 +18,9 @@ pub(super) const KUBERNETES_MINOR: &str = "36";
 pub(super) fn answer(api: &Api, asked: &Asked) -> ApiResult<Option<Response<Body>>> {
     let segments: Vec<&str> = asked.info.path.trim_matches('/').split('/').collect();
     let response = match segments.as_slice() {
+        ["healthz" | "livez" | "readyz"] if asked.info.path.ends_with('/') => answer::page_not_found(),
         ["healthz" | "livez" | "readyz"] => summary(api, asked, segments[0]),
-        ["healthz" | "livez" | "readyz", name @ ..] => match check(api, &name.join("/")) {
+        [endpoint @ ("healthz" | "livez" | "readyz"), name @ ..] => match check(api, endpoint, &name.join("/")) {
             Some((_, true)) => answer::bytes(StatusCode::OK, TEXT, "ok".into()),
             Some((name, false)) => {
                 let text = format!("internal server error: {name} failed\n");
@@ -42,56 +43,76 @@ pub(super) fn answer(api: &Api, asked: &Asked) -> ApiResult<Option<Response<Body
 
 /// What kube-apiserver calls the steps of its start, which those who watch over a server look for. Here nothing is answered
 /// before all of that is done.
-const START: [&str; 19] = [
+const START: [&str; 25] = [
     "poststarthook/start-apiserver-admission-initializer",
     "poststarthook/generic-apiserver-start-informers",
-    "poststarthook/storage-readiness",
+    "poststarthook/priority-and-fairness-config-consumer",
+    "poststarthook/priority-and-fairness-filter",
     "poststarthook/start-apiextensions-informers",
     "poststarthook/start-apiextensions-controllers",
     "poststarthook/crd-informer-synced",
     "poststarthook/start-system-namespaces-controller",
+    "poststarthook/start-cluster-authentication-info-controller",
+    "poststarthook/storage-readiness",
     "poststarthook/start-service-ip-repair-controllers",
     "poststarthook/rbac/bootstrap-roles",
     "poststarthook/scheduling/bootstrap-system-priority-classes",
-    "poststarthook/start-cluster-authentication-info-controller",
+    "poststarthook/priority-and-fairness-config-producer",
     "poststarthook/bootstrap-controller",
+    "poststarthook/start-kubernetes-service-cidr-controller",
     "poststarthook/start-kube-aggregator-informers",
-    "poststarthook/apiservice-registration-controller",
     "poststarthook/apiservice-status-local-available-controller",
     "poststarthook/apiservice-status-remote-available-controller",
+    "poststarthook/apiservice-registration-controller",
+    "poststarthook/apiservice-discovery-controller",
     "poststarthook/kube-apiserver-autoregistration",
     "autoregister-completion",
     "poststarthook/apiservice-openapi-controller",
+    "poststarthook/apiservice-openapiv3-controller",
 ];
 
-fn check(api: &Api, name: &str) -> Option<(&'static str, bool)> {
-    checks(api).into_iter().find(|(check, _)| *check == name)
+fn check(api: &Api, endpoint: &str, name: &str) -> Option<(&'static str, bool)> {
+    checks(api, endpoint).into_iter().find(|(check, _)| *check == name)
 }
 
-/// Each check by name, and whether it passes.
-fn checks(api: &Api) -> Vec<(&'static str, bool)> {
+/// Each check of an endpoint by name, and whether it passes. Only readiness asks whether the server is about to stop, and
+/// whether it has seen what is stored.
+fn checks(api: &Api, endpoint: &str) -> Vec<(&'static str, bool)> {
     let storing = !api.metrics.store_failed() && api.registry.store().silence() < super::fresh::READY_WITHIN;
-    let mut checks = vec![("ping", true), ("log", true), ("etcd", storing), ("informer-sync", storing)];
+    let mut checks = vec![("ping", true), ("log", true), ("etcd", storing)];
+    if endpoint == "readyz" {
+        checks.extend([("etcd-readiness", storing), ("informer-sync", storing)]);
+    }
     checks.extend(START.iter().map(|step| (*step, true)));
-    checks.push(("shutdown", !api.metrics.is_stopping()));
+    if endpoint == "readyz" {
+        checks.push(("shutdown", !api.metrics.is_stopping()));
+    }
     checks
 }
 
 fn summary(api: &Api, asked: &Asked, endpoint: &str) -> Response<Body> {
     let query = atoll_api::query::Query::parse(&asked.query);
     let excluded: Vec<&str> = query.all("exclude").collect();
-    let checks: Vec<(&str, bool)> = checks(api).into_iter().filter(|(name, _)| !excluded.contains(name)).collect();
-    let healthy = checks.iter().all(|(_, passes)| *passes);
+    let checks = checks(api, endpoint);
+    let mut unknown: Vec<&str> =
+        excluded.iter().copied().filter(|name| !checks.iter().any(|(check, _)| check == name)).collect();
+    unknown.sort_unstable();
+    unknown.dedup();
+    let healthy = checks.iter().all(|(name, passes)| *passes || excluded.contains(name));
     if healthy && query.first("verbose").is_none() {
         return answer::bytes(StatusCode::OK, TEXT, "ok".into());
     }
     let mut text = String::new();
     for (name, passes) in &checks {
-        text.push_str(&if *passes {
-            format!("[+]{name} ok\n")
-        } else {
-            format!("[-]{name} failed: reason withheld\n")
+        text.push_str(&match passes {
+            _ if excluded.contains(name) => format!("[+]{name} excluded: ok\n"),
+            true => format!("[+]{name} ok\n"),
+            false => format!("[-]{name} failed: reason withheld\n"),
         });
+    }
+    if !unknown.is_empty() {
+        let shown: Vec<String> = unknown.iter().map(|name| format!("{name:?}")).collect();
+        text.push_str(&format!("warn: some health checks cannot be excluded: no matches for {}\n", shown.join(",")));
     }
     let (status, verdict) =
         if healthy { (StatusCode::OK, "passed") } else { (StatusCode::INTERNAL_SERVER_ERROR, "failed") };

@@ -17,6 +17,7 @@ use crate::registry::computed::{Call, Computed};
 use crate::registry::connect::{Connection, Connector, Way};
 use crate::registry::descriptor::Subresource;
 use crate::registry::resource::Origin;
+use crate::registry::scale_body::{scale_kind, unregistered};
 use crate::registry::{self, Patch, PatchKind, Target};
 
 /// Answers a request for a subresource.
@@ -41,7 +42,11 @@ async fn scale(api: &Arc<Api>, asked: &Asked, target: &Target, body: Body) -> Ap
         "get" => api.registry.get_scale(&asked.cx, target, &name)?,
         "update" => {
             let options = WriteOptions::update_from_query(&query)?;
-            let body = body::read_object(asked, target, body).await?;
+            let body =
+                body::read_kind(asked, &scale_kind(), body).await.map_err(|error| match target.resource.origin() {
+                    Origin::Builtin => error,
+                    Origin::Custom => unregistered(),
+                })?;
             api.registry.update_scale(&asked.cx, target, &name, body, &options).await?
         }
         "patch" => {
@@ -55,7 +60,7 @@ async fn scale(api: &Arc<Api>, asked: &Asked, target: &Target, body: Body) -> Ap
         verb if target.resource.origin() == Origin::Custom => return Err(not_supported(target, verb)),
         _ => return Err(method_not_allowed()),
     };
-    answer::value(asked, StatusCode::OK, &scale)
+    answer::scale(asked, target, &scale)
 }
 
 /// What the handler of custom resources says to a verb that a subresource does not have.

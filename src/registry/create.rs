@@ -186,7 +186,7 @@ impl Registry {
         match self.commit(cx, target, ops).await? {
             Some(revision) => {
                 let json = self.shown_after(target, &key, revision, object).await?;
-                self.followed(cx, target, &name).await;
+                self.followed(cx, target, &name, Part::Main).await;
                 Ok(Written { json, created: true })
             }
             None if self.store.get(&key).is_none() => Err(outrun()),

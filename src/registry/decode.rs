@@ -203,7 +203,8 @@ fn check_type(target: &Target, object: &mut Object, text: &[u8]) -> ApiResult<()
         Origin::Custom => {
             if object.kind().is_empty() {
                 let written = serde_json::to_vec(&object.0).unwrap_or_default();
-                let text = if text.starts_with(b"{") { text } else { &written };
+                // Of a body that was nothing, its text is told.
+                let text = if text.starts_with(b"{") || object.0.is_empty() { text } else { &written };
                 let why = format!("Object 'Kind' is missing in '{}'", String::from_utf8_lossy(text));
                 return Err(unrecognized(&expected.kind, &why, text));
             }

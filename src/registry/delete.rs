@@ -5,7 +5,7 @@ use atoll_api::{ApiError, ApiResult, GroupResource, Object};
 use bytes::Bytes;
 
 use super::encode::TypeMeta;
-use super::resource::Grace;
+use super::resource::{Grace, Part};
 use super::{ObjectName, Registry, Target, encode, get, meta, underlay};
 use crate::admission::{self, Ending, Operation};
 use crate::request::RequestContext;
@@ -99,7 +99,7 @@ impl Registry {
                     self.admission.follow(cx, &attributes, Ending::Removed, None, Some(gone)).await;
                 }
                 if !options.dry_run {
-                    self.followed(cx, target, name).await;
+                    self.followed(cx, target, name, Part::Main).await;
                 }
                 return Ok(deleted);
             }

@@ -5,7 +5,7 @@ use atoll_api::options::WriteOptions;
 use atoll_api::{ApiResult, Object};
 use futures::future::BoxFuture;
 
-use super::modify::{Change, Precondition, Tracking};
+use super::modify::{By, Change, Precondition, Tracking};
 use super::resource::Part;
 use super::{ObjectName, Registry, Target, Written};
 use crate::request::RequestContext;
@@ -13,7 +13,12 @@ use crate::request::RequestContext;
 /// Acts on a write of one resource after it is stored and before it is answered. What it does must be level-triggered:
 /// a crash in between leaves it undone, and the next write, or a controller, does it.
 pub trait Follower: Send + Sync + 'static {
-    /// Called after an object was created, changed, or marked deleted or removed.
+    /// Whether it acts on changes of this part of objects, too; that of the object itself in any case.
+    fn follows(&self, _: Part) -> bool {
+        false
+    }
+
+    /// Called after an object was created, changed, or marked deleted or removed; not after what [`Registry::change`] does.
     fn follow<'a>(
         &'a self,
         cx: &'a RequestContext,
@@ -24,10 +29,10 @@ pub trait Follower: Send + Sync + 'static {
 }
 
 impl Registry {
-    /// Lets those who follow the resource act.
-    pub(super) async fn followed(&self, cx: &RequestContext, target: &Target, name: &ObjectName<'_>) {
+    /// Lets those act who follow this part of the resource.
+    pub(super) async fn followed(&self, cx: &RequestContext, target: &Target, name: &ObjectName<'_>, part: Part) {
         for (resource, follower) in &self.followers {
-            if *resource == target.descriptor().resource {
+            if *resource == target.descriptor().resource && (part == Part::Main || follower.follows(part)) {
                 follower.follow(cx, self, target, name).await;
             }
         }
@@ -51,6 +56,7 @@ impl Registry {
             may_create: false,
             subresource,
             unconditional: true,
+            by: By::Server,
         };
         self.modify(cx, target, name, change, options, |live| {
             let live = live.ok_or_else(|| atoll_api::ApiError::not_found(&target.shown(), name.name))?;

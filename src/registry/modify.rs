@@ -35,6 +35,15 @@ pub(super) enum Tracking {
     Done,
 }
 
+/// Who makes a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    /// A client.
+    Client,
+    /// The server, on its own part or behind a subresource: of it, nobody needs to be told who follows objects.
+    Server,
+}
+
 /// What kind of change is made.
 #[derive(Debug, Clone)]
 pub(super) struct Change {
@@ -50,6 +59,8 @@ pub(super) struct Change {
     pub subresource: &'static str,
     /// Whether the new object may leave its version out, whatever the kind says: patches may.
     pub unconditional: bool,
+    /// Who makes it.
+    pub by: By,
 }
 
 /// An object in the storage version before and after a change.
@@ -65,6 +76,15 @@ impl Precondition {
     pub(super) fn of(object: &Object) -> Self {
         Self { uid: object.uid().to_owned(), resource_version: object.resource_version().to_owned() }
     }
+}
+
+/// The error for a write that means an object of another uid.
+pub(super) fn other_uid(target: &Target, name: &ObjectName<'_>, meant: &str, live: &str) -> ApiError {
+    let why = format!(
+        "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {meant}, UID in object meta: {live}",
+        target.etcd_key(name),
+    );
+    ApiError::conflict(&target.shown(), name.name, &why)
 }
 
 impl Registry {
@@ -100,8 +120,8 @@ impl Registry {
             self.admission.follow(cx, &attributes, ending, left, Some(&old)).await;
             match stored? {
                 Some(written) => {
-                    if change.part == Part::Main && !options.dry_run {
-                        self.followed(cx, target, name).await;
+                    if change.by == By::Client && !options.dry_run {
+                        self.followed(cx, target, name, change.part).await;
                     }
                     return Ok(written);
                 }
@@ -152,13 +172,7 @@ impl Registry {
     ) -> ApiResult<()> {
         // A patch that names another uid would change what is immutable; the checks say so.
         if !change.unconditional && !precondition.uid.is_empty() && precondition.uid != entry.uid() {
-            let why = format!(
-                "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {}, UID in object meta: {}",
-                target.etcd_key(name),
-                precondition.uid,
-                entry.uid()
-            );
-            return Err(ApiError::conflict(&target.shown(), name.name, &why));
+            return Err(other_uid(target, name, &precondition.uid, entry.uid()));
         }
         let version = ResourceVersion::parse(&precondition.resource_version).ok_or_else(|| {
             let shown = atoll_api::field::go_quote(&precondition.resource_version);
@@ -188,7 +202,8 @@ impl Registry {
         mut new: Object,
     ) -> ApiResult<Revised> {
         let resource = &*target.resource;
-        if change.tracking == Tracking::Compare {
+        let is_scale = change.subresource == scale::SUBRESOURCE;
+        if change.tracking == Tracking::Compare && (!is_scale || scale::has_owner(target, &live)) {
             let unconverted = &Unconverted::default();
             let tracked =
                 Tracked { cx, target, part: change.part, subresource: change.subresource, options, unconverted };
@@ -203,7 +218,6 @@ impl Registry {
         resource.convert(&mut new, &working.version().version)?;
         let mut attributes =
             target.attributes(Operation::Update, change.subresource, &new, admission::Options::Write(options.clone()));
-        let is_scale = change.subresource == scale::SUBRESOURCE;
         if is_scale {
             scale::show_as_scale(&mut attributes);
             self.mutate_scale(cx, &working, &attributes, &mut new, &old).await?;

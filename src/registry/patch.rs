@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::decode::Body;
-use super::modify::{Change, Precondition, Tracking};
+use super::modify::{By, Change, Precondition, Tracking};
 use super::resource::{Origin, Part};
 use super::tracking::{ROUNDS, Tracked, Unconverted, owners_unconverted};
 use super::{ObjectName, Registry, Target, Written, decode, meta};
@@ -61,6 +61,7 @@ impl Registry {
             may_create: apply && (part == Part::Main || part == Part::Status && target.resource.create_on_update()),
             subresource: target.subresource_of(part),
             unconditional: true,
+            by: By::Client,
         };
         if apply {
             let applied = self.decode_applied(cx, target, name, &patch, options)?;

@@ -7,18 +7,19 @@ use atoll_api::selector::LabelSelector;
 use atoll_api::{
     ApiError, ApiResult, FieldError, FieldPath, GroupKind, GroupVersion, GroupVersionKind, Object, Reason,
 };
+use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::decode::Body;
 use super::descriptor::{ScalePaths, Subresource};
-use super::modify::{Change, Precondition, Tracking};
+use super::modify::{By, Change, Precondition, Tracking};
 use super::patch::{patched_into_nonsense, refuse};
 use super::resource::{Origin, Part};
 use super::tracking::{ROUNDS, Tracked, Unconverted, owners_unconverted};
-use super::{ObjectName, Patch, PatchKind, Registry, Target};
+use super::{ObjectName, Patch, PatchKind, Registry, Target, modify, scale_body};
 use crate::admission::{Attributes, Fields, Shape, Shapes};
 use crate::patch;
-use crate::patch::apply::Force;
+use crate::patch::apply::{self, Force};
 use crate::request::RequestContext;
 
 /// The subresource's name.
@@ -38,7 +39,7 @@ impl Shapes for OneForm {
     }
 
     fn take(&self, value: Value, _: &GroupVersion, _: Fields) -> ApiResult<Object> {
-        decode_scale(value)
+        scale_body::taken(value).map_err(|unread| unread.of_builtin_body())
     }
 
     fn overlay(&self, object: &Value, part: &Value, _: &GroupVersion) -> Result<Value, String> {
@@ -74,14 +75,15 @@ impl Registry {
         body: Body,
         options: &WriteOptions,
     ) -> ApiResult<Object> {
-        let scale = decode_scale(body.value)?;
-        if !scale.name().is_empty() {
-            super::meta::check_name(&scale, name.name)?;
-        }
+        let scale = scale_body::read(cx, body, options.validation()).map_err(|unread| unread.of_body(target))?;
+        scale_body::check_whose(&scale, name)?;
         let wanted = replicas_of(target, &scale, name.name)?;
         let precondition = Precondition::of(&scale);
         self.write_scale(cx, target, name, Tracking::Compare, options, |live| {
             let live = live.ok_or_else(|| ApiError::not_found(&target.shown(), name.name))?;
+            if !scale.uid().is_empty() && scale.uid() != live.uid() {
+                return Err(modify::other_uid(target, name, scale.uid(), live.uid()));
+            }
             Ok((with_replicas(target, live, wanted)?, precondition.clone()))
         })
         .await
@@ -101,7 +103,8 @@ impl Registry {
             return Err(inapplicable());
         }
         if patch.kind == PatchKind::Apply {
-            let applied = decode_scale(patch.body.value.clone())?;
+            let applied = scale_body::read(cx, patch.body.clone(), options.validation())
+                .map_err(|unread| unread.of_body(target))?;
             let wanted = replicas_of(target, &applied, name.name)?;
             let unconverted = Unconverted::default();
             for _ in 0..ROUNDS {
@@ -127,7 +130,10 @@ impl Registry {
                 _ => patch::merge::apply(value, &patch.body.value).map_err(refuse)?,
             };
             let shown = after.to_string();
-            let scale = decode_scale(after).map_err(|error| patched_into_nonsense("Scale", &shown, &error))?;
+            let patched = Body { value: after, faults: patch.body.faults.clone(), text: Bytes::new() };
+            let scale = scale_body::read(cx, patched, options.validation())
+                .map_err(|unread| patched_into_nonsense("Scale", &shown, &ApiError::bad_request(unread.why())))?;
+            scale_body::check_whose(&scale, name)?;
             let mut said = scale.clone();
             if said.resource_version() == before.resource_version() {
                 said.set_meta("resourceVersion", "");
@@ -184,10 +190,30 @@ impl Registry {
             may_create: false,
             subresource: SUBRESOURCE,
             unconditional: true,
+            by: By::Client,
         };
         let written = self.modify(cx, target, name, change, options, make).await?;
         scale_of(target, &written.object()?)
     }
+}
+
+/// Whether somebody owns the number of replicas. A Scale that nobody owns anything of has no record to go on with, so that
+/// who changes it does not come to own them (managedfields/skipnonapplied.go, 1.36).
+pub(super) fn has_owner(target: &Target, object: &Object) -> bool {
+    let versions = target.descriptor().versions.iter();
+    let known: Vec<(String, Vec<&str>)> = versions
+        .filter_map(|info| match info.subresource(SUBRESOURCE) {
+            Some(Subresource::Scale(paths)) => {
+                let path = paths.spec_replicas.split('.').filter(|part| !part.is_empty()).collect();
+                Some((info.version.to_string(), path))
+            }
+            _ => None,
+        })
+        .collect();
+    let paths: Vec<(&str, Option<&[&str]>)> =
+        known.iter().map(|(version, path)| (version.as_str(), Some(path.as_slice()))).collect();
+    let managed = object.at(&["metadata", "managedFields"]);
+    apply::to_scale(managed, apply::ReplicasPaths(&paths)).is_ok_and(|owners| owners.is_some())
 }
 
 /// Kubernetes cannot apply the scale of a custom resource: it takes a Scale for a version of the resource, and fails
@@ -259,37 +285,6 @@ fn selector_text(target: &Target, value: &Value) -> String {
             LabelSelector::from_object(value).map(|selector| selector.to_string()).unwrap_or_default()
         }
         _ => LabelSelector::from_label_map(value).to_string(),
-    }
-}
-
-/// Reads a Scale a client sent.
-fn decode_scale(value: Value) -> ApiResult<Object> {
-    let bad =
-        |why: String| ApiError::bad_request(format!("Scale in version \"v1\" cannot be handled as a Scale: {why}"));
-    let scale =
-        Object::from_value(value).map_err(|_| bad("json: cannot unmarshal into Go value of type v1.Scale".into()))?;
-    let fits = |given: &str, wanted: &str| given.is_empty() || given == wanted;
-    if !fits(scale.kind(), "Scale") || !fits(scale.api_version(), "autoscaling/v1") {
-        let (kind, version) = (scale.kind(), scale.api_version());
-        return Err(bad(format!(
-            "no kind {kind:?} is registered for version {version:?} in scheme \"pkg/api/legacyscheme/scheme.go:30\""
-        )));
-    }
-    match scale.at(&["spec", "replicas"]) {
-        None | Some(Value::Null) => Ok(scale),
-        Some(value) if value.as_i64().is_some_and(|n| i32::try_from(n).is_ok()) => Ok(scale),
-        Some(value) => {
-            let shown = match value {
-                Value::String(_) => "string".to_owned(),
-                Value::Bool(_) => "bool".to_owned(),
-                Value::Array(_) => "array".to_owned(),
-                Value::Object(_) => "object".to_owned(),
-                other => format!("number {other}"),
-            };
-            Err(bad(format!(
-                "json: cannot unmarshal {shown} into Go struct field ScaleSpec.spec.replicas of type int32"
-            )))
-        }
     }
 }
 

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::Target;
-use super::resource::Part;
+use super::resource::{Origin, Part};
 use crate::patch::apply::{self, Force, Tracking, Versions};
 use crate::request::RequestContext;
 use crate::schema::Schema;
@@ -36,7 +36,12 @@ struct Served<'a>(&'a Target, &'a Unconverted);
 impl Versions for Served<'_> {
     fn schema(&self, api_version: &str) -> Option<&Schema> {
         let version = GroupVersion::parse(api_version)?;
-        self.0.descriptor().served(&version).map(|info| &*info.schema)
+        let descriptor = self.0.descriptor();
+        // Owners in a version of a definition are kept as long as it is defined, served or not.
+        match self.0.resource.origin() {
+            Origin::Builtin => descriptor.served(&version).map(|info| &*info.schema),
+            Origin::Custom => descriptor.versions.iter().find(|info| info.version == version).map(|info| &*info.schema),
+        }
     }
 
     fn convert(&self, object: &Value, api_version: &str) -> Result<Value, String> {

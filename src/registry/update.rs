@@ -4,7 +4,7 @@ use atoll_api::ApiResult;
 use atoll_api::options::WriteOptions;
 
 use super::decode::Body;
-use super::modify::{Change, Precondition, Tracking};
+use super::modify::{By, Change, Precondition, Tracking};
 use super::resource::Part;
 use super::{ObjectName, Registry, Target, Written, decode, meta};
 use crate::request::RequestContext;
@@ -31,6 +31,7 @@ impl Registry {
             may_create: matches!(part, Part::Main | Part::Status) && target.resource.create_on_update(),
             subresource: target.subresource_of(part),
             unconditional: false,
+            by: By::Client,
         };
         self.modify(cx, target, name, change, options, |_live| Ok((object.clone(), Precondition::default()))).await
     }

@@ -45,7 +45,8 @@ fn settle_struct(index: u16, map: &mut Map<String, Value>, stage: Stage) {
     let facts = TYPES.facts(index);
     let gated = if stage == Stage::Ready { defaults::gated_fields(index) } else { &[] };
     map.retain(|name, value| {
-        facts.fields.get(name).is_some_and(|field| is_kept(field, value, stage)) && !gated.contains(&name.as_str())
+        facts.fields.get(name).is_some_and(|field| is_kept(facts, field, value, stage))
+            && !gated.contains(&name.as_str())
     });
     for name in &facts.always {
         let field = &facts.fields[name];
@@ -82,13 +83,14 @@ fn settle_struct(index: u16, map: &mut Map<String, Value>, stage: Stage) {
 }
 
 /// Null is absent; optional fields without a pointer are absent when empty.
-fn is_kept(field: &FieldFacts, value: &Value, stage: Stage) -> bool {
+fn is_kept(facts: &TypeFacts, field: &FieldFacts, value: &Value, stage: Stage) -> bool {
+    let is_json = facts.is_of_package("apiextensions");
     match (field.presence, value) {
         (_, Value::Null) => false,
         (Presence::Drop, value) => !is_empty(value),
-        // Objects go through protobuf on their way to storage, where an empty list is no list.
+        // Objects go through protobuf on their way to storage, where an empty list is no list; definitions go as JSON.
         (Presence::Null, Value::Array(list)) => {
-            stage == Stage::Sent || !list.is_empty() || !matches!(field.type_name, TypeName::List(_))
+            stage == Stage::Sent || is_json || !list.is_empty() || !matches!(field.type_name, TypeName::List(_))
         }
         (Presence::Null, Value::Object(map)) => !map.is_empty() || !matches!(field.type_name, TypeName::Map(_)),
         _ => true,
@@ -183,15 +185,21 @@ fn settle_quantity(value: &mut Value, rounding: Rounding) {
     *value = rounded.to_string().into();
 }
 
-/// Go writes whole floating-point numbers without a fraction.
+/// Go writes floating-point numbers below 1e21 without an exponent, so that whole ones look like integers: those of the
+/// nearest float.
 fn settle_double(value: &mut Value) {
     if let Value::Number(number) = value
         && let Some(double) = number.as_f64()
-        && !number.is_i64()
         && double.fract() == 0.0
-        && double.abs() < 1e15
+        && double.abs() < 1e21
     {
-        *value = Value::from(double as i64);
+        // Rust writes the shortest digits that tell the float, too.
+        let digits = double.to_string();
+        if let Ok(whole) = digits.parse::<i64>() {
+            *value = whole.into();
+        } else if let Ok(whole) = digits.parse::<u64>() {
+            *value = whole.into();
+        }
     }
 }
 

@@ -236,3 +236,68 @@ async fn statuses_are_prepared_and_checked_as_by_their_kinds() {
     let kept = client.put(&format!("{sets}/d/status"), set).await.expect(200);
     assert_eq!(kept["metadata"]["annotations"]["deprecated.daemonset.template.generation"], "1");
 }
+
+#[tokio::test]
+async fn what_is_known_of_types_is_what_kubernetes_knows() {
+    let (_atoll, client) = team().await;
+    let policies = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies";
+    let containers = "object.spec.template.spec.containers";
+    for (index, (expression, told)) in [
+        ("object.metadata.labels['a'] == 'b'".to_owned(), ""),
+        ("object.metadata.creationTimestamp < timestamp('2020-01-01T00:00:00Z')".to_owned(), ""),
+        ("object.metadata.ownerReferences.all(o, o.kind == 1)".to_owned(), "applied to '(string, int)'"),
+        ("object.metadata.generation == 'x'".to_owned(), "applied to '(int, string)'"),
+        ("object.metadata.nope == 1".to_owned(), "undefined field 'nope'"),
+        ("object.status.conditions.all(c, c.lastTransitionTime == 1)".to_owned(), "applied to '(timestamp, int)'"),
+        (format!("{containers}.all(c, c.resources.limits['cpu'] == '5')"), "undefined field 'limits'"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let rule =
+            json!({"operations": ["*"], "apiGroups": ["apps"], "apiVersions": ["v1"], "resources": ["deployments"]});
+        let spec = json!({"matchConstraints": {"resourceRules": [rule]}, "validations": [{"expression": expression}]});
+        let name = format!("p{index}");
+        client.post(policies, json!({"metadata": {"name": name}, "spec": spec})).await.expect(201);
+        let policy = client.get(&format!("{policies}/{name}")).await.expect(200);
+        let warning = policy["status"]["typeChecking"]["expressionWarnings"][0]["warning"].as_str().unwrap_or_default();
+        assert_eq!(warning.is_empty(), told.is_empty(), "{expression}: {warning}");
+        assert!(warning.contains(told), "{expression}: {warning}");
+    }
+}
+
+#[tokio::test]
+async fn mutations_are_checked_and_taken_as_kubernetes_does() {
+    for (mutation, told) in [
+        (patch("[JSONPatch{foo: 'x'}]"), "expected type of field 'foo' is '' but provided type is 'string'"),
+        (overlay("variables.foo"), "undefined field 'foo'"),
+    ] {
+        let (_atoll, client) = team().await;
+        let rule =
+            json!({"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"]});
+        let spec = json!({"reinvocationPolicy": "Never", "mutations": [mutation], "matchConstraints": {"resourceRules": [rule]}});
+        let refused =
+            client.post(POLICIES, json!({"metadata": {"name": "p"}, "spec": spec})).await.refused(422, "Invalid");
+        assert!(refused["message"].as_str().unwrap_or_default().contains(told), "{refused}");
+    }
+    for (expression, told) in [
+        (
+            "Object{binaryData: {'a': b'x'}}",
+            ".binaryData.a: expected string, got &value.valueUnstructured{Value:[]uint8{0x78}}",
+        ),
+        (
+            "Object{metadata: Object.metadata{creationTimestamp: timestamp('2020-01-01T00:00:00Z')}}",
+            ".metadata.creationTimestamp: expected any scalar, got &{2020-01-01 00:00:00 +0000 UTC}",
+        ),
+        (
+            "Object{metadata: Object.metadata{generation: 5u}}",
+            ".metadata.generation: expected numeric (int or float), got uint64",
+        ),
+        ("Object{data: {1: 'z'}}", "invalid return type: *dynamic.ObjectVal"),
+    ] {
+        let (_atoll, client) = team().await;
+        mutate_config_maps(&client, overlay(expression), "Never").await;
+        let refused = client.post(CONFIG_MAPS, config_map("a")).await.expect(403);
+        assert!(refused["message"].as_str().unwrap_or_default().ends_with(told), "{expression}: {refused}");
+    }
+}

@@ -259,9 +259,8 @@ impl Checker<'_> {
         let found = match &object.fields {
             ObjectFields::Any => Some(Type::Dyn),
             ObjectFields::JsonPatch => match field {
-                "op" | "path" | "from" => Some(Type::String),
                 "value" => Some(Type::Dyn),
-                _ => None,
+                _ => is_of_patch(field).then_some(Type::String),
             },
             ObjectFields::Declared(declared) => match &declared.shape {
                 Shape::Object(fields) => fields
@@ -357,6 +356,16 @@ impl Checker<'_> {
         for field in fields {
             self.check(field.value);
             let wanted = match &object {
+                // The type of a field that a patch does not have is no error to Kubernetes, but nothing (cel/mutation).
+                Some(object) if matches!(object.fields, ObjectFields::JsonPatch) && !is_of_patch(&field.name) => {
+                    let given = self.type_of(field.value).in_fault();
+                    let name = &field.name;
+                    self.report(
+                        field.at,
+                        format!("expected type of field '{name}' is '' but provided type is '{given}'"),
+                    );
+                    continue;
+                }
                 Some(object) => self.field_type(field.at, object, &field.name),
                 None => {
                     self.report(field.at, format!("unexpected failed resolution of '{name}'"));
@@ -440,6 +449,11 @@ impl Checker<'_> {
             self.mismatch(id, expected, &actual);
         }
     }
+}
+
+/// Whether the operations of a patch have a field.
+fn is_of_patch(field: &str) -> bool {
+    matches!(field, "op" | "path" | "from" | "value")
 }
 
 fn type_of_literal(literal: &Literal) -> Type {

@@ -2,6 +2,7 @@
 
 mod form;
 mod frames;
+mod scale;
 mod table;
 
 use atoll_api::options::IncludeObject;
@@ -26,6 +27,7 @@ use crate::registry::{ListAnswer, Target, Written};
 
 pub(super) use form::{bytes, empty, is_packed_for, pack, page_not_found, stream};
 pub(super) use frames::{Bookmark, Frames};
+pub(super) use scale::scale;
 
 /// An identity given by a client in this process; never by a header.
 #[derive(Debug, Clone)]

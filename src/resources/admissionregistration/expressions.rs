@@ -26,6 +26,12 @@ impl Words {
         Self { params, of_rules }
     }
 
+    /// Those of a mutating policy, which know variables even if there are none.
+    pub(super) fn of_mutations(spec: &Value) -> Self {
+        let words = Self::of(spec);
+        Self { of_rules: Vocabulary::of_policy(words.params), ..words }
+    }
+
     /// Those of its match conditions, which know nothing of its variables.
     pub(super) fn of_conditions(&self) -> Vocabulary {
         Vocabulary::without_variables(self.params)

@@ -49,7 +49,8 @@ fn common(policy: &Object, old: Option<&Object>, errors: &mut FieldErrors) -> Wo
     let unchanged = old
         .map(|old| field(old, "spec"))
         .is_some_and(|old| old["paramKind"] == spec["paramKind"] && old["matchConditions"] == spec["matchConditions"]);
-    let mut words = Words::of(spec);
+    let mut words =
+        if policy.kind() == "MutatingAdmissionPolicy" { Words::of_mutations(spec) } else { Words::of(spec) };
     if !unchanged {
         conditions(errors, &spec["matchConditions"], &mut words.of_conditions(), &at.child("matchConditions"));
     }

@@ -1,10 +1,15 @@
 //! The approval that definitions in groups of the Kubernetes project need.
 
+use atoll_api::field::go_quote;
 use atoll_api::{FieldError, FieldErrors, FieldPath, Object};
+use serde_json::Value;
 
+use super::names::condition;
 use crate::resources::read::{field, text};
 
 const ANNOTATION: &str = "api-approved.kubernetes.io";
+/// The condition that tells of the approval.
+pub(super) const CONDITION: &str = "KubernetesAPIApprovalPolicyConformant";
 const WHERE_TO_READ: &str = "see https://github.com/kubernetes/enhancements/pull/1111";
 
 /// What the annotation says.
@@ -38,6 +43,25 @@ pub(super) fn check(errors: &mut FieldErrors, definition: &Object, old: Option<&
         }
         Approval::Waived | Approval::Given => {}
     }
+}
+
+/// What a condition of the definition tells of the approval, if its group needs one (apiapproval controller, 1.36).
+pub(super) fn told(definition: &Object, now: &str) -> Option<Value> {
+    if !is_protected(text(&field(definition, "spec")["group"])) {
+        return None;
+    }
+    let given = definition.annotation(ANNOTATION).unwrap_or_default();
+    let must = format!("protected groups must have approval annotation \"{ANNOTATION}\"");
+    let (status, reason, message) = match approval_of(definition) {
+        Approval::Missing => ("False", "MissingAnnotation", format!("{must}, {WHERE_TO_READ}")),
+        Approval::Malformed => {
+            let either = "with either a URL or a reason starting with \"unapproved\"";
+            ("False", "InvalidAnnotation", format!("{must} {either}, {WHERE_TO_READ}"))
+        }
+        Approval::Waived => ("False", "UnapprovedAnnotation", format!("not approved: {}", go_quote(given))),
+        Approval::Given => ("True", "ApprovedAnnotation", format!("approved in {given}")),
+    };
+    Some(condition(CONDITION, status, reason, &message, now))
 }
 
 fn is_protected(group: &str) -> bool {

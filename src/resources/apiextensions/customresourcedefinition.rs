@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{names, validate};
 use crate::registry::resource::GenerationPolicy;
-use crate::resources::defaults::{child, set};
+use crate::resources::defaults::{child, set, set_empty};
 use crate::resources::kind::{Kind, Manners, SubresourceSpec, Version};
 use crate::resources::read::{entry, field, flag, list, text};
 
@@ -47,8 +47,8 @@ fn spec_defaults(spec: &mut Map<String, Value>) {
     if let Some(names) = child(spec, "names") {
         let kind = text(entry(names, "kind")).to_owned();
         if !kind.is_empty() {
-            set(names, "singular", kind.to_lowercase());
-            set(names, "listKind", format!("{kind}List"));
+            set_empty(names, "singular", kind.to_lowercase());
+            set_empty(names, "listKind", format!("{kind}List"));
         }
     }
     set(spec, "conversion", json!({"strategy": "None"}));

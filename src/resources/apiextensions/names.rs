@@ -9,7 +9,9 @@ use atoll_api::{ClusterScope, GroupResource, Object};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
+use super::approval;
 use crate::registry::follow::Follower;
+use crate::registry::resource::Part;
 use crate::registry::{ObjectName, Registry, Target};
 use crate::request::RequestContext;
 use crate::resources::custom::{Names, see_names};
@@ -33,6 +35,10 @@ struct Taken {
 }
 
 impl Follower for AcceptNames {
+    fn follows(&self, part: Part) -> bool {
+        part == Part::Status
+    }
+
     fn follow<'a>(
         &'a self,
         cx: &'a RequestContext,
@@ -139,6 +145,9 @@ async fn end_if_empty(cx: &RequestContext, registry: &Registry, target: &Target,
         let mut definition = definition.clone();
         let kept = definition.finalizers().into_iter().filter(|finalizer| *finalizer != CLEANUP).map(str::to_owned);
         definition.set_finalizers(kept.collect());
+        let now = crate::registry::seconds(cx.now);
+        let gone = "removed all instances";
+        set_condition(&mut definition, condition("Terminating", "False", "InstanceDeletionCompleted", gone, &now));
         Ok(definition)
     });
     if let Err(error) = done.await {
@@ -149,26 +158,67 @@ async fn end_if_empty(cx: &RequestContext, registry: &Registry, target: &Target,
 /// The definition with the names it is granted and the conditions that tell of it.
 fn settled(definition: &Object, taken: &Taken, cx: &RequestContext) -> Object {
     let mut settled = definition.clone();
+    let now = crate::registry::seconds(cx.now);
     let wanted = definition.at(&["spec", "names"]).cloned().unwrap_or_default();
-    let mut accepted = definition.at(&["status", "acceptedNames"]).cloned().unwrap_or_else(|| json!({}));
-    let mut conflict: Option<(&str, String)> = None;
-    for (field, reason, others) in [
-        ("plural", "PluralConflict", &taken.resources),
-        ("singular", "SingularConflict", &taken.resources),
-        ("shortNames", "ShortNamesConflict", &taken.resources),
-        ("kind", "KindConflict", &taken.kinds),
-        ("listKind", "ListKindConflict", &taken.kinds),
+    let accepted = definition.at(&["status", "acceptedNames"]).cloned().unwrap_or_else(|| json!({}));
+    let has_names = are_same(&wanted, &accepted);
+    // Who takes the condition away has it taken away.
+    if let Some(approval) = approval::told(definition, &now)
+        && (!has_names || told(definition, approval::CONDITION).is_some())
+    {
+        set_condition(&mut settled, approval);
+    }
+    let is_told = |kind: &str| told(definition, kind).is_some_and(|condition| condition["status"] == "True");
+    // A definition that has the names it wants is not looked at again (naming_controller.go, 1.36).
+    if has_names {
+        if is_told("NamesAccepted") && !is_told("Established") {
+            set_condition(&mut settled, established(&now));
+        }
+        return settled;
+    }
+    let (accepted, conflict) = granted(&wanted, accepted, taken);
+    let names_accepted = match &conflict {
+        Some((reason, message)) => condition("NamesAccepted", "False", reason, message, &now),
+        None => condition("NamesAccepted", "True", "NoConflicts", "no conflicts found", &now),
+    };
+    // What was served once stays served under the names it has, as in Kubernetes.
+    let established = match (&conflict, is_told("Established")) {
+        (None, _) | (Some(_), true) => established(&now),
+        (Some(_), false) => condition("Established", "False", "NotAccepted", "not all names are accepted", &now),
+    };
+    settled.map_mut("status").insert("acceptedNames".into(), accepted);
+    set_condition(&mut settled, names_accepted);
+    set_condition(&mut settled, established);
+    settled
+}
+
+fn established(now: &str) -> Value {
+    condition("Established", "True", "InitialNamesAccepted", "the initial names have been accepted", now)
+}
+
+/// Whether two sets of names are one, empty lists being no lists.
+fn are_same(a: &Value, b: &Value) -> bool {
+    let words = ["plural", "singular", "kind", "listKind"];
+    words.iter().all(|field| read::text(&a[field]) == read::text(&b[field]))
+        && ["shortNames", "categories"].iter().all(|field| read::list(&a[field]) == read::list(&b[field]))
+}
+
+/// The names a definition has when it has got those of the wanted ones that are free, and why it has not got the others:
+/// the last reason counts. Names of its own are taken too, but for the same use.
+fn granted(wanted: &Value, mut accepted: Value, taken: &Taken) -> (Value, Option<(&'static str, String)>) {
+    let own = Names::of(&accepted);
+    let mut conflict = None;
+    for (field, reason, others, own) in [
+        ("plural", "PluralConflict", &taken.resources, &own.resources),
+        ("singular", "SingularConflict", &taken.resources, &own.resources),
+        ("shortNames", "ShortNamesConflict", &taken.resources, &own.resources),
+        ("kind", "KindConflict", &taken.kinds, &own.kinds),
+        ("listKind", "ListKindConflict", &taken.kinds, &own.kinds),
     ] {
-        let names: Vec<&str> = match &wanted[field] {
-            Value::String(name) => vec![name],
-            Value::Array(names) => names.iter().filter_map(Value::as_str).collect(),
-            _ => Vec::new(),
-        };
-        let clashes: Vec<String> = names
-            .iter()
-            .filter(|name| others.iter().any(|other| other == *name))
-            .map(|name| format!("{name:?} is already in use"))
-            .collect();
+        let (names, has) = (words(&wanted[field]), words(&accepted[field]));
+        let is_free = |name: &&str| has.contains(name) || !others.iter().chain(own).any(|other| other == name);
+        let clashes: Vec<String> =
+            names.iter().filter(|name| !is_free(name)).map(|name| format!("{name:?} is already in use")).collect();
         match clashes.as_slice() {
             [] if wanted[field].is_null() => {
                 accepted.as_object_mut().map(|map| map.remove(field));
@@ -189,23 +239,15 @@ fn settled(definition: &Object, taken: &Taken, cx: &RequestContext) -> Object {
             accepted[field] = "".into();
         }
     }
-    let now = crate::registry::seconds(cx.now);
-    let names_accepted = match &conflict {
-        Some((reason, message)) => condition("NamesAccepted", "False", reason, message, &now),
-        None => condition("NamesAccepted", "True", "NoConflicts", "no conflicts found", &now),
-    };
-    let is_established = told(definition, "Established").is_some_and(|c| c["status"] == "True");
-    // What was served once stays served under the names it has, as in Kubernetes.
-    let established = match (&conflict, is_established) {
-        (None, _) | (Some(_), true) => {
-            condition("Established", "True", "InitialNamesAccepted", "the initial names have been accepted", &now)
-        }
-        (Some(_), false) => condition("Established", "False", "NotAccepted", "not all names are accepted", &now),
-    };
-    settled.map_mut("status").insert("acceptedNames".into(), accepted);
-    set_condition(&mut settled, names_accepted);
-    set_condition(&mut settled, established);
-    settled
+    (accepted, conflict)
+}
+
+/// The name or names in a field.
+fn words(value: &Value) -> Vec<&str> {
+    match value {
+        Value::String(name) => vec![name],
+        other => read::strings(other),
+    }
 }
 
 /// A condition of a definition.

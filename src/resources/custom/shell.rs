@@ -89,13 +89,18 @@ impl Names {
         let top: Fields<'_> = serde_json::from_slice(bytes).unwrap_or_default();
         let status = top.get("status").and_then(|raw| serde_json::from_str(raw.get()).ok());
         let status = Object(status.unwrap_or_default());
-        let names = field(&status, "acceptedNames");
-        let one = |name: &str| Some(text(&names[name])).filter(|name| !name.is_empty()).map(str::to_owned);
-        let short = list(&names["shortNames"]).iter().map(|name| text(name).to_owned());
+        let is_waiting = !condition_is_true(field(&status, "conditions"), "NamesAccepted");
+        Self { is_waiting, ..Self::of(field(&status, "acceptedNames")) }
+    }
+
+    /// The names in a definition's `acceptedNames`.
+    pub fn of(accepted: &Value) -> Self {
+        let one = |name: &str| Some(text(&accepted[name])).filter(|name| !name.is_empty()).map(str::to_owned);
+        let short = list(&accepted["shortNames"]).iter().map(|name| text(name).to_owned());
         Self {
             resources: one("plural").into_iter().chain(one("singular")).chain(short).collect(),
             kinds: one("kind").into_iter().chain(one("listKind")).collect(),
-            is_waiting: !condition_is_true(field(&status, "conditions"), "NamesAccepted"),
+            is_waiting: false,
         }
     }
 }

@@ -6,7 +6,7 @@ use atoll_cel::DeclType;
 use atoll_cel::decl::{Length, ListMerge, Presence};
 use serde_json::Value;
 
-use crate::schema::{Additional, Link, ListType, Schema, SchemaType};
+use crate::schema::{Additional, Link, ListType, Schema, SchemaType, metadata};
 
 /// Where a schema stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +87,7 @@ fn shape(schema: &Schema, level: Level, named: Named<'_>) -> DeclType {
             }
             _ => object(schema, level, named),
         },
-        Some(SchemaType::String) => text(schema),
+        Some(SchemaType::String) => text(schema, named),
         Some(SchemaType::Boolean) => DeclType::bool(),
         Some(SchemaType::Number) => DeclType::double(),
         Some(SchemaType::Integer) => DeclType::int(),
@@ -103,8 +103,10 @@ fn max_length(schema: &Schema) -> Option<u64> {
     schema.rules.as_ref().and_then(|rules| rules.max_length)
 }
 
-fn text(schema: &Schema) -> DeclType {
+fn text(schema: &Schema, named: Named<'_>) -> DeclType {
+    let is_of_catalog = matches!(named, Named::WrittenOut(Some(_)));
     match schema.format.as_deref() {
+        Some("time" | "micro-time") if is_of_catalog => return DeclType::date_time(),
         Some("byte") => return DeclType::bytes(max_length(schema)),
         Some("duration") => return DeclType::duration(),
         Some("date") => return DeclType::date(),
@@ -135,6 +137,9 @@ fn object(schema: &Schema, level: Level, named: Named<'_>) -> DeclType {
     let needs_fields = level == Level::Object && !has_object_fields(schema);
     let mut object = DeclType::object(None);
     for (name, field) in &schema.properties {
+        if matches!(named, Named::WrittenOut(Some(_))) && is_untold(field) {
+            continue;
+        }
         if needs_fields && matches!(&**name, "apiVersion" | "kind" | "metadata") {
             continue;
         }
@@ -145,18 +150,38 @@ fn object(schema: &Schema, level: Level, named: Named<'_>) -> DeclType {
     }
     if needs_fields {
         let text = || Arc::new(DeclType::string(Length::Unbounded));
-        let metadata = DeclType::object(None).field("name", text(), Presence::Optional).field(
-            "generateName",
-            text(),
-            Presence::Optional,
-        );
-        let fields = [("apiVersion", text()), ("kind", text()), ("metadata", Arc::new(metadata.build()))];
+        let fields = [("apiVersion", text()), ("kind", text()), ("metadata", Arc::new(object_metadata(named)))];
         for (name, decl) in fields {
             let is_required = required.iter().any(|required| &**required == name);
             object = object.field(name, decl, if is_required { Presence::Required } else { Presence::Optional });
         }
     }
     object.build()
+}
+
+/// The metadata of objects: rules see names only, and the checking of expressions all of it.
+fn object_metadata(named: Named<'_>) -> DeclType {
+    match named {
+        Named::Untyped => {
+            let text = || Arc::new(DeclType::string(Length::Unbounded));
+            let names = ["name", "generateName"];
+            let metadata = names
+                .into_iter()
+                .fold(DeclType::object(None), |metadata, name| metadata.field(name, text(), Presence::Optional));
+            metadata.build()
+        }
+        Named::WrittenOut(around) => {
+            let open = Open { index: u16::MAX, around };
+            declare(metadata::schema(), Level::Part, Named::WrittenOut(Some(&open)))
+        }
+    }
+}
+
+/// Whether Kubernetes tells no type of a field of a built-in type: of quantities, and of what holds them.
+fn is_untold(schema: &Schema) -> bool {
+    schema.format.as_deref() == Some("quantity")
+        || schema.items.as_ref().is_some_and(|items| is_untold(items))
+        || matches!(&schema.additional, Additional::Values(values) if is_untold(values))
 }
 
 /// Whether a schema declares itself what rules can rely on in any object.

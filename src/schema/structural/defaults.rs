@@ -97,7 +97,7 @@ impl<'s> Checker<'s, '_> {
                 let detail = format!("must result in valid metadata: {fault}");
                 vec![FieldError::invalid_shown(path, shown::value(default), detail)]
             }
-            None => validate::create(schema, default, path),
+            None => validate::default(schema, default, path),
         }
     }
 
@@ -130,6 +130,6 @@ fn check_default(schema: &Schema, default: &Value, extent: Extent, path: &FieldP
         return errors;
     }
     let embedded = validate_embedded(schema, &coerced, path, extent);
-    errors.extend(if embedded.is_empty() { validate::create(schema, &coerced, path) } else { embedded });
+    errors.extend(if embedded.is_empty() { validate::default(schema, &coerced, path) } else { embedded });
     errors
 }

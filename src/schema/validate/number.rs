@@ -120,6 +120,12 @@ pub(super) fn is_whole(float: f64) -> bool {
             || (rounded != 0.0 && (float - rounded).abs() < TOLERANCE * float.abs().max(rounded.abs())))
 }
 
+/// A float as Go turns it into an integer: what does not fit becomes the least of all.
+fn truncated(float: f64) -> i64 {
+    const LIMIT: f64 = 9_223_372_036_854_775_808.0;
+    if (-LIMIT..LIMIT).contains(&float) { float as i64 } else { i64::MIN }
+}
+
 // === impl Go ===
 
 impl Go {
@@ -127,7 +133,7 @@ impl Go {
     /// if it fits the type (kube-openapi, MinimumNativeType): 0 passes for a number of at least 0.5.
     fn comparable(self, range: Range<'_>, bound: f64) -> Self {
         match self {
-            Self::Integer(_) if range.holds(Self::Float(bound)) => Self::Integer(bound as i64),
+            Self::Integer(_) if range.holds(Self::Float(bound)) => Self::Integer(truncated(bound)),
             _ => Self::Float(bound),
         }
     }

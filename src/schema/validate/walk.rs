@@ -35,15 +35,25 @@ pub(super) struct Types {
     int_or_string: bool,
 }
 
+/// What `x-kubernetes-int-or-string` asks of values.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum IntOrString {
+    /// To be an integer or a string.
+    Types,
+    /// Nothing.
+    Nothing,
+}
+
 pub(super) struct Walk<'p> {
     base: &'p FieldPath,
+    int_or_string: IntOrString,
     work_left: usize,
     text_left: usize,
 }
 
 impl<'p> Walk<'p> {
-    pub(super) fn new(base: &'p FieldPath) -> Self {
-        Self { base, work_left: MAX_WORK, text_left: MAX_TEXT }
+    pub(super) fn new(base: &'p FieldPath, int_or_string: IntOrString) -> Self {
+        Self { base, int_or_string, work_left: MAX_WORK, text_left: MAX_TEXT }
     }
 
     pub(super) fn run(mut self, schema: &Schema, value: &Value, old: Option<Old<'_>>) -> FieldErrors {
@@ -136,7 +146,8 @@ impl<'p> Walk<'p> {
             outcome.fail();
             return outcome;
         }
-        let types = Types { kind: schema.kind, int_or_string: schema.int_or_string };
+        let int_or_string = schema.int_or_string && self.int_or_string == IntOrString::Types;
+        let types = Types { kind: schema.kind, int_or_string };
         let rules = schema.rules.as_deref();
         if subject.value.is_null() {
             self.check_null(types, schema.nullable, here, &mut outcome);

@@ -175,6 +175,9 @@ fn make(view: &View<'_>, invocation: &Invocation, mutation: &Mutation, total: &m
     let made = evaluate(&mutation.expression, &mutation.program, &bindings, &mut variables, &mut allowance);
     let made = made.map_err(|exhausted| Fault::OfPolicy(exhausted.to_string()))?.map_err(Fault::OfPolicy)?;
     check_type_names(&made)?;
+    if mutation.kind == MutationKind::Overlay {
+        check_natives(&made, &mut String::new())?;
+    }
     made.to_json().map_err(|error| Fault::OfPolicy(format!("the expression made what is no JSON: {error}")))
 }
 
@@ -189,6 +192,59 @@ fn check_type_names(made: &atoll_cel::Value<'_>) -> Result<(), Fault> {
         }
     }
     Ok(())
+}
+
+/// What an object holds is taken as Go's values, of which objects know no bytes, times, unsigned numbers and nulls
+/// (patch/smd.go, 1.36).
+fn check_natives(made: &atoll_cel::Value<'_>, path: &mut String) -> Result<(), Fault> {
+    use atoll_cel::Value;
+    let (expected, got) = match made {
+        Value::Object(object) => {
+            for (field, value) in &object.fields {
+                let above = path.len();
+                *path = format!("{path}.{field}");
+                check_natives(value, path)?;
+                path.truncate(above);
+            }
+            return Ok(());
+        }
+        Value::Map(map) => {
+            for key in map.keys() {
+                let Value::String(name) = &key else {
+                    return Err(Fault::OfPolicy("invalid return type: *dynamic.ObjectVal".to_owned()));
+                };
+                let above = path.len();
+                *path = format!("{path}.{name}");
+                if let Ok(Some(value)) = map.find(&key) {
+                    check_natives(&value, path)?;
+                }
+                path.truncate(above);
+            }
+            return Ok(());
+        }
+        Value::List(list) => {
+            for (index, element) in list.iter().flatten().enumerate() {
+                let above = path.len();
+                *path = format!("{path}[{index}]");
+                check_natives(&element, path)?;
+                path.truncate(above);
+            }
+            return Ok(());
+        }
+        Value::Bytes(bytes) => {
+            let shown: Vec<String> = bytes.iter().map(|byte| format!("0x{byte:x}")).collect();
+            ("string", format!("&value.valueUnstructured{{Value:[]uint8{{{}}}}}", shown.join(", ")))
+        }
+        Value::Timestamp(_) => {
+            let shown = made.to_json().ok().and_then(|json| json.as_str().map(str::to_owned)).unwrap_or_default();
+            ("any scalar", format!("&{{{} +0000 UTC}}", shown.trim_end_matches('Z').replace('T', " ")))
+        }
+        Value::Uint(_) => ("numeric (int or float)", "uint64".to_owned()),
+        Value::Null => ("any scalar", "&{NULL_VALUE}".to_owned()),
+        _ => return Ok(()),
+    };
+    let why = format!("failed to convert patch object to typed object: {path}: expected {expected}, got {got}");
+    Err(Fault::OfPolicy(format!("error applying patch: {why}")))
 }
 
 fn check_names_below(value: &atoll_cel::Value<'_>, expected: &str) -> Result<(), Fault> {
