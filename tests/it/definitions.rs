@@ -196,3 +196,35 @@ async fn bodies_of_custom_resources_that_are_no_objects_are_told_like_others() {
     let told = refused["message"].as_str().unwrap_or_default();
     assert!(told.contains("json: cannot unmarshal array into Go value of type struct {"), "{told}");
 }
+
+#[tokio::test]
+async fn schemas_of_items_and_values_are_read_as_strictly_as_others() {
+    let (_atoll, client) = team().await;
+    let at = "JSONSchemaProps.spec.versions.schema.openAPIV3Schema.properties.properties";
+    for (a, told) in [
+        (
+            json!({"type": "array", "items": {"type": 5}}),
+            format!("json: cannot unmarshal number into Go struct field {at}.items.type of type string"),
+        ),
+        (
+            json!({"type": "array", "items": {"type": "string", "maxLength": 1.5}}),
+            format!("json: cannot unmarshal number 1.5 into Go struct field {at}.items.maxLength of type int64"),
+        ),
+        (
+            json!({"type": "object", "additionalProperties": {"type": "object", "properties": {"b": 5}}}),
+            format!(
+                "json: cannot unmarshal number into Go struct field {at}.additionalProperties.properties of type v1.JSONSchemaProps"
+            ),
+        ),
+        (json!({"type": "object", "additionalProperties": 5}), "boolean or JSON schema expected".to_owned()),
+    ] {
+        let refused = client.post(DEFINITIONS, definition("a.example.com", a)).await.refused(400, "BadRequest");
+        let cannot = "CustomResourceDefinition in version \"v1\" cannot be handled as a CustomResourceDefinition";
+        assert_eq!(refused["message"], format!("{cannot}: {told}"));
+    }
+    let nothing = json!({"type": "array", "items": true});
+    let refused = client.post(DEFINITIONS, definition("a.example.com", nothing)).await.refused(422, "Invalid");
+    assert!(refused["message"].as_str().unwrap_or_default().ends_with("items: Required value: must be specified"));
+    let fine = json!({"type": "object", "additionalProperties": {"type": "array", "items": {"type": "string"}}});
+    client.post(DEFINITIONS, definition("a.example.com", fine)).await.expect(201);
+}

@@ -80,11 +80,17 @@ fn of_name(name: &TypeName) -> Link {
             return Schema { kind, additional: Additional::Anything, preserve_unknown: true, ..Schema::default() }
                 .into();
         }
-        TypeName::Json
-        | TypeName::RawExtension
-        | TypeName::SchemaOrBool
-        | TypeName::SchemaOrArray
-        | TypeName::SchemaOrStrings => {
+        TypeName::SchemaOrBool | TypeName::SchemaOrArray | TypeName::SchemaOrStrings => {
+            let format = match name {
+                TypeName::SchemaOrBool => "schema-or-bool",
+                TypeName::SchemaOrArray => "schema-or-list",
+                _ => "schema-or-names",
+            };
+            let props = TYPES.index("apiextensions.v1.JSONSchemaProps").map(|index| of_name(&TypeName::Struct(index)));
+            let (additional, format) = (Additional::Anything, Some(format.into()));
+            return Schema { additional, preserve_unknown: true, format, items: props, ..Schema::default() }.into();
+        }
+        TypeName::Json | TypeName::RawExtension => {
             return Schema { additional: Additional::Anything, preserve_unknown: true, ..Schema::default() }.into();
         }
         TypeName::Quantity => (None, "quantity"),

@@ -95,6 +95,19 @@ enum Target<'s> {
     List(Option<&'s Schema>),
     Map(&'s Schema),
     Struct,
+    /// A JSON schema or something else.
+    SchemaOr(Else, &'s Schema),
+}
+
+/// What may stand for a JSON schema.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Else {
+    /// Whether anything is allowed.
+    Bool,
+    /// A list of schemas; whatever else there is counts as nothing.
+    List,
+    /// A list of names.
+    Names,
 }
 
 struct Decoder<'s> {
@@ -135,6 +148,19 @@ impl<'s> Decoder<'s> {
             (Target::List(items), Value::Array(list)) => self.list(items, list)?,
             (Target::Map(values), Value::Object(map)) => self.map(values, map)?,
             (Target::Struct, Value::Object(map)) => self.fields(schema, map)?,
+            (Target::SchemaOr(_, inner), Value::Object(_)) => self.value(inner, value)?,
+            (Target::SchemaOr(Else::Bool, _), Value::Bool(_)) => {}
+            (Target::SchemaOr(Else::Bool, _), _) => {
+                self.mismatch.get_or_insert_with(|| "boolean or JSON schema expected".to_owned());
+            }
+            (Target::SchemaOr(Else::List, inner), Value::Array(list)) => self.list(Some(inner), list)?,
+            (Target::SchemaOr(Else::Names, _), Value::Array(list)) => {
+                let text = Schema { kind: Some(SchemaType::String), ..Schema::default() };
+                for name in list.iter().filter(|name| !name.is_string()) {
+                    self.mismatched(describe(name), &text);
+                }
+            }
+            (Target::SchemaOr(..), other) => *other = Value::Null,
             (_, other) => self.mismatched(describe(other), schema),
         }
         Ok(())
@@ -224,7 +250,7 @@ fn describe(value: &Value) -> &'static str {
 fn replace_null(schema: &Schema, value: &mut Value) {
     if value.is_null() {
         *value = match Target::of(schema) {
-            Target::Any | Target::Time | Target::MicroTime => return,
+            Target::Any | Target::Time | Target::MicroTime | Target::SchemaOr(..) => return,
             Target::String | Target::Bytes => "".into(),
             Target::Boolean => false.into(),
             Target::Integer { .. } | Target::Float | Target::IntOrString => 0.into(),
@@ -247,7 +273,7 @@ fn write_go_type(schema: &Schema, text: &mut String) {
         return text.push_str(name);
     }
     match Target::of(schema) {
-        Target::Any => text.push_str("interface {}"),
+        Target::Any | Target::SchemaOr(..) => text.push_str("interface {}"),
         Target::String => text.push_str("string"),
         Target::Boolean => text.push_str("bool"),
         // Writing into a string cannot fail.
@@ -278,6 +304,14 @@ impl<'s> Target<'s> {
     fn of(schema: &'s Schema) -> Self {
         if schema.int_or_string {
             return Self::IntOrString;
+        }
+        if let (None, Some(inner)) = (schema.kind, schema.items.as_deref()) {
+            match schema.format.as_deref() {
+                Some("schema-or-bool") => return Self::SchemaOr(Else::Bool, inner),
+                Some("schema-or-list") => return Self::SchemaOr(Else::List, inner),
+                Some("schema-or-names") => return Self::SchemaOr(Else::Names, inner),
+                _ => {}
+            }
         }
         match (schema.kind, schema.format.as_deref()) {
             _ if schema.preserve_unknown || matches!(schema.additional, Additional::Anything) => Self::Any,
