@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use atoll_api::status::Details;
-use atoll_api::{ApiError, ApiResult, ClusterScope, GroupResource, LogicalClusterName, Reason};
+use atoll_api::{ApiError, ApiResult, ClusterScope, GroupResource, GroupVersionResource, LogicalClusterName, Reason};
 use axum::body::Body;
 use futures::FutureExt;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
@@ -17,6 +17,8 @@ use super::caller::Caller;
 use super::{Api, aggregation, answer, backup, body, deadline, discovery, fresh, health, issuer, openapi, turn, verbs};
 use crate::authz::Attributes;
 use crate::authz::forbidden::forbidden;
+use crate::metrics::{About, RequestKind};
+use crate::registry::Target;
 use crate::request::{self, ClusterPath, RequestContext, RequestInfo};
 use crate::tenancy::{Stage, TENANCY_GROUP, WORKSPACES};
 
@@ -44,7 +46,11 @@ pub(super) struct Asked {
 pub(super) async fn handle(api: Arc<Api>, request: Request<Body>) -> Response<Body> {
     let started = Instant::now();
     let headers = request.headers().clone();
-    let _in_flight = api.metrics.in_flight();
+    let kind = match *request.method() {
+        Method::GET | Method::HEAD => RequestKind::ReadOnly,
+        _ => RequestKind::Mutating,
+    };
+    let _in_flight = api.metrics.in_flight(kind);
     let handled = AssertUnwindSafe(serve(&api, request)).catch_unwind().await;
     let (mut response, seen) = handled.unwrap_or_else(|_| {
         tracing::error!("a request's handler panicked");
@@ -55,7 +61,7 @@ pub(super) async fn handle(api: Arc<Api>, request: Request<Body>) -> Response<Bo
     headers.insert("audit-id", HeaderValue::from_str(&audit_id).expect("a uuid is a header value"));
     // What may be cached says so itself.
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache, private"));
-    api.metrics.observe(&seen.verb, response.status().as_u16(), started.elapsed());
+    api.metrics.observe(&seen.verb, seen.about(), response.status().as_u16(), started.elapsed());
     tracing::info!(
         cluster = %seen.cluster, user = %seen.user, impersonator = %seen.impersonator, constraint = %seen.constraint,
         verb = %seen.verb, resource = %seen.resource,
@@ -77,10 +83,32 @@ struct Seen {
     resource: String,
     namespace: String,
     name: String,
+    /// What it is about, if the program itself serves it.
+    builtin: Option<Target>,
+    subresource: String,
 }
 
 impl Seen {
-    fn of(scope: &ClusterScope, info: &RequestInfo) -> Self {
+    /// What is counted. Names that only a tenant knows are not.
+    fn about(&self) -> About<'_> {
+        let Some(target) = &self.builtin else { return About::default() };
+        let version = &target.version().version;
+        let subresource = target.version().subresource(&self.subresource).map_or("", |_| &*self.subresource);
+        let scope = match (&*self.name, &*self.namespace) {
+            _ if self.verb == "create" => "resource",
+            ("", "") => "cluster",
+            ("", _) => "namespace",
+            _ => "resource",
+        };
+        let resource = &*target.descriptor().resource.resource;
+        About { group: &version.group, version: &version.version, resource, subresource, scope }
+    }
+
+    fn of(api: &Api, scope: &ClusterScope, info: &RequestInfo) -> Self {
+        let builtin = info.is_resource.then(|| {
+            let gvr = GroupVersionResource::new(&*info.group, &*info.version, &*info.resource);
+            api.surfaces.builtin(scope, &gvr)
+        });
         Self {
             cluster: match scope {
                 ClusterScope::One(name) => name.to_string(),
@@ -93,6 +121,8 @@ impl Seen {
             },
             namespace: info.namespace.clone(),
             name: info.name.clone(),
+            builtin: builtin.flatten(),
+            subresource: info.subresource.clone(),
             ..Self::default()
         }
     }
@@ -114,7 +144,7 @@ async fn serve(api: &Arc<Api>, request: Request<Body>) -> (Response<Body>, Seen)
         Ok(info) => info,
         Err(error) => return refused(error, Seen::default()),
     };
-    let mut seen = Seen::of(&scope, &info);
+    let mut seen = Seen::of(api, &scope, &info);
     let limit = match deadline::of(&info, query) {
         Ok(limit) => limit,
         Err(error) => return refused(error, seen),

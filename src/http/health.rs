@@ -7,10 +7,11 @@ use serde_json::json;
 
 use super::chain::Asked;
 use super::verbs::method_not_allowed;
-use super::{Api, answer};
+use super::{Api, answer, process};
 use crate::codec::negotiate::check_route;
 
 const TEXT: &str = "text/plain; charset=utf-8";
+const FIGURES: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// The Kubernetes release whose API is served.
 pub(super) const KUBERNETES_MINOR: &str = "36";
 
@@ -34,8 +35,9 @@ pub(super) fn answer(api: &Api, asked: &Asked) -> ApiResult<Option<Response<Body
             answer::json_document(asked, &version())?
         }
         ["metrics"] => {
-            answer::bytes(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", api.metrics.render().into())
+            answer::bytes(StatusCode::OK, FIGURES, format!("{}{}", api.metrics.render(), process::figures()).into())
         }
+        ["metrics", "slis"] => answer::bytes(StatusCode::OK, FIGURES, api.metrics.render_checks().into()),
         _ => return Ok(None),
     };
     Ok(Some(response))
@@ -72,7 +74,15 @@ const START: [&str; 25] = [
 ];
 
 fn check(api: &Api, endpoint: &str, name: &str) -> Option<(&'static str, bool)> {
-    checks(api, endpoint).into_iter().find(|(check, _)| *check == name)
+    let found = checks(api, endpoint).into_iter().find(|(check, _)| *check == name)?;
+    count(api, endpoint, found);
+    Some(found)
+}
+
+fn count(api: &Api, endpoint: &str, (name, passes): (&'static str, bool)) {
+    if let Some(endpoint) = ["healthz", "livez", "readyz"].into_iter().find(|known| *known == endpoint) {
+        api.metrics.checked(endpoint, name, passes);
+    }
 }
 
 /// Each check of an endpoint by name, and whether it passes. Only readiness asks whether the server is about to stop, and
@@ -94,6 +104,7 @@ fn summary(api: &Api, asked: &Asked, endpoint: &str) -> Response<Body> {
     let query = atoll_api::query::Query::parse(&asked.query);
     let excluded: Vec<&str> = query.all("exclude").collect();
     let checks = checks(api, endpoint);
+    checks.iter().for_each(|found| count(api, endpoint, *found));
     let mut unknown: Vec<&str> =
         excluded.iter().copied().filter(|name| !checks.iter().any(|(check, _)| check == name)).collect();
     unknown.sort_unstable();

@@ -17,6 +17,7 @@ mod fresh;
 mod health;
 mod issuer;
 mod openapi;
+mod process;
 mod provided;
 mod rights;
 mod subresource;
