@@ -89,21 +89,23 @@ pub(super) fn forget_system_fields(object: &mut Object) {
 /// Keeps in a changed object what a client cannot change or may leave out.
 pub(super) fn keep_system_fields(object: &mut Object, old: &Object) {
     object.set_generation(old.generation());
-    let was = old.metadata().cloned().unwrap_or_default();
+    let was = |field: &str| old.metadata().and_then(|metadata| metadata.get(field)).cloned();
     let metadata = object.metadata_mut();
     metadata.remove("selfLink");
     for field in ["creationTimestamp", "resourceVersion"] {
-        match was.get(field) {
-            Some(value) => metadata.insert(field.into(), value.clone()),
+        match was(field) {
+            Some(value) => metadata.insert(field.into(), value),
             None => metadata.remove(field),
         };
     }
-    if let Some(deleted) = was.get("deletionTimestamp") {
-        metadata.insert("deletionTimestamp".into(), deleted.clone());
+    if let Some(deleted) = was("deletionTimestamp") {
+        metadata.insert("deletionTimestamp".into(), deleted);
     }
     for field in ["uid", "deletionGracePeriodSeconds"] {
-        if let (None, Some(value)) = (metadata.get(field), was.get(field)) {
-            metadata.insert(field.into(), value.clone());
+        if !metadata.contains_key(field)
+            && let Some(value) = was(field)
+        {
+            metadata.insert(field.into(), value);
         }
     }
 }
@@ -161,8 +163,7 @@ pub(super) fn drop_repeated_owners(cx: &RequestContext, object: &mut Object) {
 /// A write that changes nothing but when owners last wrote changes nothing, so that it is not stored: applying a value in
 /// another spelling than the stored one, for instance.
 pub(super) fn keep_times_of_owners(new: &mut Object, old: &Object) {
-    let owners = |object: &Object| object.metadata().and_then(|metadata| metadata.get("managedFields")).cloned();
-    let (Some(Value::Array(ours)), Some(Value::Array(theirs))) = (owners(new), owners(old)) else { return };
+    let (Some(ours), Some(theirs)) = (owners(new), owners(old)) else { return };
     let equal_but_for_time = |(a, b): (&Value, &Value)| match (a.as_object(), b.as_object()) {
         (Some(a), Some(b)) => {
             let rest = |map: &Map<String, Value>| map.len() - usize::from(map.contains_key("time"));
@@ -170,7 +171,7 @@ pub(super) fn keep_times_of_owners(new: &mut Object, old: &Object) {
         }
         _ => false,
     };
-    if ours == theirs || ours.len() != theirs.len() || !ours.iter().zip(&theirs).all(equal_but_for_time) {
+    if ours.len() != theirs.len() || !ours.iter().zip(theirs).all(equal_but_for_time) || ours == theirs {
         return;
     }
     let is_same = new.0.len() == old.0.len()
@@ -179,8 +180,12 @@ pub(super) fn keep_times_of_owners(new: &mut Object, old: &Object) {
             a.len() == b.len() && a.iter().all(|(name, value)| name == "managedFields" || b.get(name) == Some(value))
         });
     if is_same {
-        new.metadata_mut().insert("managedFields".into(), theirs.into());
+        new.metadata_mut().insert("managedFields".into(), theirs.clone().into());
     }
+}
+
+fn owners(object: &Object) -> Option<&Vec<Value>> {
+    object.metadata()?.get("managedFields")?.as_array()
 }
 
 /// The fault of a replacement that names no version where one must be named.

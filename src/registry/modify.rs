@@ -5,7 +5,6 @@
 
 use atoll_api::options::WriteOptions;
 use atoll_api::{ApiError, ApiResult, FieldErrors, Object, Reason, ResourceVersion};
-use serde_json::Value;
 
 use super::create::{Began, kind_of};
 use super::encode::TypeMeta;
@@ -74,7 +73,12 @@ struct Revised {
 impl Precondition {
     /// What an object a client sent says of the one it means.
     pub(super) fn of(object: &Object) -> Self {
-        Self { uid: object.uid().to_owned(), resource_version: object.resource_version().to_owned() }
+        Self::saying(object.uid(), object.resource_version())
+    }
+
+    /// What a client says, each empty if it does not.
+    pub(super) fn saying(uid: &str, resource_version: &str) -> Self {
+        Self { uid: uid.to_owned(), resource_version: resource_version.to_owned() }
     }
 }
 
@@ -207,11 +211,7 @@ impl Registry {
             let unconverted = &Unconverted::default();
             let tracked =
                 Tracked { cx, target, part: change.part, subresource: change.subresource, options, unconverted };
-            let was = Value::Object(std::mem::take(&mut live.0));
-            tracked.updated(&was, &mut new).await;
-            if let Value::Object(fields) = was {
-                live.0 = fields;
-            }
+            tracked.updated(&mut live, &mut new).await;
         }
         let working = target.at_work();
         let old = if working.version == target.version { live } else { working.read(entry)? };

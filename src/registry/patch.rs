@@ -114,27 +114,13 @@ fn patched(
     live: &Object,
     validation: FieldValidation,
 ) -> ApiResult<(Object, Precondition)> {
-    let before = Value::Object(live.0.clone());
     let mut faults = patch.body.faults.clone();
     let mut operation_faults = Vec::new();
-    let after = match patch.kind {
-        PatchKind::Json => {
-            let decoded = patch::json::Patch::decode(&patch.body.value).map_err(refuse)?;
-            operation_faults = faults.drain(..).map(|fault| format!("json patch {fault}")).collect();
-            operation_faults.extend(decoded.unknown_fields.iter().cloned());
-            decoded.apply(before).map_err(refuse)?
-        }
-        PatchKind::Merge => patch::merge::apply(before, &patch.body.value).map_err(refuse)?,
-        PatchKind::Strategic if target.resource.origin() == Origin::Custom => {
-            return Err(unsupported_strategic());
-        }
-        _ => patch::strategic::apply(before, &patch.body.value, &target.version().schema).map_err(refuse)?,
-    };
-    let shown = match patch.kind {
-        PatchKind::Strategic => patch::shown::plain(&patch.body.value),
-        _ if target.resource.origin() == Origin::Builtin => patch::shown::object(&after),
-        _ => after.to_string(),
-    };
+    if let PatchKind::Json = patch.kind {
+        operation_faults = faults.drain(..).map(|fault| format!("json patch {fault}")).collect();
+    }
+    let after = lay(target, patch, live, &mut operation_faults)?;
+    let nonsense = |error: &ApiError| patched_into_nonsense(&target.kind().kind, &shown(target, patch, live), error);
     let after = match patch.kind {
         PatchKind::Json | PatchKind::Merge if target.resource.origin() == Origin::Builtin => {
             read_without_version(after, &mut faults)
@@ -144,20 +130,47 @@ fn patched(
     match validation {
         FieldValidation::Strict if !operation_faults.is_empty() => {
             let why = format!("strict decoding error: {}", operation_faults.join(", "));
-            return Err(patched_into_nonsense(&target.kind().kind, &shown, &ApiError::bad_request(why)));
+            return Err(nonsense(&ApiError::bad_request(why)));
         }
         FieldValidation::Warn => operation_faults.into_iter().for_each(|fault| cx.warn(fault)),
         FieldValidation::Strict | FieldValidation::Ignore => {}
     }
     let body = Body { value: after, faults, text: Bytes::new() };
-    let mut object = decode::decode(cx, target, body, validation)
-        .map_err(|error| patched_into_nonsense(&target.kind().kind, &shown, &error))?;
+    let mut object = decode::decode(cx, target, body, validation).map_err(|error| nonsense(&error))?;
     meta::check_name(&object, live.name())?;
     let name = ObjectName { namespace: live.namespace(), name: live.name() };
     meta::settle_namespace(target, &mut object, &name)?;
     decode::default(target, &mut object)?;
     let precondition = changed_identity(&object, live);
     Ok((object, precondition))
+}
+
+/// What the patch makes of the live object, not yet decoded; what a strict reading finds in its operations goes to `faults`.
+fn lay(target: &Target, patch: &Patch, live: &Object, faults: &mut Vec<String>) -> ApiResult<Value> {
+    let before = Value::Object(live.0.clone());
+    let after = match patch.kind {
+        PatchKind::Json => {
+            let decoded = patch::json::Patch::decode(&patch.body.value).map_err(refuse)?;
+            faults.extend(decoded.unknown_fields.iter().cloned());
+            decoded.apply(before)
+        }
+        PatchKind::Merge => patch::merge::apply(before, &patch.body.value),
+        PatchKind::Strategic if target.resource.origin() == Origin::Custom => return Err(unsupported_strategic()),
+        _ => patch::strategic::apply(before, &patch.body.value, &target.version().schema),
+    };
+    after.map_err(refuse)
+}
+
+/// What came of a patch, in the words of the error for nonsense. It is laid once more for that, as hardly any is nonsense.
+fn shown(target: &Target, patch: &Patch, live: &Object) -> String {
+    if patch.kind == PatchKind::Strategic {
+        return patch::shown::plain(&patch.body.value);
+    }
+    let after = lay(target, patch, live, &mut Vec::new()).unwrap_or_default();
+    match target.resource.origin() {
+        Origin::Builtin => patch::shown::object(&after),
+        Origin::Custom => after.to_string(),
+    }
 }
 
 /// An object that no longer says its version is read as the type Kubernetes keeps in memory (json/serializer.go), whose
@@ -175,13 +188,8 @@ fn read_without_version(after: Value, faults: &mut Vec<StrictFault>) -> Value {
 
 /// What the patch itself says of the object it means: only what it set.
 fn changed_identity(object: &Object, live: &Object) -> Precondition {
-    let mut said = object.clone();
-    for field in ["uid", "resourceVersion"] {
-        if said.meta(field) == live.meta(field) {
-            said.set_meta(field, "");
-        }
-    }
-    Precondition::of(&said)
+    let said = |field: &str| Some(object.meta(field)).filter(|said| *said != live.meta(field));
+    Precondition::saying(said("uid").unwrap_or_default(), said("resourceVersion").unwrap_or_default())
 }
 
 /// The live object after server-side apply, defaulted.

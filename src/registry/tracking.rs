@@ -89,8 +89,17 @@ impl Tracked<'_> {
         self.record(None, object);
     }
 
-    /// Records who owns what differs between an object before and after a change.
-    pub(super) async fn updated(&self, live: &Value, new: &mut Object) {
+    /// Records who owns what differs between an object before and after a change. The one before stays as it is, and is lent
+    /// for that.
+    pub(super) async fn updated(&self, live: &mut Object, new: &mut Object) {
+        let before = Value::Object(std::mem::take(&mut live.0));
+        self.record_change(&before, new).await;
+        if let Value::Object(fields) = before {
+            live.0 = fields;
+        }
+    }
+
+    async fn record_change(&self, live: &Value, new: &mut Object) {
         let untracked = self.target.resource.converter().map(|_| new.clone());
         self.record(Some(live), new);
         let Some(untracked) = untracked else { return };
