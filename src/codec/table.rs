@@ -64,9 +64,9 @@ pub enum NoRows {
     Null,
 }
 
-/// Writes a table as JSON, row by row.
+/// Writes a table as JSON, row by row, to wherever it is told to append.
+#[derive(Debug)]
 pub struct TableWriter {
-    out: Vec<u8>,
     rows: usize,
 }
 
@@ -79,20 +79,20 @@ impl TableWriter {
         headers: Headers,
         meta: &ListMeta,
         version: MetaVersion,
+        out: &mut Vec<u8>,
     ) -> ApiResult<Self> {
         let columns = match headers {
             Headers::Shown => columns.iter().map(column).collect(),
             Headers::Omitted => Value::Null,
         };
-        let mut table = Self { out: Vec::with_capacity(1024), rows: 0 };
-        table.text(r#"{"kind":"Table","apiVersion":""#);
-        table.text(version.api_version());
-        table.text(r#"","metadata":"#);
-        table.value(&meta.to_value())?;
-        table.text(r#","columnDefinitions":"#);
-        table.value(&columns)?;
-        table.text(r#","rows":"#);
-        Ok(table)
+        text(out, r#"{"kind":"Table","apiVersion":""#);
+        text(out, version.api_version());
+        text(out, r#"","metadata":"#);
+        value(out, &meta.to_value())?;
+        text(out, r#","columnDefinitions":"#);
+        value(out, &columns)?;
+        text(out, r#","rows":"#);
+        Ok(Self { rows: 0 })
     }
 
     /// Adds a row: one cell a column, conditions such as that a pod has completed (`TableRowCondition`), and what appends
@@ -102,42 +102,45 @@ impl TableWriter {
         cells: &[Value],
         conditions: &[Value],
         object: Option<impl FnOnce(&mut Vec<u8>) -> ApiResult<()>>,
+        out: &mut Vec<u8>,
     ) -> ApiResult<()> {
-        self.text(if self.rows == 0 { "[" } else { "," });
+        text(out, if self.rows == 0 { "[" } else { "," });
         self.rows += 1;
-        self.text(r#"{"cells":"#);
-        self.value(&cells)?;
+        text(out, r#"{"cells":"#);
+        value(out, &cells)?;
         if !conditions.is_empty() {
-            self.text(r#","conditions":"#);
-            self.value(&conditions)?;
+            text(out, r#","conditions":"#);
+            value(out, &conditions)?;
         }
-        self.text(r#","object":"#);
+        text(out, r#","object":"#);
         match object {
-            Some(object) => object(&mut self.out)?,
-            None => self.text("null"),
+            Some(object) => object(out)?,
+            None => text(out, "null"),
         }
-        self.text("}");
+        text(out, "}");
         Ok(())
     }
 
-    /// The whole table.
-    pub fn end(mut self, no_rows: NoRows) -> Vec<u8> {
-        self.text(match (self.rows, no_rows) {
-            (0, NoRows::Empty) => "[]}",
-            (0, NoRows::Null) => "null}",
-            _ => "]}",
-        });
-        self.out
+    /// Ends the table.
+    pub fn end(&self, no_rows: NoRows, out: &mut Vec<u8>) {
+        text(
+            out,
+            match (self.rows, no_rows) {
+                (0, NoRows::Empty) => "[]}",
+                (0, NoRows::Null) => "null}",
+                _ => "]}",
+            },
+        );
     }
+}
 
-    fn text(&mut self, text: &str) {
-        self.out.extend_from_slice(text.as_bytes());
-    }
+fn text(out: &mut Vec<u8>, text: &str) {
+    out.extend_from_slice(text.as_bytes());
+}
 
-    fn value(&mut self, value: &impl Serialize) -> ApiResult<()> {
-        serde_json::to_writer(&mut self.out, value)
-            .map_err(|error| ApiError::internal("a table cannot be written as JSON").caused_by(error))
-    }
+fn value(out: &mut Vec<u8>, value: &impl Serialize) -> ApiResult<()> {
+    serde_json::to_writer(out, value)
+        .map_err(|error| ApiError::internal("a table cannot be written as JSON").caused_by(error))
 }
 
 fn column(column: &TableColumn<'_>) -> Value {
@@ -156,37 +159,42 @@ mod tests {
     /// What appends an object.
     type Append = fn(&mut Vec<u8>) -> ApiResult<()>;
 
-    fn begun(headers: Headers, meta: &ListMeta, version: MetaVersion) -> TableWriter {
-        TableWriter::begin(&[NAME], headers, meta, version).expect("can be written")
+    fn begun(headers: Headers, meta: &ListMeta, version: MetaVersion, out: &mut Vec<u8>) -> TableWriter {
+        TableWriter::begin(&[NAME], headers, meta, version, out).expect("can be written")
     }
 
-    fn ended(table: TableWriter, no_rows: NoRows) -> Value {
-        serde_json::from_slice(&table.end(no_rows)).expect("JSON")
+    fn ended(table: &TableWriter, no_rows: NoRows, mut out: Vec<u8>) -> Value {
+        table.end(no_rows, &mut out);
+        serde_json::from_slice(&out).expect("JSON")
     }
 
     #[test]
     fn a_table_has_columns_rows_and_metadata() {
         let completed = json!({"type": "Completed", "status": "True"});
         let meta = ListMeta { resource_version: "5".into(), ..ListMeta::default() };
-        let mut table = begun(Headers::Shown, &meta, MetaVersion::V1);
-        table.row(&["a".into()], &[], None::<Append>).expect("can be written");
+        let mut out = Vec::new();
+        let mut table = begun(Headers::Shown, &meta, MetaVersion::V1, &mut out);
+        table.row(&["a".into()], &[], None::<Append>, &mut out).expect("can be written");
         let object = |out: &mut Vec<u8>| {
             out.extend_from_slice(b"{}");
             Ok(())
         };
-        table.row(&["b".into()], std::slice::from_ref(&completed), Some(object)).expect("can be written");
+        let conditions = std::slice::from_ref(&completed);
+        table.row(&["b".into()], conditions, Some(object), &mut out).expect("can be written");
         let expected = json!({
             "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": {"resourceVersion": "5"},
             "columnDefinitions": [{"name": "Name", "type": "string", "format": "name", "description": "d", "priority": 0}],
             "rows": [{"cells": ["a"], "object": null}, {"cells": ["b"], "object": {}, "conditions": [completed]}],
         });
-        assert_eq!(ended(table, NoRows::Null), expected);
+        assert_eq!(ended(&table, NoRows::Null, out), expected);
     }
 
     #[test]
     fn no_rows_are_an_empty_list_or_null() {
         for (no_rows, expected) in [(NoRows::Empty, json!([])), (NoRows::Null, Value::Null)] {
-            let bare = ended(begun(Headers::Omitted, &ListMeta::default(), MetaVersion::V1beta1), no_rows);
+            let mut out = Vec::new();
+            let table = begun(Headers::Omitted, &ListMeta::default(), MetaVersion::V1beta1, &mut out);
+            let bare = ended(&table, no_rows, out);
             assert_eq!((&bare["columnDefinitions"], &bare["rows"]), (&Value::Null, &expected));
         }
     }

@@ -29,6 +29,7 @@ mod kill;
 mod kubectl;
 mod lifecycle;
 mod linearizable;
+mod long_lists;
 mod openapi;
 mod operators;
 mod replicas;

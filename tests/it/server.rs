@@ -218,7 +218,8 @@ impl Client {
         Watch { stream: response.into_body().into_data_stream(), read: BytesMut::new() }
     }
 
-    fn request(&self, method: Method, path: &str, media_type: &str) -> http::request::Builder {
+    /// A request of this client, to be sent with headers of its own.
+    pub(crate) fn request(&self, method: Method, path: &str, media_type: &str) -> http::request::Builder {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.prefix));
         request = request.header(header::USER_AGENT, "it/1.0");
         if !media_type.is_empty() {

@@ -13,7 +13,7 @@ use atoll_api::field::go_quote;
 use serde_json::{Map, Value};
 
 pub use openapi::encode_openapi_v2;
-use tables::{Message, tables};
+use tables::{Kind, Message, tables};
 use wire::{Reader, Writer};
 
 /// The bytes every enveloped message begins with.
@@ -59,16 +59,11 @@ pub fn supports(api_version: &str, kind: &str) -> bool {
 pub fn encode(object: &Value) -> Result<Vec<u8>, ProtobufError> {
     let text = |field: &str| object.get(field).and_then(Value::as_str).unwrap_or_default();
     let (api_version, kind) = (text("apiVersion"), text("kind"));
-    Ok(envelope(api_version, kind, &encode_bare(api_version, kind, object)?))
-}
-
-/// Writes an object of a kind without the envelope, as the items of a list are written.
-pub fn encode_bare(api_version: &str, kind: &str, object: &Value) -> Result<Vec<u8>, ProtobufError> {
     let message = message(api_version, kind)?;
     let mut writer = Writer::default();
     let map = object.as_object().ok_or_else(|| ProtobufError::Unfit { field: String::new() })?;
     encode::message(message, map, &mut writer)?;
-    Ok(writer.into_bytes())
+    Ok(envelope(api_version, kind, &writer.into_bytes()))
 }
 
 /// Whether there is a kind of this name in this group and version.
@@ -89,23 +84,46 @@ pub fn envelope(api_version: &str, kind: &str, message: &[u8]) -> Vec<u8> {
     writer.into_bytes()
 }
 
-/// Writes a list, with the envelope, from its `metadata` and items that are written already.
-pub fn encode_list<'a>(
-    api_version: &str,
-    kind: &str,
-    meta: &Value,
-    items: impl Iterator<Item = &'a [u8]>,
-) -> Result<Vec<u8>, ProtobufError> {
-    let list = message(api_version, kind)?;
-    let mut writer = Writer::default();
-    let head = Map::from_iter([("metadata".to_owned(), meta.clone())]);
-    encode::message(list, &head, &mut writer)?;
-    let number = list.field_named("items").map(|field| field.number);
-    let number = number.ok_or_else(|| ProtobufError::Unfit { field: "items".to_owned() })?;
-    for item in items {
-        writer.bytes(number, item);
+/// Writes a list, with the envelope, item by item: it never stands as a whole but in its last form.
+pub struct ListEncoder<'a> {
+    api_version: &'a str,
+    kind: &'a str,
+    /// The number of the items' field, and their message.
+    items: (u32, &'static Message),
+    writer: Writer,
+}
+
+// === impl ListEncoder ===
+
+impl<'a> ListEncoder<'a> {
+    /// Begins a list of this `apiVersion` and kind with its `metadata`.
+    pub fn begin(api_version: &'a str, kind: &'a str, meta: &Value) -> Result<Self, ProtobufError> {
+        let list = message(api_version, kind)?;
+        let items = list.field_named("items").and_then(|field| match field.kind {
+            Kind::Message(index) => Some((field.number, tables().message(index))),
+            _ => None,
+        });
+        let items = items.ok_or_else(|| ProtobufError::Unfit { field: "items".to_owned() })?;
+        let mut writer = Writer::default();
+        let head = Map::from_iter([("metadata".to_owned(), meta.clone())]);
+        encode::message(list, &head, &mut writer)?;
+        Ok(Self { api_version, kind, items, writer })
     }
-    Ok(envelope(api_version, kind, &writer.into_bytes()))
+
+    /// Adds an item.
+    pub fn add(&mut self, item: &Value) -> Result<(), ProtobufError> {
+        let (number, message) = self.items;
+        let map = item.as_object().ok_or_else(|| ProtobufError::Unfit { field: "items".to_owned() })?;
+        let start = self.writer.begin(number);
+        encode::message(message, map, &mut self.writer)?;
+        self.writer.end(start);
+        Ok(())
+    }
+
+    /// The whole list.
+    pub fn end(self) -> Vec<u8> {
+        envelope(self.api_version, self.kind, &self.writer.into_bytes())
+    }
 }
 
 /// The type that an enveloped message names.

@@ -137,9 +137,9 @@ fn envelopes_without_a_type_are_of_the_type_expected() {
 fn lists_are_put_together_from_their_items() {
     let items: Vec<Value> = ["a", "b"].map(|name| json!({"metadata": {"name": name}, "data": {"k": name}})).to_vec();
     let meta = json!({"resourceVersion": "5", "remainingItemCount": 2});
-    let written: Vec<Vec<u8>> =
-        items.iter().map(|item| encode_bare("v1", "ConfigMap", item).expect("a config map")).collect();
-    let list = encode_list("v1", "ConfigMapList", &meta, written.iter().map(Vec::as_slice)).expect("a list");
+    let mut list = ListEncoder::begin("v1", "ConfigMapList", &meta).expect("a list");
+    items.iter().for_each(|item| list.add(item).expect("a config map"));
+    let list = list.end();
     let whole = json!({"apiVersion": "v1", "kind": "ConfigMapList", "metadata": meta, "items": items});
     assert_eq!(list, encode(&whole).expect("a list"));
     assert_eq!(decode_value(&list), whole);

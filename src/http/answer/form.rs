@@ -27,12 +27,28 @@ pub(super) fn encoded(
     status: StatusCode,
     json: Bytes,
 ) -> ApiResult<Response<Body>> {
-    let pretty = agreed.pretty || wants_pretty(&Query::parse(&asked.query), &asked.user_agent);
     let body = match agreed.encoding {
-        Encoding::Json if pretty => codec_json::to_pretty_vec(&parse::<Value>(&json)?).into(),
+        Encoding::Json if is_pretty(asked, agreed) => codec_json::to_pretty_vec(&parse::<Value>(&json)?).into(),
         encoding => write(encoding, json)?,
     };
     Ok(compressed(asked, status, agreed.encoding.media_type(), body))
+}
+
+/// Whether JSON is indented.
+pub(super) fn is_pretty(asked: &Asked, agreed: &Negotiated) -> bool {
+    agreed.pretty || wants_pretty(&Query::parse(&asked.query), &asked.user_agent)
+}
+
+/// JSON that is written while the client reads it. An error ends the answer where it is.
+pub(super) fn written_on(
+    asked: &Asked,
+    pieces: impl Iterator<Item = ApiResult<Bytes>> + Send + 'static,
+) -> Response<Body> {
+    let media_type = Encoding::Json.media_type();
+    if is_packed_for(asked, usize::MAX) {
+        return packed(stream(media_type, Body::from_stream(futures::stream::iter(Packed::of(pieces)))));
+    }
+    stream(media_type, Body::from_stream(futures::stream::iter(pieces)))
 }
 
 /// A value as JSON, whatever the client accepts.
@@ -55,13 +71,12 @@ pub(super) fn write(encoding: Encoding, json: Bytes) -> ApiResult<Bytes> {
     }
 }
 
-fn compressed(asked: &Asked, status: StatusCode, media_type: &'static str, body: Bytes) -> Response<Body> {
-    let packed = is_packed_for(asked, body.len()).then(|| pack(&body)).flatten();
-    let Some(packed) = packed else { return bytes(status, media_type, body) };
-    let mut response = bytes(status, media_type, packed);
-    response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
-    response
+/// An answer of bytes, compressed where that pays and the client takes it.
+pub(super) fn compressed(asked: &Asked, status: StatusCode, media_type: &'static str, body: Bytes) -> Response<Body> {
+    match is_packed_for(asked, body.len()).then(|| pack(&body)).flatten() {
+        Some(body) => packed(bytes(status, media_type, body)),
+        None => bytes(status, media_type, body),
+    }
 }
 
 /// Whether an answer of so many bytes is compressed for a client.
@@ -74,6 +89,58 @@ pub(in super::super) fn is_packed_for(asked: &Asked, size: usize) -> bool {
 pub(in super::super) fn pack(bytes: &[u8]) -> Option<Bytes> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 4), Compression::fast());
     encoder.write_all(bytes).and_then(|()| encoder.finish()).ok().map(Bytes::from)
+}
+
+/// An answer whose body is compressed.
+fn packed(mut response: Response<Body>) -> Response<Body> {
+    response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    response
+}
+
+/// Pieces of an answer, compressed.
+struct Packed<I> {
+    pieces: I,
+    /// None when all is packed.
+    encoder: Option<GzEncoder<Vec<u8>>>,
+}
+
+// === impl Packed ===
+
+impl<I: Iterator<Item = ApiResult<Bytes>>> Packed<I> {
+    fn of(pieces: I) -> Self {
+        Self { pieces, encoder: Some(GzEncoder::new(Vec::new(), Compression::fast())) }
+    }
+
+    /// What comes of the next piece of the answer, which may be nothing yet.
+    fn pack(&mut self) -> ApiResult<Vec<u8>> {
+        let unpackable = |error| ApiError::internal("the answer cannot be compressed").caused_by(error);
+        let Some(piece) = self.pieces.next().transpose()? else {
+            let Some(encoder) = self.encoder.take() else { return Ok(Vec::new()) };
+            return encoder.finish().map_err(unpackable);
+        };
+        let Some(encoder) = &mut self.encoder else { return Ok(Vec::new()) };
+        encoder.write_all(&piece).map_err(unpackable)?;
+        Ok(std::mem::take(encoder.get_mut()))
+    }
+}
+
+impl<I: Iterator<Item = ApiResult<Bytes>>> Iterator for Packed<I> {
+    type Item = ApiResult<Bytes>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.encoder.is_some() {
+            match self.pack() {
+                Ok(packed) if packed.is_empty() => {}
+                Ok(packed) => return Some(Ok(packed.into())),
+                Err(error) => {
+                    self.encoder = None;
+                    return Some(Err(error));
+                }
+            }
+        }
+        None
+    }
 }
 
 /// A value as JSON.

@@ -132,9 +132,11 @@ impl Frames {
     ) -> ApiResult<Vec<u8>> {
         let meta = ListMeta { resource_version: object.resource_version().to_owned(), ..ListMeta::default() };
         let form = table::Form { version, include: self.include, headers: self.headers };
-        let mut table = table::Table::begin(&self.target, form, Timestamp::now(), &meta)?;
-        table.add(object, write)?;
-        Ok(table.end())
+        let mut out = Vec::with_capacity(1024);
+        let mut table = table::Table::begin(&self.target, form, Timestamp::now(), &meta, &mut out)?;
+        table.add(object, write, &mut out)?;
+        table.end(&mut out);
+        Ok(out)
     }
 
     /// The frame of a bookmark.

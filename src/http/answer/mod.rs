@@ -2,13 +2,14 @@
 
 mod form;
 mod frames;
+mod list;
 mod scale;
 mod table;
 
 use atoll_api::options::IncludeObject;
 use atoll_api::query::Query;
 use atoll_api::status::Details;
-use atoll_api::{ApiError, ApiResult, ClusterScope, Object, UserInfo};
+use atoll_api::{ApiError, ApiResult, Object, UserInfo};
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
@@ -21,12 +22,12 @@ use crate::codec::negotiate::{
 };
 use crate::codec::partial::{ListMeta, partial_bytes};
 use crate::codec::table::{Carried, Headers};
-use crate::registry::encode::TypeMeta;
 use crate::registry::resource::Origin;
-use crate::registry::{ListAnswer, Target, Written};
+use crate::registry::{Target, Written};
 
 pub(super) use form::{bytes, empty, is_packed_for, pack, page_not_found, stream};
 pub(super) use frames::{Bookmark, Frames};
+pub(super) use list::list;
 pub(super) use scale::scale;
 
 /// An identity given by a client in this process; never by a header.
@@ -121,113 +122,23 @@ pub(super) fn json_document(asked: &Asked, document: &Value) -> ApiResult<Respon
     form::as_json(asked, StatusCode::OK, document)
 }
 
-/// A list, its items copied from the store.
-pub(super) fn list(asked: &Asked, target: &Target, page: &ListAnswer) -> ApiResult<Response<Body>> {
-    let agreed = agree(asked, target, Holds::List)?;
-    match agreed.shape() {
-        Shape::Plain => form::encoded(asked, &agreed, StatusCode::OK, plain_list(asked, target, page)?),
-        Shape::Partial(_) => Err(not_one_object(target)),
-        Shape::PartialList(version) => {
-            form::encoded(asked, &agreed, StatusCode::OK, metadata_list(asked, target, page, version)?)
-        }
-        Shape::Table(version) => {
-            form::encoded(asked, &agreed, StatusCode::OK, list_table(asked, target, page, version)?)
-        }
-    }
-}
-
 /// The table of one object, which is JSON already.
 fn object_table(asked: &Asked, target: &Target, version: MetaVersion, json: &Bytes) -> ApiResult<Bytes> {
     let object: Object = form::parse(json)?;
     let meta = ListMeta { resource_version: object.resource_version().to_owned(), ..ListMeta::default() };
     let form = table::Form { version, include: include(asked)?, headers: Headers::Shown };
-    let mut table = table::Table::begin(target, form, asked.cx.now, &meta)?;
-    table.add(&object, |carried, out| {
+    let mut out = Vec::with_capacity(json.len() + 1024);
+    let mut table = table::Table::begin(target, form, asked.cx.now, &meta, &mut out)?;
+    let carry = |carried, out: &mut Vec<u8>| {
         match carried {
             Carried::Whole => out.extend_from_slice(json),
             Carried::Metadata => out.extend_from_slice(&partial_bytes(json, version).unwrap_or_default()),
         }
         Ok(())
-    })?;
-    Ok(table.end().into())
-}
-
-/// The table of a list, what its rows carry copied from the store.
-fn list_table(asked: &Asked, target: &Target, page: &ListAnswer, version: MetaVersion) -> ApiResult<Bytes> {
-    let form = table::Form { version, include: include(asked)?, headers: Headers::Shown };
-    let mut table = table::Table::begin(target, form, asked.cx.now, &list_meta(page))?;
-    let mut writer = target.writer(TypeMeta::Shown);
-    if asked.cx.scope == ClusterScope::All {
-        writer = writer.naming_clusters();
-    }
-    for entry in &page.entries {
-        table.add(&target.read_for_cells(entry)?, |carried, out| {
-            writer.carry(carried, entry, entry.revision, version, out)
-        })?;
-    }
-    Ok(table.end().into())
-}
-
-fn plain_list(asked: &Asked, target: &Target, page: &ListAnswer) -> ApiResult<Bytes> {
-    let size: usize = page.entries.iter().map(|entry| entry.size() + 64).sum();
-    let mut out = Vec::with_capacity(size + 256);
-    let kind = &target.descriptor().list_kind;
-    let head = format!("{{\"kind\":\"{kind}\",\"apiVersion\":\"{}\",\"metadata\":", target.version().version);
-    out.extend_from_slice(head.as_bytes());
-    let mut meta = list_meta(page).to_value();
-    // Lists of custom kinds are written without a Go type that would leave this out when empty.
-    if let (Origin::Custom, Value::Object(meta)) = (target.resource.origin(), &mut meta) {
-        meta.entry("continue").or_insert_with(|| "".into());
-    }
-    out.extend_from_slice(meta.to_string().as_bytes());
-    out.extend_from_slice(b",\"items\":[");
-    let mut writer = target.writer(TypeMeta::Left);
-    if asked.cx.scope == ClusterScope::All {
-        writer = writer.naming_clusters();
-    }
-    for (index, entry) in page.entries.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        writer.write(entry, &mut out)?;
-    }
-    out.extend_from_slice(b"]}");
+    };
+    table.add(&object, carry, &mut out)?;
+    table.end(&mut out);
     Ok(out.into())
-}
-
-/// A list of `PartialObjectMetadata`, item by item from the bytes of each.
-fn metadata_list(asked: &Asked, target: &Target, page: &ListAnswer, version: MetaVersion) -> ApiResult<Bytes> {
-    let mut writer = target.writer(TypeMeta::Shown);
-    if asked.cx.scope == ClusterScope::All {
-        writer = writer.naming_clusters();
-    }
-    let (api_version, meta) = (version.api_version(), list_meta(page).to_value());
-    let mut out = Vec::with_capacity(page.entries.len() * 512 + 256);
-    let head = format!("{{\"kind\":\"PartialObjectMetadataList\",\"apiVersion\":\"{api_version}\",");
-    out.extend_from_slice(head.as_bytes());
-    out.extend_from_slice(format!("\"metadata\":{meta},\"items\":").as_bytes());
-    if page.entries.is_empty() {
-        // Go makes the list as it finds items, so that of none is null.
-        out.extend_from_slice(b"null}");
-        return Ok(out.into());
-    }
-    out.push(b'[');
-    for (index, entry) in page.entries.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        writer.write_partial_at(entry, entry.revision, version, &mut out)?;
-    }
-    out.extend_from_slice(b"]}");
-    Ok(out.into())
-}
-
-fn list_meta(page: &ListAnswer) -> ListMeta {
-    ListMeta {
-        resource_version: page.revision.to_string(),
-        continue_token: page.continue_token.clone(),
-        remaining_item_count: page.remaining.filter(|left| *left > 0).map(|left| left as u64),
-    }
 }
 
 /// What of each object goes with its row.
@@ -241,15 +152,6 @@ fn only_metadata() -> ApiError {
         "each logical cluster defines custom resources in its own way, so across all of them only metadata is served: \
          accept application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1 (or PartialObjectMetadata for a watch)",
     )
-}
-
-fn not_one_object(target: &Target) -> ApiError {
-    let message = "you requested PartialObjectMetadata, but the requested object is a list";
-    let kind = match target.resource.origin() {
-        Origin::Builtin => &target.descriptor().list_kind,
-        Origin::Custom => "UnstructuredList",
-    };
-    ApiError::new(atoll_api::Reason::NotAcceptable, format!("{message} (*{}.{kind})", target.go_package()))
 }
 
 fn not_a_list(target: &Target) -> ApiError {

@@ -48,7 +48,8 @@ fn table(asked: &Asked, target: &Target, scale: &Object, json: &Bytes, version: 
         column("Age", age_kind, "", "How long ago the object was created."),
     ];
     let meta = ListMeta { resource_version: scale.resource_version().to_owned(), ..ListMeta::default() };
-    let mut table = TableWriter::begin(&columns, Headers::Shown, &meta, version)?;
+    let mut out = Vec::with_capacity(1024);
+    let mut table = TableWriter::begin(&columns, Headers::Shown, &meta, version, &mut out)?;
     let figure = |part: &str| scale.at(&[part, "replicas"]).cloned();
     let desired = match (figure("spec"), target.resource.origin()) {
         (Some(figure), _) => figure,
@@ -70,6 +71,7 @@ fn table(asked: &Asked, target: &Target, scale: &Object, json: &Bytes, version: 
             Ok(())
         }
     };
-    table.row(&cells, &[], carried.map(write))?;
-    Ok(table.end(NoRows::Empty).into())
+    table.row(&cells, &[], carried.map(write), &mut out)?;
+    table.end(NoRows::Empty, &mut out);
+    Ok(out.into())
 }

@@ -25,18 +25,24 @@ pub(super) struct Form {
     pub(super) headers: Headers,
 }
 
-/// A table of one resource, which grows row by row.
-pub(super) struct Table<'a> {
-    target: &'a Target,
+/// A table of one resource, which grows row by row where it is told to append.
+pub(super) struct Table {
+    target: Target,
     include: IncludeObject,
     now: Timestamp,
     own_name: bool,
     writer: TableWriter,
 }
 
-impl<'a> Table<'a> {
+impl Table {
     /// A table without rows yet.
-    pub(super) fn begin(target: &'a Target, form: Form, now: Timestamp, meta: &ListMeta) -> ApiResult<Self> {
+    pub(super) fn begin(
+        target: &Target,
+        form: Form,
+        now: Timestamp,
+        meta: &ListMeta,
+        out: &mut Vec<u8>,
+    ) -> ApiResult<Self> {
         let info = target.version();
         // A custom kind may call a column of its own `Name`; it has the usual first column all the same.
         let own_name =
@@ -53,8 +59,8 @@ impl<'a> Table<'a> {
         let name = TableColumn { name: "Name", kind: "string", format: "name", description: &description, priority: 0 };
         let columns: Vec<TableColumn<'_>> =
             if own_name { shown.collect() } else { [name].into_iter().chain(shown).collect() };
-        let writer = TableWriter::begin(&columns, form.headers, meta, form.version)?;
-        Ok(Self { target, include: form.include, now, own_name, writer })
+        let writer = TableWriter::begin(&columns, form.headers, meta, form.version, out)?;
+        Ok(Self { target: target.clone(), include: form.include, now, own_name, writer })
     }
 
     /// Adds the row of an object; `write` appends the object as JSON, as much of it as is carried.
@@ -62,6 +68,7 @@ impl<'a> Table<'a> {
         &mut self,
         object: &Object,
         write: impl FnOnce(Carried, &mut Vec<u8>) -> ApiResult<()>,
+        out: &mut Vec<u8>,
     ) -> ApiResult<()> {
         let mut cells = self.target.resource.cells(&self.target.version().version, object, self.now);
         if !self.own_name {
@@ -69,15 +76,15 @@ impl<'a> Table<'a> {
         }
         let conditions = self.target.resource.row_conditions(object);
         let carried = Carried::of(object, self.include);
-        self.writer.row(&cells, &conditions, carried.map(|carried| move |out: &mut Vec<u8>| write(carried, out)))
+        self.writer.row(&cells, &conditions, carried.map(|carried| move |out: &mut Vec<u8>| write(carried, out)), out)
     }
 
-    /// The table as JSON.
-    pub(super) fn end(self) -> Vec<u8> {
+    /// Ends the table.
+    pub(super) fn end(&self, out: &mut Vec<u8>) {
         // Kinds without a printer of their own gather their rows as they come, and Go writes a list nobody began as null.
         let gathered =
             self.target.resource.origin() == Origin::Builtin && has_no_printer(&self.target.version().columns);
-        self.writer.end(if gathered { NoRows::Null } else { NoRows::Empty })
+        self.writer.end(if gathered { NoRows::Null } else { NoRows::Empty }, out);
     }
 }
 

@@ -19,5 +19,5 @@ pub(super) async fn answer(api: &Arc<Api>, asked: &Asked, target: &Target, body:
     let request = list::request(asked, target, &options)?;
     let deletion = body::delete_options(asked, body).await?;
     let page = api.registry.delete_collection(&asked.cx, target, &request, &deletion).await?;
-    answer::list(asked, target, &page)
+    answer::list(asked, target, page)
 }

@@ -20,7 +20,7 @@ pub(super) async fn answer(api: &Arc<Api>, asked: &Asked, target: &Target) -> Ap
     let request = request(asked, target, &options)?;
     let page = api.registry.list(&asked.cx, target, &request).await?;
     api.registry.ready_to_read(target, &page.entries).await?;
-    answer::list(asked, target, &page)
+    answer::list(asked, target, page)
 }
 
 /// What a list, watch or deletecollection asks of the registry.

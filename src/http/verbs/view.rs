@@ -30,7 +30,7 @@ pub(super) async fn answer(
             let request = list::request(asked, target, &options)?;
             let objects = view.list(reader, &request.namespace).await?;
             let page = api.registry.page(&asked.cx, target, &request, objects, revision)?;
-            answer::list(asked, target, &page)
+            answer::list(asked, target, page)
         }
         ("get", name) if !name.is_empty() => {
             let found = view.get(reader, asked.namespace(target), name).await?;
