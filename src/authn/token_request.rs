@@ -4,6 +4,7 @@
 
 use atoll_api::field::FieldPath;
 use atoll_api::time::format_time;
+use atoll_api::validation::key_fault;
 use atoll_api::{
     ApiError, ApiResult, FieldError, FieldErrors, GroupKind, GroupResource, GroupVersion, GroupVersionKind,
     LogicalClusterName, Object, Value,
@@ -170,6 +171,9 @@ fn resolve(tokens: &SignedTokens, target: Target<'_>, reference: &Value) -> ApiR
             return Err(ApiError::bad_request(format!("cannot bind token to object of type {kind}")));
         }
     };
+    if let Some(why) = key_fault(name) {
+        return Err(ApiError::bad_request(why));
+    }
     let find = |referent, namespace: &str, name: &str| tokens.lookup.find(target.cluster, referent, namespace, name);
     let namespace = if referent == Referent::Node { "" } else { target.namespace };
     let found = find(referent, namespace, name).ok_or_else(|| not_found(referent, name))?;

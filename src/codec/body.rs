@@ -73,6 +73,10 @@ pub fn read_document(
             return Err(not_understood(format!("couldn't get version/kind; json parse error: {text}")));
         }
     }
+    let named = object.api_version();
+    if named.matches('/').count() > 1 {
+        return Err(not_understood(format!("unexpected GroupVersion string: {named}")));
+    }
     Ok(Body { object, faults })
 }
 
@@ -175,7 +179,7 @@ mod tests {
     #[test]
     fn bodies_that_are_not_understood_are_shown_in_part() {
         let head = "the object provided is unrecognized (must be of type ConfigMap): ";
-        let cases: [(&[u8], Encoding, &str); 7] = [
+        let cases: [(&[u8], Encoding, &str); 8] = [
             (
                 b"",
                 Encoding::Json,
@@ -200,6 +204,11 @@ mod tests {
                 b"{\"kind\":5}",
                 Encoding::Json,
                 "couldn't get version/kind; json parse error: json: cannot unmarshal number into Go struct field .kind of type string ({\"kind\":5})",
+            ),
+            (
+                b"{\"apiVersion\":\"a/b/c\"}",
+                Encoding::Json,
+                "unexpected GroupVersion string: a/b/c ({\"apiVersion\":\"a/b/c\"})",
             ),
             (
                 b"apiVersion: v1\nkind: ConfigMap\n\tmetadata: x\n",

@@ -98,7 +98,8 @@ pub(super) async fn read_patch(
     let bad = |error: &dyn std::fmt::Display| ApiError::bad_request(error.to_string());
     let (value, faults) = match kind {
         PatchKind::Apply => {
-            let document = yaml::parse(&bytes).map_err(|error| bad(&error))?;
+            let document = yaml::parse(&bytes)
+                .map_err(|error| bad(&format!("error decoding YAML: error converting YAML to JSON: {error}")))?;
             (document.value, document.faults)
         }
         _ => {

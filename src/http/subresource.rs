@@ -8,9 +8,10 @@ use atoll_api::status::Details;
 use atoll_api::{ApiError, ApiResult, GroupVersionKind, Reason};
 use axum::body::Body;
 use http::{Response, StatusCode};
+use serde_json::Value;
 
 use super::chain::Asked;
-use super::verbs::method_not_allowed;
+use super::verbs::{method_not_allowed, read_patch};
 use super::{Api, answer, body, provided};
 use crate::patch::apply::Force;
 use crate::registry::computed::{Call, Computed};
@@ -53,7 +54,7 @@ async fn scale(api: &Arc<Api>, asked: &Asked, target: &Target, body: Body) -> Ap
             let kind = body::patch_kind(asked, target)?;
             let style = if kind == PatchKind::Apply { PatchStyle::Apply } else { PatchStyle::Other };
             let options = PatchOptions::from_query(&query, style)?;
-            let body = body::read_patch(asked, target, kind, body).await?;
+            let body = read_patch(api, asked, target, kind, body).await?;
             let patch = Patch { kind, body, force: if options.force { Force::Yes } else { Force::No } };
             api.registry.patch_scale(&asked.cx, target, &name, patch, &options.write).await?
         }
@@ -173,5 +174,9 @@ pub(super) async fn compute(
     };
     let created = asked.info.verb == "create";
     let object = computed.answer(call).await?;
-    answer::value(asked, if created { StatusCode::CREATED } else { StatusCode::OK }, &object)
+    // A Status says by itself under which code it is given (handlers/responsewriters).
+    let told = (object.kind() == "Status").then(|| object.get("code").and_then(Value::as_u64)).flatten();
+    let told = told.and_then(|code| StatusCode::from_u16(u16::try_from(code).ok()?).ok());
+    let status = told.unwrap_or(if created { StatusCode::CREATED } else { StatusCode::OK });
+    answer::value(asked, status, &object)
 }

@@ -11,6 +11,7 @@ use super::Target;
 use super::resource::{NameRule, Origin};
 use crate::codec::body::unrecognized;
 use crate::codec::{StrictFault, json, protobuf, strict_error, strict_warnings};
+use crate::patch::shown::json_kind;
 use crate::request::RequestContext;
 use crate::schema::metadata::Malformed;
 use crate::schema::{self, Schema};
@@ -102,8 +103,19 @@ pub(super) fn typed(
 ) -> ApiResult<Object> {
     let mut value = body.value;
     write_out(&mut value);
-    let mut object = as_object(target, value)?;
-    if target.resource.origin() == Origin::Builtin && (object.api_version().is_empty() || object.kind().is_empty()) {
+    let mut object = match value {
+        Value::Object(map) => Object(map),
+        Value::Null => Object::default(),
+        other => {
+            let why = "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal";
+            let what = json_kind(&other);
+            return Err(ApiError::bad_request(format!("{why} {what} into Go value of type map[string]interface {{}}")));
+        }
+    };
+    let kind = target.kind();
+    if target.resource.origin() == Origin::Builtin
+        && (object.api_version() != kind.group_version().to_string() || *object.kind() != *kind.kind)
+    {
         let version = GroupVersion::parse(object.api_version()).unwrap_or_else(|| GroupVersion::new("", ""));
         let why = format!("invalid object type: {}/{}, Kind={}", version.group, version.version, object.kind());
         return Err(ApiError::bad_request(why));
@@ -155,13 +167,7 @@ pub(super) fn report(
 
 fn as_object(target: &Target, value: Value) -> ApiResult<Object> {
     Object::from_value(value).map_err(|other| {
-        let kind = match other {
-            Value::Array(_) => "array",
-            Value::String(_) => "string",
-            Value::Number(_) => "number",
-            Value::Bool(_) => "bool",
-            _ => "null",
-        };
+        let kind = json_kind(&other);
         cannot_be_handled(
             target,
             &format!("json: cannot unmarshal {kind} into Go value of type {}", target.kind().kind),
@@ -303,22 +309,38 @@ pub(super) fn fill(target: &Target, object: &mut Object) -> ApiResult<()> {
 
 /// The faults in the metadata of a new object.
 pub(super) fn check_metadata(target: &Target, object: &Object) -> FieldErrors {
-    let name_rule = target.resource.name_rule();
-    let namespaced = target.descriptor().is_namespaced();
-    let namespacing = if namespaced { Namespacing::Required } else { Namespacing::Forbidden };
-    let path = FieldPath::new("metadata");
-    let mut errors = validate_object_meta(object, namespacing, api_rule(name_rule), &path);
-    // Definitions and API services are not among the kinds that core/validation knows.
-    let other_servers = ["apiextensions.k8s.io", "apiregistration.k8s.io"];
-    if target.resource.origin() == Origin::Builtin && !other_servers.contains(&&*target.descriptor().resource.group) {
-        check_finalizers(object, &path.child("finalizers"), &mut errors);
-    }
+    let mut errors = check_named_metadata(target, object, api_rule(target.resource.name_rule()));
+    check_finalizers(target, object, &mut errors);
     errors
 }
 
-/// Finalizers of built-in kinds are Kubernetes' own or have a domain (core/validation, `ValidateObjectMeta`).
-fn check_finalizers(object: &Object, path: &FieldPath, errors: &mut FieldErrors) {
+/// The faults in metadata that any kind has, whatever its rules of names.
+pub(super) fn check_any_metadata(target: &Target, object: &Object) -> FieldErrors {
+    check_named_metadata(target, object, validation::NameRule::PathSegment)
+}
+
+fn check_named_metadata(target: &Target, object: &Object, rule: validation::NameRule) -> FieldErrors {
+    let namespaced = target.descriptor().is_namespaced();
+    let namespacing = if namespaced { Namespacing::Required } else { Namespacing::Forbidden };
+    validate_object_meta(object, namespacing, rule, &FieldPath::new("metadata"))
+}
+
+/// Finalizers of built-in kinds are Kubernetes' own or have a domain (core/validation, `ValidateObjectMeta` and
+/// `ValidateObjectMetaUpdate`).
+pub(super) fn check_finalizers(target: &Target, object: &Object, errors: &mut FieldErrors) {
     const STANDARD: [&str; 3] = ["foregroundDeletion", "kubernetes", "orphan"];
+    // The kinds of these groups are not checked by way of core/validation.
+    let others = [
+        "admissionregistration.k8s.io",
+        "apiextensions.k8s.io",
+        "apiregistration.k8s.io",
+        "coordination.k8s.io",
+        "node.k8s.io",
+    ];
+    if target.resource.origin() == Origin::Custom || others.contains(&&*target.descriptor().resource.group) {
+        return;
+    }
+    let path = FieldPath::new("metadata.finalizers");
     for (index, finalizer) in object.finalizers().into_iter().enumerate() {
         if !finalizer.contains('/') && !STANDARD.contains(&finalizer) {
             let why = "name is neither a standard finalizer name nor is it fully qualified";

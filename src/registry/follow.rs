@@ -47,7 +47,7 @@ impl Registry {
         name: &ObjectName<'_>,
         subresource: &'static str,
         options: &WriteOptions,
-        mut make: impl FnMut(&Object) -> ApiResult<Object> + Send,
+        make: impl FnMut(&Object) -> ApiResult<Object> + Send,
     ) -> ApiResult<Written> {
         let change = Change {
             part: if subresource == "status" { Part::Status } else { Part::Other },
@@ -58,6 +58,39 @@ impl Registry {
             unconditional: true,
             by: By::Server,
         };
+        self.change_as(cx, target, name, change, options, make).await
+    }
+
+    /// Changes an object as [`Registry::change`] does, in a way that nobody is recorded for.
+    pub async fn change_unnoticed(
+        &self,
+        cx: &RequestContext,
+        target: &Target,
+        name: &ObjectName<'_>,
+        options: &WriteOptions,
+        make: impl FnMut(&Object) -> ApiResult<Object> + Send,
+    ) -> ApiResult<Written> {
+        let change = Change {
+            part: Part::Other,
+            tracking: Tracking::Done,
+            precondition: Precondition::default(),
+            may_create: false,
+            subresource: "status",
+            unconditional: true,
+            by: By::Server,
+        };
+        self.change_as(cx, target, name, change, options, make).await
+    }
+
+    async fn change_as(
+        &self,
+        cx: &RequestContext,
+        target: &Target,
+        name: &ObjectName<'_>,
+        change: Change,
+        options: &WriteOptions,
+        mut make: impl FnMut(&Object) -> ApiResult<Object> + Send,
+    ) -> ApiResult<Written> {
         self.modify(cx, target, name, change, options, |live| {
             let live = live.ok_or_else(|| atoll_api::ApiError::not_found(&target.shown(), name.name))?;
             Ok((make(live)?, Precondition::default()))

@@ -4,11 +4,12 @@
 //! The whole chain is inside the conflict retry, so everything here must be repeatable.
 
 use atoll_api::options::WriteOptions;
-use atoll_api::{ApiError, ApiResult, FieldErrors, Object, Reason, ResourceVersion};
+use atoll_api::validation::validate_object_meta_update;
+use atoll_api::{ApiError, ApiResult, FieldErrors, FieldPath, Object, Reason, ResourceVersion};
 
 use super::create::{Began, kind_of};
 use super::encode::TypeMeta;
-use super::resource::Part;
+use super::resource::{MetadataChecks, Part};
 use super::tracking::{Tracked, Unconverted};
 use super::{ObjectName, Registry, Target, Written, decode, encode, get, meta, scale, underlay};
 use crate::admission::{self, Attributes, Ending, Operation};
@@ -383,15 +384,17 @@ fn keep_in_metadata(object: &mut Object, old: &serde_json::Map<String, serde_jso
 
 fn check_changed(cx: &RequestContext, target: &Target, part: Part, new: &Object, old: &Object) -> ApiResult<()> {
     let resource = &*target.resource;
-    // Kubernetes checks the metadata of a change more than once, and tells its faults as often (rest/update.go and each
-    // kind's own validation); the message names each once.
-    let metadata = atoll_api::validation::validate_object_meta_update(new, old, &atoll_api::FieldPath::new("metadata"));
-    let mut errors: FieldErrors = metadata.clone();
-    let checks = if part == Part::Main { resource.metadata_checks() } else { 2 };
-    if checks > 1 {
-        errors.extend(metadata);
+    // Kubernetes checks the metadata of a change more than once, and tells its faults as often (rest/update.go,
+    // `validateCommonFields`, and each kind's own validation); the message names each once.
+    let mut errors = decode::check_any_metadata(target, new);
+    let changed = validate_object_meta_update(new, old, &FieldPath::new("metadata"));
+    let own = resource.metadata_checks(part);
+    errors.extend(changed.clone());
+    if matches!(own, MetadataChecks::AsChange | MetadataChecks::Both) {
+        errors.extend(changed);
+        decode::check_finalizers(target, new, &mut errors);
     }
-    for _ in 2..checks {
+    if matches!(own, MetadataChecks::AsNew | MetadataChecks::Both) {
         errors.extend(decode::check_metadata(target, new));
     }
     errors.extend(match part {

@@ -36,6 +36,19 @@ pub enum Part {
     Other,
 }
 
+/// What a kind's own checks of a change look at in metadata, each time telling its faults once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MetadataChecks {
+    /// Nothing.
+    None,
+    /// Metadata, as what has changed.
+    AsChange,
+    /// Metadata, as that of a new object.
+    AsNew,
+    /// Both.
+    Both,
+}
+
 /// When `metadata.generation` is counted up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum GenerationPolicy {
@@ -160,10 +173,10 @@ pub trait Resource: Send + Sync + 'static {
         FieldErrors::new()
     }
 
-    /// How often the metadata of a change is checked, each time telling its faults: by what is common to all kinds, by the
-    /// kind's check of changes, and by its check of whole objects where that of changes calls it.
-    fn metadata_checks(&self) -> u8 {
-        2
+    /// What the kind's own checks of a change to a part look at in metadata, after what is common to all kinds.
+    fn metadata_checks(&self, part: Part) -> MetadataChecks {
+        let _ = part;
+        MetadataChecks::AsChange
     }
 
     /// Sets what follows from who asks and when, once the object is readied; there is no `old` of a new object.

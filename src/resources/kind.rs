@@ -18,7 +18,7 @@ use crate::authz::stored::is_shared;
 use crate::registry::descriptor::{
     ALL_VERBS, Column, Description, Descriptor, ResourceVersionInfo, ScalePaths, Scope, Subresource, Verb,
 };
-use crate::registry::resource::{Companion, GenerationPolicy, Grace, NameRule, Part, Resource};
+use crate::registry::resource::{Companion, GenerationPolicy, Grace, MetadataChecks, NameRule, Part, Resource};
 use crate::request::RequestContext;
 use crate::storage::Entry;
 
@@ -62,6 +62,8 @@ pub struct Kind {
     pub keeps: &'static [&'static str],
     /// The fields that a write to the status leaves as they are.
     pub status_keeps: &'static [&'static str],
+    /// The fields that a write to another subresource of the whole object leaves as they are: nobody comes to own them.
+    pub part_keeps: &'static [&'static str],
     /// Checks a new object.
     pub validate_create: fn(&Object, &mut FieldErrors),
     /// Checks a changed object; `None` to check it as a new one.
@@ -74,8 +76,10 @@ pub struct Kind {
     pub prepare_part_update: fn(&str, &mut Object, &Object),
     /// Checks a change through another subresource of the whole object.
     pub validate_part_update: fn(&str, &Object, &Object, &mut FieldErrors),
-    /// How often Kubernetes checks the metadata of a change: once for all kinds, and by the kind's own checks.
-    pub metadata_checks: u8,
+    /// What the kind's own checks of a change look at in metadata.
+    pub metadata_checks: MetadataChecks,
+    /// What the kind's own checks of a change to the status or another part look at in metadata.
+    pub part_metadata_checks: MetadataChecks,
     /// Warnings for an object that is accepted.
     pub warnings: fn(&Object, Option<&Object>) -> Vec<String>,
     /// The cells of a table row, one for each column.
@@ -233,13 +237,15 @@ impl Kind {
         stamp: |_, _, _, _| {},
         keeps: &[],
         status_keeps: &["spec"],
+        part_keeps: &[],
         validate_in: |_, _, _, _| {},
         validate_create: |_, _| {},
         validate_update: None,
         validate_status_update: |_, _, _| {},
         prepare_part_update: |_, _, _| {},
         validate_part_update: |_, _, _, _| {},
-        metadata_checks: 2,
+        metadata_checks: MetadataChecks::AsChange,
+        part_metadata_checks: MetadataChecks::AsChange,
         warnings: |_, _| Vec::new(),
         cells: super::printing::created_at,
         selectable: by_path,
@@ -360,7 +366,8 @@ impl Resource for Builtin {
                 let status = self.descriptor.storage_version().has_status().then_some("status");
                 self.kind.keeps.iter().copied().chain(status).collect()
             }
-            Part::Sub(_) | Part::Other => Vec::new(),
+            Part::Sub(_) => self.kind.part_keeps.to_vec(),
+            Part::Other => Vec::new(),
         }
     }
 
@@ -375,8 +382,8 @@ impl Resource for Builtin {
         errors
     }
 
-    fn metadata_checks(&self) -> u8 {
-        self.kind.metadata_checks
+    fn metadata_checks(&self, part: Part) -> MetadataChecks {
+        if part == Part::Main { self.kind.metadata_checks } else { self.kind.part_metadata_checks }
     }
 
     fn blank(&self, version: &GroupVersion) -> Value {

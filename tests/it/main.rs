@@ -23,6 +23,7 @@ mod fairness;
 mod fidelity;
 mod fidelity_access;
 mod fidelity_admission;
+mod fidelity_parts;
 mod figures;
 mod isolation;
 mod kill;

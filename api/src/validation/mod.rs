@@ -12,8 +12,8 @@ pub use meta::{
 };
 pub use names::{
     NameRule, c_identifier, condition_reason, config_map_key, dns1035_label, dns1123_label, dns1123_subdomain,
-    env_var_name, http_header_name, is_printable, label_value, path_segment_name, path_segment_prefix, percent,
-    port_name, port_number, qualified_name, wildcard_dns1123_subdomain,
+    env_var_name, http_header_name, is_printable, key_fault, label_value, path_segment_name, path_segment_prefix,
+    percent, port_name, port_number, qualified_name, wildcard_dns1123_subdomain,
 };
 
 #[cfg(test)]

@@ -150,6 +150,17 @@ pub fn label_value(value: &str) -> Vec<String> {
     wrong
 }
 
+/// What the store of Kubernetes says of a name that cannot be part of a key (registry/generic/registry/store.go), if
+/// anything.
+pub fn key_fault(name: &str) -> Option<String> {
+    if name.is_empty() {
+        return Some("Name parameter required.".to_owned());
+    }
+    let wrong = path_segment_name(name);
+    let quoted = crate::field::go_quote(name);
+    (!wrong.is_empty()).then(|| format!("Name parameter invalid: {quoted}: {}", wrong.join(";")))
+}
+
 /// A name that can stand as one segment of a URL's path.
 pub fn path_segment_name(value: &str) -> Vec<String> {
     if value == "." || value == ".." {

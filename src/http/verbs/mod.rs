@@ -15,6 +15,7 @@ use atoll_api::{ApiError, ApiResult, GroupVersionResource};
 use axum::body::Body;
 use http::Response;
 
+pub(super) use self::patch::read as read_patch;
 use super::chain::Asked;
 use super::{Api, answer, subresource, watch};
 use crate::registry::descriptor::{Subresource, Verb};

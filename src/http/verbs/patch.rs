@@ -12,7 +12,7 @@ use super::super::chain::Asked;
 use super::super::{Api, answer, body};
 use crate::patch::apply::Force;
 use crate::registry::resource::Part;
-use crate::registry::{Patch, PatchKind, Target};
+use crate::registry::{self, Patch, PatchKind, Target};
 
 pub(super) async fn answer(
     api: &Arc<Api>,
@@ -26,15 +26,24 @@ pub(super) async fn answer(
     let style = if kind == PatchKind::Apply { PatchStyle::Apply } else { PatchStyle::Other };
     let options = PatchOptions::from_query(&Query::parse(&asked.query), style)?;
     let name = asked.object_name(target);
-    let body = match body::read_patch(asked, target, kind, body).await {
-        Ok(body) => body,
-        // A patch is read when there is something to apply it to, as in Kubernetes (handlers/patch.go).
-        Err(error) if kind != PatchKind::Apply && error.reason() == Reason::BadRequest => {
-            return Err(api.registry.find(&asked.cx, target, &name).err().unwrap_or(error));
-        }
-        Err(error) => return Err(error),
-    };
+    let body = read(api, asked, target, kind, body).await?;
     let patch = Patch { kind, body, force: if options.force { Force::Yes } else { Force::No } };
     let written = api.registry.patch(&asked.cx, target, &name, part, patch, &options.write).await?;
     answer::written(asked, target, written)
+}
+
+/// Reads a patch when there is something to apply it to, as Kubernetes does (handlers/patch.go).
+pub(in crate::http) async fn read(
+    api: &Arc<Api>,
+    asked: &Asked,
+    target: &Target,
+    kind: PatchKind,
+    body: Body,
+) -> ApiResult<registry::Body> {
+    match body::read_patch(asked, target, kind, body).await {
+        Err(error) if kind != PatchKind::Apply && error.reason() == Reason::BadRequest => {
+            Err(api.registry.find(&asked.cx, target, &asked.object_name(target)).err().unwrap_or(error))
+        }
+        read => read,
+    }
 }

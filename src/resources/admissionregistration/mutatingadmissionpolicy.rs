@@ -1,7 +1,7 @@
 //! MutatingAdmissionPolicies: expressions that change what is written.
 
 use super::{policies, policy_cells};
-use crate::registry::resource::GenerationPolicy;
+use crate::registry::resource::{GenerationPolicy, MetadataChecks};
 use crate::resources::defaults::set;
 use crate::resources::kind::{AGE, Kind, Manners, Version, column};
 
@@ -27,5 +27,6 @@ pub(in crate::resources) static KIND: Kind = Kind {
     type_defaults: &[("admissionregistration.v1.MutatingAdmissionPolicySpec", |spec| {
         set(spec, "failurePolicy", "Fail")
     })],
+    metadata_checks: MetadataChecks::AsNew,
     ..Kind::CLUSTER
 };

@@ -1,7 +1,7 @@
 //! MutatingAdmissionPolicyBindings: where a policy applies, and with which parameters.
 
 use super::{binding_cells, policies};
-use crate::registry::resource::GenerationPolicy;
+use crate::registry::resource::{GenerationPolicy, MetadataChecks};
 use crate::resources::kind::{AGE, Kind, Manners, Version, column};
 
 pub(in crate::resources) static KIND: Kind = Kind {
@@ -22,5 +22,6 @@ pub(in crate::resources) static KIND: Kind = Kind {
     manners: Manners::CONDITIONAL,
     validate_create: policies::binding,
     cells: binding_cells,
+    metadata_checks: MetadataChecks::AsNew,
     ..Kind::CLUSTER
 };

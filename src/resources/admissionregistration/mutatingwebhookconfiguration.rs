@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{configuration_cells, webhook_defaults, webhooks};
-use crate::registry::resource::GenerationPolicy;
+use crate::registry::resource::{GenerationPolicy, MetadataChecks};
 use crate::resources::defaults::set;
 use crate::resources::kind::{AGE, Kind, Manners, Version, column};
 
@@ -23,6 +23,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     validate_update: Some(webhooks::validate_update),
     cells: configuration_cells,
     type_defaults: &[("admissionregistration.v1.MutatingWebhook", mutating_defaults)],
+    metadata_checks: MetadataChecks::AsNew,
     ..Kind::CLUSTER
 };
 

@@ -1,7 +1,7 @@
 //! ValidatingAdmissionPolicies: expressions that check what is written.
 
 use super::{policies, policy_cells};
-use crate::registry::resource::GenerationPolicy;
+use crate::registry::resource::{GenerationPolicy, MetadataChecks};
 use crate::resources::defaults::set;
 use crate::resources::kind::{AGE, Kind, Manners, SubresourceSpec, Version, column};
 
@@ -32,5 +32,6 @@ pub(in crate::resources) static KIND: Kind = Kind {
         ("admissionregistration.v1.MatchResources", super::match_defaults),
         ("admissionregistration.v1.NamedRuleWithOperations", |rule| set(rule, "scope", "*")),
     ],
+    metadata_checks: MetadataChecks::AsNew,
     ..Kind::CLUSTER
 };

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{configuration_cells, webhook_defaults, webhooks};
-use crate::registry::resource::GenerationPolicy;
+use crate::registry::resource::{GenerationPolicy, MetadataChecks};
 use crate::resources::defaults::set;
 use crate::resources::kind::{AGE, Kind, Manners, Version, column};
 
@@ -27,6 +27,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
         ("admissionregistration.v1.RuleWithOperations", |rule| set(rule, "scope", "*")),
         ("admissionregistration.v1.ServiceReference", |service| set(service, "port", 443)),
     ],
+    metadata_checks: MetadataChecks::AsNew,
     ..Kind::CLUSTER
 };
 

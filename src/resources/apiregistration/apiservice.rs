@@ -5,7 +5,7 @@ use atoll_api::{FieldError, FieldErrors, Object};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::registry::resource::{NameRule, Part};
+use crate::registry::resource::{MetadataChecks, NameRule, Part};
 use crate::registry::seconds;
 use crate::request::RequestContext;
 use crate::resources::checks::{invalid, invalid_each, one_of, path, required};
@@ -43,7 +43,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     },
     cells,
     type_defaults: &[("apiregistration.v1.ServiceReference", |service| set(service, "port", 443))],
-    metadata_checks: 3,
+    metadata_checks: MetadataChecks::Both,
     ..Kind::CLUSTER
 };
 

@@ -4,6 +4,7 @@ use atoll_api::{FieldErrors, GroupKind, GroupVersion, Object};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::registry::resource::MetadataChecks;
 use crate::resources::checks::{immutable, not_negative, path, required};
 use crate::resources::kind::{AGE, Kind, Version, column};
 use crate::resources::printing::{NONE, age};
@@ -25,7 +26,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     validate_create,
     validate_update: Some(validate_update),
     cells,
-    metadata_checks: 3,
+    metadata_checks: MetadataChecks::Both,
     ..Kind::NAMESPACED
 };
 

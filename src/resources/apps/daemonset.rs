@@ -56,7 +56,6 @@ pub(in crate::resources) static KIND: Kind = Kind {
     },
     cells,
     type_defaults: &[("apps.v1.DaemonSet", set_defaults), ("apps.v1.DaemonSetSpec", spec_defaults)],
-    metadata_checks: 3,
     ..Kind::NAMESPACED
 };
 

@@ -44,7 +44,6 @@ pub(in crate::resources) static KIND: Kind = Kind {
     warnings: |set, old| pods_warnings(set, old, "spec.template"),
     cells,
     type_defaults: &[("apps.v1.ReplicaSetSpec", |spec| set(spec, "replicas", 1))],
-    metadata_checks: 3,
     ..Kind::NAMESPACED
 };
 

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{job, schedule};
-use crate::registry::resource::GenerationPolicy;
+use crate::registry::resource::{GenerationPolicy, MetadataChecks};
 use crate::resources::checks::workloads::pods_warnings;
 use crate::resources::checks::{invalid, not_negative, path, required, required_one_of};
 use crate::resources::defaults::set;
@@ -41,6 +41,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     warnings,
     cells,
     type_defaults: &[("batch.v1.CronJobSpec", spec_defaults)],
+    part_metadata_checks: MetadataChecks::None,
     ..Kind::NAMESPACED
 };
 

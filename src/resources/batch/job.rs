@@ -1,5 +1,7 @@
 //! Jobs: pods that run until they are done.
 
+use std::collections::BTreeSet;
+
 use atoll_api::selector::LabelSelector;
 use atoll_api::time::format_time;
 use atoll_api::validation::{dns1123_label, validate_label_selector};
@@ -7,14 +9,14 @@ use atoll_api::{FieldError, FieldErrors, FieldPath, Object};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::registry::resource::GenerationPolicy;
+use crate::registry::resource::{GenerationPolicy, MetadataChecks};
 use crate::resources::checks::workloads::{counts, pods_warnings};
 use crate::resources::checks::{IMMUTABLE, immutable, invalid, not_negative, one_of, path, required};
 use crate::resources::defaults::{child, made, set, set_empty};
 use crate::resources::kind::{AGE, Kind, Manners, SubresourceSpec, Version, by_path, column, wide};
 use crate::resources::podspec::{Template, validate_template};
 use crate::resources::printing::{age, between, containers, selector};
-use crate::resources::read::{condition_is_true, entry, field, flag, int, is_set, list, size, text};
+use crate::resources::read::{condition_is_true, entry, field, flag, int, is_set, list, size, strings, text};
 
 const ORPHANS: &str = "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning";
 
@@ -54,7 +56,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
         ("batch.v1.Job", job_defaults),
         ("batch.v1.PodFailurePolicyOnPodConditionsPattern", |pattern| set_empty(pattern, "status", "True")),
     ],
-    metadata_checks: 3,
+    metadata_checks: MetadataChecks::Both,
     ..Kind::NAMESPACED
 };
 
@@ -527,9 +529,25 @@ fn forget_amounts(new: &mut Value, before: &mut Value) {
     }
 }
 
+/// No pod is named twice among those that are not counted yet.
+fn uncounted(errors: &mut FieldErrors, pods: &Value, path: &FieldPath) {
+    let mut seen = BTreeSet::new();
+    for part in ["succeeded", "failed"] {
+        for (index, uid) in strings(&pods[part]).into_iter().enumerate() {
+            let path = path.child(part).index(index);
+            if uid.is_empty() {
+                invalid(errors, &path, &uid.into(), "must not be empty");
+            } else if !seen.insert(uid) {
+                errors.push(FieldError::duplicate(&path, &uid.into()));
+            }
+        }
+    }
+}
+
 fn validate_status_update(job: &Object, old: &Object, errors: &mut FieldErrors) {
     let (status, was, path) = (field(job, "status"), field(old, "status"), path("status"));
     counts(errors, status, &path, &["active", "succeeded", "failed", "ready", "terminating"]);
+    uncounted(errors, &status["uncountedTerminatedPods"], &path.child("uncountedTerminatedPods"));
     let has = |status: &Value, kind: &str| condition_is_true(&status["conditions"], kind);
     let mut wrong = |field: &str, detail: &str| {
         let fault = FieldError::invalid(&path.child(field), &Value::Null, detail);

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::checks::{self, Write};
-use crate::registry::resource::{NameRule, Part};
+use crate::registry::resource::{MetadataChecks, NameRule, Part};
 use crate::registry::seconds;
 use crate::request::RequestContext;
 use crate::resources::kind::{AGE, ColumnSpec, Kind, SubresourceSpec, Version, column};
@@ -34,14 +34,16 @@ pub(in crate::resources) static KIND: Kind = Kind {
             keep_conditions(request, old, kind);
         }
     },
+    part_keeps: &["spec", "status.certificate"],
     prepare_part_update: |_, request, old| keep_all_but_conditions(request, old),
     validate_part_update: |_, request, old, errors| checks::validate_update(request, old, Write::Approval, errors),
-    metadata_checks: 3,
+    metadata_checks: MetadataChecks::Both,
     stamp,
     validate_create: |request, errors| checks::validate(request, None, errors),
     validate_update: Some(|request, old, errors| checks::validate_update(request, old, Write::Main, errors)),
     validate_status_update: |request, old, errors| checks::validate_update(request, old, Write::Status, errors),
     cells,
+    part_metadata_checks: MetadataChecks::Both,
     ..Kind::CLUSTER
 };
 

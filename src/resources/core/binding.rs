@@ -1,5 +1,6 @@
 //! Bindings: how a scheduler puts a pod on a node; created only, stored never.
 
+use atoll_api::validation::key_fault;
 use atoll_api::{ApiError, ApiResult, FieldErrors, GroupResource, Object, Reason};
 use futures::future::BoxFuture;
 use jiff::Timestamp;
@@ -42,9 +43,14 @@ impl Answer {
             return Err(ApiError::bad_request("name in URL does not match name in Binding object"));
         }
         check(&binding)?;
+        if let Some(why) = key_fault(binding.name()) {
+            return Err(ApiError::bad_request(why));
+        }
         let name = ObjectName { namespace: call.namespace, name: binding.name() };
         let now = call.cx.now;
-        let make = |pod: &Object| bound(pod, &binding, now);
+        // Asked through the pod, the uid that the client names is looked at before anything else.
+        let uid = call.body.value["metadata"]["uid"].as_str().filter(|_| !call.name.is_empty()).unwrap_or_default();
+        let make = |pod: &Object| bound(pod, &binding, uid, now);
         call.registry.change(call.cx, &self.pods, &name, "binding", call.options, make).await?;
         Ok(done())
     }
@@ -81,14 +87,17 @@ fn check(binding: &Object) -> ApiResult<()> {
 }
 
 /// The pod on the node of a binding.
-fn bound(pod: &Object, binding: &Object, now: Timestamp) -> ApiResult<Object> {
+fn bound(pod: &Object, binding: &Object, uid: &str, now: Timestamp) -> ApiResult<Object> {
     let pods = GroupResource::new("", "pods");
     for (what, said, is) in
-        [("UID", binding.uid(), pod.uid()), ("ResourceVersion", binding.resource_version(), pod.resource_version())]
+        [("UID", uid, pod.uid()), ("ResourceVersion", binding.resource_version(), pod.resource_version())]
     {
         if !said.is_empty() && said != is {
-            let why = format!("Precondition failed: {what} in precondition: {said}, {what} in object meta: {is}");
-            return Err(ApiError::conflict(&pods, pod.name(), &why));
+            let (namespace, name) = (pod.namespace(), pod.name());
+            let why = format!(
+                "StorageError: invalid object, Code: 4, Key: /pods/{namespace}/{name}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: {what} in precondition: {said}, {what} in object meta: {is}"
+            );
+            return Err(ApiError::conflict(&pods, name, &why));
         }
     }
     let spec = field(pod, "spec");
@@ -135,7 +144,8 @@ mod tests {
     #[track_caller]
     fn check_binding(pod: Value, binding: Value, expected: Result<&str, &str>) {
         let object = |value: Value| Object::from_value(value).expect("an object");
-        let bound = bound(&object(pod), &object(binding), Timestamp::UNIX_EPOCH);
+        let binding = object(binding);
+        let bound = bound(&object(pod), &binding, binding.uid(), Timestamp::UNIX_EPOCH);
         let node = bound.map(|pod| pod.text_at(&["spec", "nodeName"]).to_owned()).map_err(|e| e.status.message);
         assert_eq!(node.as_deref().map_err(String::as_str), expected);
     }
@@ -158,7 +168,7 @@ mod tests {
     #[test]
     fn a_binding_for_another_pod_of_the_name_conflicts() {
         let binding = json!({"metadata": {"name": "p", "uid": "1"}, "target": {"name": "n"}});
-        let why = "Operation cannot be fulfilled on pods \"p\": Precondition failed: UID in precondition: 1, UID in object meta: 2";
-        check_binding(json!({"metadata": {"name": "p", "uid": "2"}}), binding, Err(why));
+        let why = "Operation cannot be fulfilled on pods \"p\": StorageError: invalid object, Code: 4, Key: /pods/n/p, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: 1, UID in object meta: 2";
+        check_binding(json!({"metadata": {"name": "p", "namespace": "n", "uid": "2"}}), binding, Err(why));
     }
 }

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::secret::{MAX_DATA, bytes, keep_if_immutable};
+use crate::registry::resource::MetadataChecks;
 use crate::resources::checks::{invalid, invalid_each, path};
 use crate::resources::kind::{AGE, Kind, Version, column};
 use crate::resources::printing::age;
@@ -23,7 +24,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     validate_create,
     validate_update: Some(validate_update),
     cells,
-    metadata_checks: 3,
+    metadata_checks: MetadataChecks::Both,
     ..Kind::NAMESPACED
 };
 

@@ -4,6 +4,7 @@ use atoll_api::{FieldErrors, FieldPath, Object};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use crate::registry::resource::MetadataChecks;
 use crate::resources::checks::network::{PROTOCOLS, endpoint_ip, ip_warning, legacy_ip, port};
 use crate::resources::checks::{label, path, qualified, required, required_one_of, subdomain};
 use crate::resources::defaults::{each, set};
@@ -29,7 +30,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     warnings: |endpoints, _| warnings(endpoints),
     cells,
     type_defaults: &[("core.v1.EndpointSubset", subset_defaults)],
-    metadata_checks: 3,
+    metadata_checks: MetadataChecks::Both,
     ..Kind::NAMESPACED
 };
 

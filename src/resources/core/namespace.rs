@@ -1,11 +1,12 @@
 //! Namespaces: what names are unique in.
 
-use atoll_api::{FieldErrors, Object};
+use atoll_api::{FieldErrors, FieldPath, Object};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use super::namespace_finalize::FINALIZE;
 use crate::registry::descriptor::Verb;
-use crate::registry::resource::NameRule;
+use crate::registry::resource::{MetadataChecks, NameRule};
 use crate::resources::checks::{invalid, invalid_each, path};
 use crate::resources::defaults::{child, made, set};
 use crate::resources::kind::{AGE, Kind, Manners, SubresourceSpec, Version, column};
@@ -27,7 +28,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
         api_version: "v1",
         type_name: "core.v1.Namespace",
         columns: &[column("Status", "string", "Whether the namespace is active or being deleted."), AGE],
-        subresources: &[SubresourceSpec::Other("finalize", "", "Namespace", &[Verb::Update]), SubresourceSpec::Status],
+        subresources: &[SubresourceSpec::Other(FINALIZE, "", "Namespace", &[Verb::Update]), SubresourceSpec::Status],
         selectable_fields: &["status.phase"],
         ..Version::BARE
     }],
@@ -46,9 +47,21 @@ pub(in crate::resources) static KIND: Kind = Kind {
     validate_create,
     validate_update: Some(|_, _, _| {}),
     validate_status_update,
+    part_keeps: &["status"],
+    prepare_part_update: |_, namespace, old| {
+        match old.get("status") {
+            Some(status) => namespace.0.insert("status".into(), status.clone()),
+            None => namespace.0.remove("status"),
+        };
+    },
+    validate_part_update: |_, namespace, _, errors| {
+        for (index, finalizer) in strings(&field(namespace, "spec")["finalizers"]).into_iter().enumerate() {
+            check_finalizer(errors, finalizer, &path("spec.finalizers").index(index));
+        }
+    },
     cells,
     type_defaults: &[("core.v1.Namespace", namespace_defaults), ("core.v1.NamespaceStatus", status_defaults)],
-    metadata_checks: 3,
+    metadata_checks: MetadataChecks::Both,
     ..Kind::CLUSTER
 };
 
@@ -89,11 +102,15 @@ fn keep_finalizers(namespace: &mut Object, old: &Object) {
 
 fn validate_create(namespace: &Object, errors: &mut FieldErrors) {
     for finalizer in strings(&field(namespace, "spec")["finalizers"]) {
-        invalid_each(errors, &path("spec.finalizers"), finalizer, atoll_api::validation::qualified_name(finalizer));
-        if !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(&finalizer) {
-            let detail = "name is neither a standard finalizer name nor is it fully qualified";
-            invalid(errors, &path("spec.finalizers"), &finalizer.into(), detail);
-        }
+        check_finalizer(errors, finalizer, &path("spec.finalizers"));
+    }
+}
+
+fn check_finalizer(errors: &mut FieldErrors, finalizer: &str, path: &FieldPath) {
+    invalid_each(errors, path, finalizer, atoll_api::validation::qualified_name(finalizer));
+    if !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(&finalizer) {
+        let detail = "name is neither a standard finalizer name nor is it fully qualified";
+        invalid(errors, path, &finalizer.into(), detail);
     }
 }
 

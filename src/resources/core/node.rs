@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::registry::descriptor::Verb;
+use crate::registry::resource::MetadataChecks;
 use crate::resources::checks::amounts::amount_of;
 use crate::resources::checks::network::{Cidr, cidr_warnings, legacy_cidr};
 use crate::resources::checks::{forbidden, invalid, invalid_each, path, required_one_of};
@@ -60,7 +61,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
         other => crate::resources::kind::by_path(object, other),
     },
     type_defaults: &[("core.v1.NodeStatus", status_defaults), ("core.v1.NodeSpec", spec_defaults)],
-    metadata_checks: 3,
+    metadata_checks: MetadataChecks::Both,
     ..Kind::CLUSTER
 };
 

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::persistentvolume_checks as checks;
-use crate::registry::resource::Part;
+use crate::registry::resource::{MetadataChecks, Part};
 use crate::registry::seconds;
 use crate::request::RequestContext;
 use crate::resources::checks::labels::{Term, term_warnings};
@@ -49,7 +49,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     warnings: |volume, _| warnings(volume),
     cells,
     type_defaults: &[("core.v1.PersistentVolume", volume_defaults)],
-    metadata_checks: 3,
+    metadata_checks: MetadataChecks::Both,
     ..Kind::CLUSTER
 };
 

@@ -11,7 +11,7 @@ use crate::resources::podspec::{
     Secrets, azure_disk, driver_name, fibre_channel, flocker, host_path, iscsi, needed_fields, nfs, no_backsteps,
     node_selector, particular, partition, quobyte,
 };
-use crate::resources::read::{entries, field, is_set, quantity, size, strings, text};
+use crate::resources::read::{entries, field, is_set, list, quantity, size, strings, text};
 
 /// Where a description of a volume stands.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -245,12 +245,65 @@ pub(super) fn validate_update(volume: &Object, old: &Object, errors: &mut FieldE
         forbidden(errors, &path("spec.persistentvolumesource"), detail);
     }
     immutable(errors, &path("volumeMode"), &spec["volumeMode"], &was["volumeMode"]);
-    if is_set(&was["nodeAffinity"]) && spec["nodeAffinity"] != was["nodeAffinity"] {
+    if is_set(&was["nodeAffinity"])
+        && spec["nodeAffinity"] != with_general_labels(&was["nodeAffinity"], &spec["nodeAffinity"])
+    {
         let detail = "field is immutable, except for updating from beta label to GA";
         invalid(errors, &path("nodeAffinity"), &spec["nodeAffinity"], detail);
     }
     if is_set(&was["volumeAttributesClassName"]) && !is_set(&spec["volumeAttributesClassName"]) {
         let detail = "update from non-nil value to nil is forbidden";
         forbidden(errors, &path("spec.volumeAttributesClassName"), detail);
+    }
+}
+
+/// Labels of nodes that were beta, and what they are called now.
+const GENERAL_LABELS: [(&str, &str); 5] = [
+    ("failure-domain.beta.kubernetes.io/zone", "topology.kubernetes.io/zone"),
+    ("failure-domain.beta.kubernetes.io/region", "topology.kubernetes.io/region"),
+    ("beta.kubernetes.io/os", "kubernetes.io/os"),
+    ("beta.kubernetes.io/arch", "kubernetes.io/arch"),
+    ("beta.kubernetes.io/instance-type", "node.kubernetes.io/instance-type"),
+];
+
+/// An old affinity with the labels that a new one calls by their present names. As in Kubernetes (`betaToGALabel`), a key
+/// without another name may become empty here, which other checks refuse.
+fn with_general_labels(old: &Value, new: &Value) -> Value {
+    let mut named = old.clone();
+    let terms = named.pointer_mut("/required/nodeSelectorTerms").and_then(Value::as_array_mut);
+    let new_terms = list(&new["required"]["nodeSelectorTerms"]);
+    for (term, new_term) in terms.into_iter().flatten().zip(new_terms) {
+        for part in ["matchExpressions", "matchFields"] {
+            let requirements = term.get_mut(part).and_then(Value::as_array_mut);
+            for (requirement, new) in requirements.into_iter().flatten().zip(list(&new_term[part])) {
+                let general = GENERAL_LABELS.iter().find(|(beta, _)| requirement["key"] == *beta);
+                if general.map_or("", |(_, general)| general) == text(&new["key"]) {
+                    requirement["key"] = new["key"].clone();
+                }
+            }
+        }
+    }
+    named
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn labels_of_an_affinity_may_change_to_their_present_names_only() {
+        let affinity = |key: &str| {
+            let expression = json!({"key": key, "operator": "In", "values": ["v"]});
+            json!({"required": {"nodeSelectorTerms": [{"matchExpressions": [expression]}]}})
+        };
+        let may = |old: &str, new: &str| with_general_labels(&affinity(old), &affinity(new)) == affinity(new);
+        assert!(may("beta.kubernetes.io/os", "kubernetes.io/os"));
+        assert!(may("a", "a"));
+        assert!(may("a", ""));
+        assert!(!may("a", "b"));
+        assert!(!may("kubernetes.io/os", "beta.kubernetes.io/os"));
+        assert!(!may("beta.kubernetes.io/os", ""));
     }
 }

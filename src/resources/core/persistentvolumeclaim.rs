@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::persistentvolume::{BETA_CLASS, access_modes};
+use crate::registry::resource::MetadataChecks;
 use crate::resources::checks::amounts::{greater, is_native};
 use crate::resources::checks::{
     forbidden, immutable, invalid, invalid_each, one_of, path, qualified, required, subdomain,
@@ -48,7 +49,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
         ("core.v1.PersistentVolumeClaim", claim_defaults),
         ("core.v1.PersistentVolumeClaimSpec", spec_defaults),
     ],
-    metadata_checks: 3,
+    metadata_checks: MetadataChecks::Both,
     ..Kind::NAMESPACED
 };
 

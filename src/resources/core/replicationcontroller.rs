@@ -49,7 +49,6 @@ pub(in crate::resources) static KIND: Kind = Kind {
         other => by_path(object, other),
     },
     type_defaults: &[("core.v1.ReplicationController", controller_defaults)],
-    metadata_checks: 3,
     ..Kind::NAMESPACED
 };
 

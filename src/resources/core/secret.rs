@@ -9,6 +9,7 @@ use x509_parser::pem::Pem;
 
 use crate::codec::json::{self, Duplicates};
 use crate::patch::shown;
+use crate::registry::resource::MetadataChecks;
 use crate::resources::checks::{forbidden, immutable, invalid, invalid_each, path, required};
 use crate::resources::defaults::{made, set};
 use crate::resources::kind::{AGE, Kind, Version, column};
@@ -34,7 +35,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     warnings: |secret, _| warnings(secret).into_iter().collect(),
     cells,
     type_defaults: &[("core.v1.Secret", secret_defaults)],
-    metadata_checks: 3,
+    metadata_checks: MetadataChecks::Both,
     ..Kind::NAMESPACED
 };
 

@@ -4,6 +4,7 @@ use atoll_api::Object;
 use serde_json::Value;
 
 use crate::registry::descriptor::Verb;
+use crate::registry::resource::MetadataChecks;
 use crate::resources::kind::{AGE_ONLY, Kind, Manners, SubresourceSpec, Version};
 use crate::resources::printing::age_only;
 
@@ -22,7 +23,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     prepare_create: clean_secrets,
     prepare_update: |account, _| clean_secrets(account),
     cells: age_only,
-    metadata_checks: 3,
+    metadata_checks: MetadataChecks::Both,
     ..Kind::NAMESPACED
 };
 

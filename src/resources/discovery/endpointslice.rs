@@ -7,7 +7,7 @@ use atoll_api::{FieldError, FieldErrors, FieldPath, Object};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::registry::resource::GenerationPolicy;
+use crate::registry::resource::{GenerationPolicy, MetadataChecks};
 use crate::resources::checks::network::{PROTOCOLS, endpoint_ip, ip_warning, legacy_ip, strict_ip};
 use crate::resources::checks::{
     immutable, invalid, label, one_of, path, qualified, required, required_one_of, subdomain, value_of_label,
@@ -49,6 +49,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     warnings,
     cells,
     type_defaults: &[("discovery.v1.EndpointPort", port_defaults)],
+    metadata_checks: MetadataChecks::AsNew,
     ..Kind::NAMESPACED
 };
 

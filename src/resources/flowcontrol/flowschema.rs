@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::checks;
 use crate::flow::bootstrap;
-use crate::registry::resource::GenerationPolicy;
+use crate::registry::resource::{GenerationPolicy, MetadataChecks};
 use crate::resources::defaults::set_empty;
 use crate::resources::kind::{AGE, Kind, Manners, SubresourceSpec, Underlay, Version, column};
 use crate::resources::printing::{NONE, age, text_or};
@@ -35,6 +35,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     cells,
     type_defaults: &[("flowcontrol.v1.FlowSchemaSpec", |spec| set_empty(spec, "matchingPrecedence", 1000))],
     manners: Manners { underlay: Underlay::Named(bootstrap::SCHEMA_NAMES), ..Manners::USUAL },
+    metadata_checks: MetadataChecks::AsNew,
     ..Kind::CLUSTER
 };
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::checks;
 use crate::flow::bootstrap;
-use crate::registry::resource::GenerationPolicy;
+use crate::registry::resource::{GenerationPolicy, MetadataChecks};
 use crate::resources::defaults::set;
 use crate::resources::kind::{AGE, Kind, Manners, SubresourceSpec, Underlay, Version, column};
 use crate::resources::printing::{NONE, age};
@@ -44,6 +44,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
         ("flowcontrol.v1.QueuingConfiguration", queuing_defaults),
     ],
     manners: Manners { underlay: Underlay::Named(bootstrap::LEVEL_NAMES), ..Manners::USUAL },
+    metadata_checks: MetadataChecks::AsNew,
     ..Kind::CLUSTER
 };
 

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::ingress_checks as checks;
-use crate::registry::resource::GenerationPolicy;
+use crate::registry::resource::{GenerationPolicy, MetadataChecks};
 use crate::resources::core::service::load_balancer_addresses;
 use crate::resources::kind::{AGE, Kind, SubresourceSpec, Version, column};
 use crate::resources::printing::{NONE, age, text_or};
@@ -40,6 +40,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
         Some(_) => Vec::new(),
     },
     cells,
+    metadata_checks: MetadataChecks::Both,
     ..Kind::NAMESPACED
 };
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::ingress_checks::typed_reference;
-use crate::registry::resource::GenerationPolicy;
+use crate::registry::resource::{GenerationPolicy, MetadataChecks};
 use crate::resources::checks::{forbidden, immutable, invalid, invalid_each, one_of, path, required};
 use crate::resources::defaults::set;
 use crate::resources::kind::{AGE, Kind, NAME, Version, column};
@@ -36,6 +36,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     }),
     cells,
     type_defaults: &[("networking.v1.IngressClassParametersReference", |reference| set(reference, "scope", "Cluster"))],
+    metadata_checks: MetadataChecks::Both,
     ..Kind::CLUSTER
 };
 

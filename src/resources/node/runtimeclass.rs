@@ -7,6 +7,7 @@ use atoll_api::{FieldError, FieldErrors, Object};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::registry::resource::MetadataChecks;
 use crate::resources::checks::labels::deprecated;
 use crate::resources::checks::{immutable, label, path, required};
 use crate::resources::kind::{AGE, Kind, Manners, Version, column};
@@ -34,7 +35,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
         labels.map(|message| format!("scheduling.nodeSelector: {message}")).collect()
     },
     cells,
-    metadata_checks: 3,
+    metadata_checks: MetadataChecks::Both,
     ..Kind::CLUSTER
 };
 

@@ -17,7 +17,7 @@ use crate::registry::{ObjectName, Target, seconds};
 use crate::resources::Builtin;
 use crate::resources::core::binding::done;
 use crate::resources::kind::{Kind, Version};
-use crate::resources::read::{condition_is_true, entries, field, int, list, text};
+use crate::resources::read::{condition, condition_is_true, entries, field, int, is_set, list, strings, text};
 use crate::storage::ListQuery;
 
 pub(in crate::resources) static KIND: Kind = Kind {
@@ -44,11 +44,21 @@ pub(in crate::resources) struct Answer {
     budgets: Target,
 }
 
+/// What an eviction says of the deletion.
+struct Said {
+    options: DeleteOptions,
+    /// What the client said, if something is wrong with it. Kubernetes looks when it deletes, after the budgets.
+    faulty: Option<Value>,
+}
+
 /// Whether the pod must still be as it was seen when it is deleted.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Deletes {
-    AsSeen,
-    AsItIs,
+    /// Yes, whatever the client says.
+    Seen,
+    /// Yes, if the client does not say how it is to be.
+    SeenUnlessSaid,
+    Any,
 }
 
 impl Answer {
@@ -65,21 +75,17 @@ impl Answer {
         if eviction.name() != call.name {
             return Err(ApiError::bad_request("name in URL does not match name in Eviction object"));
         }
-        let mut options = match field(&eviction, "deleteOptions") {
-            Value::Null => DeleteOptions::default(),
-            said => DeleteOptions::from_body(said)?,
-        };
-        options.dry_run |= call.options.dry_run;
+        let options = Said::read(field(&eviction, "deleteOptions"), call.options.dry_run)?;
         let name = call.object_name();
         for attempt in 1..=ATTEMPTS {
             let pod = call.registry.get_object(call.cx, call.target, &name)?;
             if !ignores_budgets(&pod) {
                 return self.within_budget(&call, &pod, &options).await;
             }
-            let deletes = if is_ending(&pod) { Deletes::AsItIs } else { Deletes::AsSeen };
+            let deletes = if is_ending(&pod) { Deletes::Any } else { Deletes::SeenUnlessSaid };
             match delete(&call, &pod, &options, deletes).await {
                 Ok(()) => return Ok(done()),
-                Err(error) if error.reason() == Reason::Conflict && !names_version(&options) && attempt < ATTEMPTS => {}
+                Err(error) if error.reason() == Reason::Conflict && !options.names_version() && attempt < ATTEMPTS => {}
                 Err(error) => return Err(error),
             }
         }
@@ -87,34 +93,32 @@ impl Answer {
     }
 
     /// Evicts a pod that may count for a budget.
-    async fn within_budget(&self, call: &Call<'_>, pod: &Object, options: &DeleteOptions) -> ApiResult<Object> {
+    async fn within_budget(&self, call: &Call<'_>, pod: &Object, said: &Said) -> ApiResult<Object> {
         let budgets = self.budgets_of(call, pod)?;
         let budget = match budgets.as_slice() {
             [] => {
-                delete(call, pod, options, Deletes::AsItIs).await?;
+                delete(call, pod, said, Deletes::Any).await?;
                 return Ok(done());
             }
             [budget] => budget,
             _ => return Ok(too_many_budgets()),
         };
-        let mut deletes = Deletes::AsItIs;
+        let mut deletes = Deletes::Any;
         if goes_unguarded(pod, budget) {
             // The pod must not have become ready since it was looked at.
-            deletes = Deletes::AsSeen;
+            deletes = Deletes::Seen;
         } else {
             let name = ObjectName { namespace: call.namespace, name: budget.name() };
             let options = WriteOptions {
-                dry_run: options.dry_run,
+                dry_run: said.options.dry_run,
                 field_manager: "kube-apiserver".to_owned(),
                 ..call.options.clone()
             };
             let make = |budget: &Object| with_one_less(budget, pod.name(), call.cx.now);
             call.registry.change(call.cx, &self.budgets, &name, "status", &options, make).await?;
         }
-        match delete(call, pod, options, deletes).await {
-            Err(error)
-                if error.reason() == Reason::Conflict && deletes == Deletes::AsSeen && !names_version(options) =>
-            {
+        match delete(call, pod, said, deletes).await {
+            Err(error) if error.reason() == Reason::Conflict && deletes == Deletes::Seen && !said.names_version() => {
                 Err(still_processed(budget.name()))
             }
             deleted => deleted.map(|()| done()),
@@ -150,18 +154,103 @@ impl Computed for Answer {
     }
 }
 
-async fn delete(call: &Call<'_>, pod: &Object, options: &DeleteOptions, deletes: Deletes) -> ApiResult<()> {
-    let mut options = options.clone();
-    if deletes == Deletes::AsSeen && !names_version(&options) {
-        let said = options.preconditions.take().unwrap_or_default();
+async fn delete(call: &Call<'_>, pod: &Object, said: &Said, deletes: Deletes) -> ApiResult<()> {
+    let mut options = said.options.clone();
+    if deletes == Deletes::Seen || (deletes == Deletes::SeenUnlessSaid && !said.names_version()) {
+        let others = options.preconditions.take().unwrap_or_default();
         let resource_version = Some(pod.resource_version().to_owned());
-        options.preconditions = Some(Preconditions { resource_version, ..said });
+        options.preconditions = Some(Preconditions { resource_version, ..others });
+    }
+    if !options.dry_run {
+        let marked = mark(call, options.preconditions.as_ref()).await?;
+        if let Some(preconditions) = options.preconditions.as_mut().filter(|given| given.resource_version.is_some()) {
+            preconditions.resource_version = Some(marked.resource_version().to_owned());
+        }
+    }
+    if let Some(faulty) = &said.faulty {
+        DeleteOptions::from_body(faulty)?;
     }
     call.registry.delete(call.cx, call.target, &call.object_name(), &options).await.map(|_| ())
 }
 
-fn names_version(options: &DeleteOptions) -> bool {
-    options.preconditions.as_ref().is_some_and(|preconditions| preconditions.resource_version.is_some())
+/// Tells in the pod's status that it is evicted, for whoever sees it end.
+async fn mark(call: &Call<'_>, preconditions: Option<&Preconditions>) -> ApiResult<Object> {
+    let now = call.cx.now;
+    let make = |pod: &Object| {
+        check_preconditions(pod, preconditions)?;
+        let mut pod = pod.clone();
+        let status = pod.map_mut("status");
+        let mut conditions = status.get("conditions").map(|conditions| list(conditions).to_vec()).unwrap_or_default();
+        let at = conditions.iter().position(|condition| text(&condition["type"]) == "DisruptionTarget");
+        let since = at.map(|at| &conditions[at]).filter(|was| was["status"] == "True");
+        let since = since.map_or_else(|| seconds(now).into(), |was| was["lastTransitionTime"].clone());
+        let condition = json!({
+            "type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI",
+            "message": "Eviction API: evicting", "lastProbeTime": null, "lastTransitionTime": since,
+        });
+        match at {
+            Some(at) => conditions[at] = condition,
+            None => conditions.push(condition),
+        }
+        status.insert("conditions".into(), conditions.into());
+        Ok(pod)
+    };
+    let options = WriteOptions { dry_run: false, ..call.options.clone() };
+    call.registry.change_unnoticed(call.cx, call.target, &call.object_name(), &options, make).await?.object()
+}
+
+/// What the deletion would find wrong (pod/storage/eviction.go, `addConditionAndDeletePod`).
+fn check_preconditions(pod: &Object, preconditions: Option<&Preconditions>) -> ApiResult<()> {
+    let Some(given) = preconditions else { return Ok(()) };
+    let conflict = |why: String| Err(ApiError::conflict(&GroupResource::new("", "Pod"), pod.name(), &why));
+    if let Some(uid) = given.uid.as_deref().filter(|uid| !uid.is_empty() && *uid != pod.uid()) {
+        let record = pod.uid();
+        return conflict(format!(
+            "the UID in the precondition ({uid}) does not match the UID in record ({record}). The object might have been deleted and then recreated"
+        ));
+    }
+    let version = given.resource_version.as_deref();
+    if let Some(version) = version.filter(|version| !version.is_empty() && *version != pod.resource_version()) {
+        let record = pod.resource_version();
+        return conflict(format!(
+            "the ResourceVersion in the precondition ({version}) does not match the ResourceVersion in record ({record}). The object might have been modified"
+        ));
+    }
+    Ok(())
+}
+
+// === impl Said ===
+
+impl Said {
+    fn read(said: &Value, asked_to_try: bool) -> ApiResult<Self> {
+        if !is_set(said) {
+            return Ok(Self {
+                options: DeleteOptions { dry_run: asked_to_try, ..DeleteOptions::default() },
+                faulty: None,
+            });
+        }
+        let dry_run = strings(&said["dryRun"]);
+        if asked_to_try && !dry_run.is_empty() && dry_run != ["All"] {
+            let why = format!("Non-matching dry-run options in request and content: [All] and [{}]", dry_run.join(" "));
+            return Err(ApiError::new(Reason::Unknown, why));
+        }
+        let (mut options, faulty) = match DeleteOptions::from_body(said) {
+            Ok(options) => (options, None),
+            Err(_) => {
+                let mut rest = said.as_object().cloned().unwrap_or_default();
+                for field in ["propagationPolicy", "orphanDependents", "dryRun"] {
+                    rest.remove(field);
+                }
+                (DeleteOptions::from_body(&rest.into())?, Some(said.clone()))
+            }
+        };
+        options.dry_run = asked_to_try || !dry_run.is_empty();
+        Ok(Self { options, faulty })
+    }
+
+    fn names_version(&self) -> bool {
+        self.options.preconditions.as_ref().is_some_and(|preconditions| preconditions.resource_version.is_some())
+    }
 }
 
 fn is_ending(pod: &Object) -> bool {
@@ -244,10 +333,22 @@ fn still_processed(budget: &str) -> ApiError {
 
 fn used_up(budget: &str, status: &Value) -> ApiError {
     let (needed, has) = (int(&status["desiredHealthy"]), int(&status["currentHealthy"]));
-    refused(format!("The disruption budget {budget} needs {needed} healthy pods and has {has} currently"), 0)
+    let told = condition(&status["conditions"], "DisruptionAllowed")
+        .filter(|told| told["status"] == "False" && !text(&told["message"]).is_empty())
+        .map(|told| (text(&told["reason"]), text(&told["message"])));
+    let why = match told {
+        // What the status counts is not to be trusted then.
+        Some(("SyncFailed", why)) => {
+            format!("does not allow evicting pods currently because it failed sync: {why}")
+        }
+        _ if has <= needed => format!("needs {needed} healthy pods and has {has} currently"),
+        Some((reason, why)) => format!("does not allow evicting pods currently ({reason}): {why}"),
+        None => "does not allow evicting pods currently".to_owned(),
+    };
+    refused(format!("The disruption budget {budget} {why}"), 0)
 }
 
-/// Kubernetes gives this as what the creation made, under status 201 (pod/storage/eviction.go).
+/// Kubernetes gives this as what the creation made (pod/storage/eviction.go).
 fn too_many_budgets() -> Object {
     let message = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.";
     let status = json!({
@@ -285,6 +386,15 @@ mod tests {
         check(1, used_up, Err((429, "The disruption budget b needs 2 healthy pods and has 1 currently")));
         let behind = "The disruption budget b is still being processed by the server.";
         check(2, json!({"observedGeneration": 1, "disruptionsAllowed": 1}), Err((429, behind)));
+        let failed = |reason: &str, current: i64| {
+            let condition = json!({"type": "DisruptionAllowed", "status": "False", "reason": reason, "message": "m"});
+            json!({"observedGeneration": 1, "desiredHealthy": 2, "currentHealthy": current, "conditions": [condition]})
+        };
+        let why = "The disruption budget b does not allow evicting pods currently because it failed sync: m";
+        check(1, failed("SyncFailed", 1), Err((429, why)));
+        let why = "The disruption budget b does not allow evicting pods currently (Other): m";
+        check(1, failed("Other", 3), Err((429, why)));
+        check(1, failed("Other", 2), Err((429, "The disruption budget b needs 2 healthy pods and has 2 currently")));
         let negative = "poddisruptionbudget.policy \"b\" is forbidden: pdb disruptions allowed is negative";
         check(1, json!({"observedGeneration": 1, "disruptionsAllowed": -1}), Err((403, negative)));
     }

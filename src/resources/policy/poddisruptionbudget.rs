@@ -5,7 +5,7 @@ use atoll_api::{FieldErrors, Object};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::registry::resource::GenerationPolicy;
+use crate::registry::resource::{GenerationPolicy, MetadataChecks};
 use crate::resources::checks::workloads::{at_most_all, count_or_percent, counts};
 use crate::resources::checks::{conditions, invalid_struct, one_of, path};
 use crate::resources::kind::{AGE, Kind, Manners, SubresourceSpec, Version, column};
@@ -33,7 +33,8 @@ pub(in crate::resources) static KIND: Kind = Kind {
     validate_create,
     validate_status_update,
     cells,
-    metadata_checks: 1,
+    metadata_checks: MetadataChecks::None,
+    part_metadata_checks: MetadataChecks::None,
     ..Kind::NAMESPACED
 };
 

@@ -1,7 +1,7 @@
 //! ClusterRoles: what may be done anywhere, or in any namespace.
 
 use super::checks;
-use crate::registry::resource::NameRule;
+use crate::registry::resource::{MetadataChecks, NameRule};
 use crate::resources::kind::{Kind, Manners, Underlay, Version};
 
 pub(in crate::resources) static KIND: Kind = Kind {
@@ -18,6 +18,6 @@ pub(in crate::resources) static KIND: Kind = Kind {
         checks::rules(errors, role, checks::Reach::Cluster);
         checks::aggregation(errors, role);
     },
-    metadata_checks: 3,
+    metadata_checks: MetadataChecks::Both,
     ..Kind::CLUSTER
 };

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{binding_defaults, checks, subjects};
-use crate::registry::resource::NameRule;
+use crate::registry::resource::{MetadataChecks, NameRule};
 use crate::resources::kind::{AGE, Kind, Manners, Underlay, Version, column, wide};
 use crate::resources::printing::age;
 use crate::resources::read::{field, text};
@@ -34,7 +34,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     }),
     cells,
     type_defaults: &[("rbac.v1.ClusterRoleBinding", binding_defaults)],
-    metadata_checks: 3,
+    metadata_checks: MetadataChecks::Both,
     ..Kind::CLUSTER
 };
 

@@ -1,7 +1,7 @@
 //! Roles: what may be done in a namespace.
 
 use super::checks;
-use crate::registry::resource::NameRule;
+use crate::registry::resource::{MetadataChecks, NameRule};
 use crate::resources::kind::{Kind, Manners, Underlay, Version};
 
 pub(in crate::resources) static KIND: Kind = Kind {
@@ -11,6 +11,6 @@ pub(in crate::resources) static KIND: Kind = Kind {
     name_rule: NameRule::PathSegment,
     manners: Manners { underlay: Underlay::Marked, ..Manners::CREATE_ON_UPDATE },
     validate_create: |role, errors| checks::rules(errors, role, checks::Reach::Namespace),
-    metadata_checks: 3,
+    metadata_checks: MetadataChecks::Both,
     ..Kind::NAMESPACED
 };

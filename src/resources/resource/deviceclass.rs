@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::lists::elements;
 use super::requests::{MAX_CONFIGURATIONS, Novelty, configuration};
 use super::selectors::selectors;
-use crate::registry::resource::GenerationPolicy;
+use crate::registry::resource::{GenerationPolicy, MetadataChecks};
 use crate::resources::checks::amounts::is_extended;
 use crate::resources::checks::{invalid, path};
 use crate::resources::kind::{AGE_ONLY, Kind, Manners, Version};
@@ -27,7 +27,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     validate_create: |class, errors| validate(class, &Value::Null, errors),
     validate_update: Some(|class, old, errors| validate(class, &field(old, "spec")["config"], errors)),
     cells: age_only,
-    metadata_checks: 4,
+    metadata_checks: MetadataChecks::Both,
     ..Kind::CLUSTER
 };
 

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{allocations, request_defaults, requests, shown};
+use crate::registry::resource::MetadataChecks;
 use crate::resources::checks::{IMMUTABLE, path};
 use crate::resources::kind::{AGE, Kind, Manners, SubresourceSpec, Version, column};
 use crate::resources::printing::age;
@@ -29,7 +30,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     validate_update: Some(validate_update),
     validate_status_update: |claim, old, errors| allocations::status(errors, claim, old),
     cells,
-    metadata_checks: 4,
+    metadata_checks: MetadataChecks::Both,
     type_defaults: &[
         ("resource.v1.ExactDeviceRequest", request_defaults),
         ("resource.v1.DeviceSubRequest", request_defaults),

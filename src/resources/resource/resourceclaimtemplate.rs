@@ -4,6 +4,7 @@ use atoll_api::validation::{validate_annotations, validate_labels};
 use atoll_api::{FieldError, FieldErrors, Object};
 
 use super::{requests, shown};
+use crate::registry::resource::MetadataChecks;
 use crate::resources::checks::{IMMUTABLE, forbidden, path};
 use crate::resources::kind::{AGE_ONLY, Kind, Manners, Version};
 use crate::resources::printing::age_only;
@@ -22,7 +23,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     validate_create,
     validate_update: Some(validate_update),
     cells: age_only,
-    metadata_checks: 4,
+    metadata_checks: MetadataChecks::Both,
     ..Kind::NAMESPACED
 };
 

@@ -41,7 +41,6 @@ pub(in crate::resources) static KIND: Kind = Kind {
     validate_update: Some(|slice, old, errors| validate(errors, slice, Some(old))),
     warnings,
     cells,
-    metadata_checks: 3,
     ..Kind::CLUSTER
 };
 

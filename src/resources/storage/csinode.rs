@@ -6,6 +6,7 @@ use atoll_api::{FieldError, FieldErrors, FieldPath, Object};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::registry::resource::MetadataChecks;
 use crate::resources::checks::{IMMUTABLE, invalid, not_negative, path, qualified, required};
 use crate::resources::kind::{AGE, Kind, Manners, Version, column};
 use crate::resources::podspec::driver_name;
@@ -25,7 +26,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     validate_create,
     validate_update: Some(validate_update),
     cells,
-    metadata_checks: 3,
+    metadata_checks: MetadataChecks::AsNew,
     ..Kind::CLUSTER
 };
 

@@ -3,6 +3,7 @@
 use atoll_api::validation::validate_label_selector;
 use atoll_api::{FieldErrors, Object};
 
+use crate::registry::resource::MetadataChecks;
 use crate::resources::checks::amounts::not_negative_amount;
 use crate::resources::checks::labels::selector_warnings;
 use crate::resources::checks::{immutable, path, subdomain};
@@ -27,6 +28,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
         }
     }),
     warnings: |capacity, _| selector_warnings(field(capacity, "nodeTopology"), &path("nodeTopology")),
+    metadata_checks: MetadataChecks::Both,
     ..Kind::NAMESPACED
 };
 

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::checks::{Parameters, parameters, provisioner};
+use crate::registry::resource::MetadataChecks;
 use crate::resources::checks::labels::deprecated;
 use crate::resources::checks::{immutable, one_of, path, qualified, required};
 use crate::resources::defaults::set;
@@ -42,6 +43,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     warnings: |class, _| warnings(class),
     cells,
     type_defaults: &[("storage.v1.StorageClass", class_defaults)],
+    metadata_checks: MetadataChecks::Both,
     ..Kind::CLUSTER
 };
 

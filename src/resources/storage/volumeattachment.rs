@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::checks::bytes;
+use crate::registry::resource::MetadataChecks;
 use crate::resources::checks::{forbidden, immutable, invalid, path, required, subdomain};
 use crate::resources::core::persistentvolume_checks::{self as volumes, Place};
 use crate::resources::kind::{AGE, Kind, Manners, SubresourceSpec, Version, column, formatted};
@@ -37,7 +38,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     validate_status_update: |attachment, _, errors| validate_create(attachment, errors),
     status_keeps: &["metadata", "spec"],
     cells,
-    metadata_checks: 3,
+    metadata_checks: MetadataChecks::AsNew,
     ..Kind::CLUSTER
 };
 

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::checks::{Parameters, parameters, provisioner};
+use crate::registry::resource::MetadataChecks;
 use crate::resources::checks::{forbidden, path};
 use crate::resources::kind::{AGE, Kind, Manners, Version, column};
 use crate::resources::printing::age;
@@ -31,6 +32,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
         validate_create(class, errors);
     }),
     cells,
+    metadata_checks: MetadataChecks::Both,
     ..Kind::CLUSTER
 };
 

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::node::PROXY_VERBS;
 use crate::registry::descriptor::Verb;
-use crate::registry::resource::{GenerationPolicy, Grace, Part};
+use crate::registry::resource::{GenerationPolicy, Grace, MetadataChecks, Part};
 use crate::request::RequestContext;
 use crate::resources::checks::{forbidden, invalid, path};
 use crate::resources::defaults::set;
@@ -82,7 +82,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     selectable,
     grace,
     type_defaults: &[("core.v1.Pod", pod_defaults), ("core.v1.PodStatus", status_defaults)],
-    metadata_checks: 4,
+    metadata_checks: MetadataChecks::Both,
     ..Kind::NAMESPACED
 };
 

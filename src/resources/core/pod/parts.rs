@@ -38,6 +38,7 @@ pub(super) fn prepare(part: &str, pod: &mut Object, old: &Object) {
                 spec.insert(part.to_owned(), with_amounts(&new[part], &was[part]));
             }
         }
+        take(&mut spec, &new, "resources");
     }
     pod.0.insert("spec".into(), spec.into());
     match old.get("status") {
@@ -68,7 +69,8 @@ pub(super) fn validate(part: &str, pod: &Object, old: &Object, errors: &mut Fiel
     let is_static = old.annotation(MIRROR).is_some();
     let refuse = |errors: &mut FieldErrors, why: &str| {
         errors.clear();
-        forbidden(errors, &FieldPath::root(), why);
+        // A path of one empty name prints so in Go.
+        forbidden(errors, &FieldPath::new("[]"), why);
     };
     validate_metadata_and_spec(pod, errors);
     match part {
@@ -98,44 +100,145 @@ fn only_added_containers(pod: &Object, old: &Object, errors: &mut FieldErrors) {
 
 fn only_amounts(pod: &Object, old: &Object, errors: &mut FieldErrors) {
     let (new, was, path) = (field(pod, "spec"), field(old, "spec"), path("spec"));
-    if quality::class(new) != quality::class(was) {
-        let shown = field(pod, "status")["qosClass"].clone();
+    let before = match text(&field(old, "status")["qosClass"]) {
+        "" => quality::class(was),
+        told => told,
+    };
+    if quality::class(new) != before {
+        let shown = text(&field(pod, "status")["qosClass"]).into();
         invalid(errors, &path, &shown, "Pod QOS Class may not change as a result of resizing");
     }
     if !node_can_resize(old) {
         forbidden(errors, &path, "Pod running on node without support for resize");
+    }
+    let mut munged = new.as_object().cloned().unwrap_or_default();
+    if asks_as_a_whole(new) || asks_as_a_whole(was) {
+        amounts_of_the_whole(errors, &mut munged, was, &path);
+    }
+    if !list(&field(old, "status")["nodeAllocatableResourceClaimStatuses"]).is_empty() {
+        forbidden(errors, &path, "pods with node allocatable resource claims cannot be resized");
     }
     if !same_containers(errors, new, was, &path) {
         return;
     }
     for part in ["initContainers", "containers"] {
         for (index, (now, before)) in list(&new[part]).iter().zip(list(&was[part])).enumerate() {
-            if part == "initContainers" && !goes_on(before) {
-                continue;
-            }
             let path = path.child(part).index(index).child("resources");
             for field in ["requests", "limits"] {
-                let (now, before) = (&now["resources"][field], &before["resources"][field]);
-                if entries(before).any(|(name, _)| now.get(name).is_none()) {
+                if loses_amounts(&now["resources"][field], &before["resources"][field]) {
                     forbidden(errors, &path.child(field), format!("resource {field} cannot be removed"));
                 }
             }
         }
     }
-    let mut munged = new.as_object().cloned().unwrap_or_default();
-    for part in ["initContainers", "containers"] {
-        let containers = munged.get_mut(part).and_then(Value::as_array_mut);
-        for (container, before) in containers.into_iter().flatten().zip(list(&was[part])) {
-            if let Value::Object(container) = container
-                && (part == "containers" || goes_on(before))
-            {
-                forget_resizable(container, before);
+    for part in ["containers", "initContainers"] {
+        let containers = munged.get_mut(part).and_then(Value::as_array_mut).into_iter().flatten();
+        for (index, (container, before)) in containers.zip(list(&was[part])).enumerate() {
+            only_amounts_of(errors, container, before, part, &path, index);
+        }
+    }
+    if errors.is_empty() && Value::from(munged) != *was {
+        forbidden(errors, &path, "only cpu and memory resources are mutable");
+    }
+}
+
+/// Whether a pod asks for resources as a whole.
+fn asks_as_a_whole(spec: &Value) -> bool {
+    ["requests", "limits"].iter().any(|part| entries(&spec["resources"][*part]).next().is_some())
+}
+
+fn loses_amounts(now: &Value, before: &Value) -> bool {
+    entries(before).any(|(name, _)| now.get(name).is_none())
+}
+
+/// Checks what a pod asks for as a whole, and gives `munged` what may change of it as it was.
+fn amounts_of_the_whole(errors: &mut FieldErrors, munged: &mut Map<String, Value>, was: &Value, path: &FieldPath) {
+    let before = &was["resources"];
+    let now = munged.get("resources").cloned().unwrap_or_default();
+    if !is_set(&now) {
+        if is_set(before) {
+            forbidden(errors, &path.child("resources"), "pod-level resources cannot be removed");
+        }
+        return;
+    }
+    for field in ["requests", "limits"] {
+        if loses_amounts(&now[field], &before[field]) {
+            let why = format!("pod-level resource {field} cannot be removed");
+            forbidden(errors, &path.child("resources").child(field), why);
+        }
+    }
+    let mut kept = with_old_amounts(&now, before);
+    if let Some(claims) = now.get("claims") {
+        kept.insert("claims".into(), claims.clone());
+    }
+    let is_nothing = kept.is_empty() && !is_set(before);
+    if !is_nothing && without_empty(before) != Value::from(kept) {
+        forbidden(errors, path, "only cpu and memory resources are mutable at pod-level");
+    }
+    match before {
+        Value::Null => munged.remove("resources"),
+        before => munged.insert("resources".into(), before.clone()),
+    };
+}
+
+/// Checks that nothing but amounts changes in a container, and makes it as it was.
+fn only_amounts_of(
+    errors: &mut FieldErrors,
+    container: &mut Value,
+    before: &Value,
+    part: &str,
+    path: &FieldPath,
+    index: usize,
+) {
+    let shape = |container: &Value, resources: Value| {
+        let mut shape = container.as_object().cloned().unwrap_or_default();
+        shape.insert("resources".into(), resources);
+        shape
+    };
+    let resources = with_old_amounts(&container["resources"], &before["resources"]).into();
+    let is_same = shape(container, resources) == shape(before, without_empty(&before["resources"]));
+    let is_first = part == "initContainers";
+    match (is_same, is_first) {
+        (true, _) => {}
+        (false, false) => forbidden(errors, path, "only cpu and memory resources are mutable"),
+        (false, true) => {
+            let why = "only cpu and memory resources for init or sidecar containers are mutable";
+            forbidden(errors, &path.child(part).index(index), why);
+        }
+    }
+    if is_first && container != before && !goes_on(container) {
+        for policy in list(&container["resizePolicy"]) {
+            if policy["restartPolicy"] == "RestartContainer" {
+                let why = "non-sidecar init containers with a resize policy of RestartContainer cannot be resized";
+                forbidden(errors, &path.child(part).index(index), why);
             }
         }
     }
-    if Value::from(munged) != *was {
-        forbidden(errors, &path, "only cpu and memory resources are mutable\n");
+    if is_same {
+        *container = before.clone();
     }
+}
+
+/// New amounts with the old ones of what may change; nothing else of what is asked for is kept (validation.go,
+/// `dropCPUMemoryResourcesFromContainer`, forgets claims too).
+fn with_old_amounts(now: &Value, before: &Value) -> Map<String, Value> {
+    let mut kept = Map::new();
+    for field in ["limits", "requests"] {
+        let mut amounts = now[field].as_object().cloned().unwrap_or_default();
+        for name in RESIZABLE {
+            take(&mut amounts, &before[field], name);
+        }
+        if !amounts.is_empty() {
+            kept.insert(field.to_owned(), amounts.into());
+        }
+    }
+    kept
+}
+
+/// What is asked for, without amounts of nothing.
+fn without_empty(resources: &Value) -> Value {
+    let kept = entries(resources).filter(|(_, value)| value.as_object().is_none_or(|map| !map.is_empty()));
+    Value::Object(kept.map(|(name, value)| (name.to_owned(), value.clone())).collect())
 }
 
 /// Whether a container that is started before the others goes on beside them.
@@ -154,40 +257,17 @@ fn same_containers(errors: &mut FieldErrors, new: &Value, old: &Value, path: &Fi
     for part in ["containers", "initContainers"] {
         let (now, was) = (list(&new[part]), list(&old[part]));
         if now.len() != was.len() {
-            forbidden(errors, &path.child(part), "containers may not be added or removed on resize");
+            forbidden(errors, &path.child(part), format!("{part} may not be added or removed on resize"));
             continue;
         }
         for (index, (now, was)) in now.iter().zip(was).enumerate() {
             if now["name"] != was["name"] {
                 let path = path.child(part).index(index).child("name");
-                forbidden(errors, &path, "containers may not be renamed or reordered on resize");
+                forbidden(errors, &path, format!("{part} may not be renamed or reordered on resize"));
             }
         }
     }
     errors.len() == before
-}
-
-/// Gives a container its old amounts of what may change, so that what remains different must not.
-fn forget_resizable(container: &mut Map<String, Value>, old: &Value) {
-    let mut munged = Map::new();
-    for field in ["limits", "requests"] {
-        let before = &old["resources"][field];
-        if !is_set(before) {
-            continue;
-        }
-        let now = container.get("resources").map(|resources| resources[field].clone()).unwrap_or_default();
-        let mut amounts = now.as_object().cloned().unwrap_or_default();
-        for name in RESIZABLE {
-            take(&mut amounts, before, name);
-        }
-        munged.insert(field.to_owned(), amounts.into());
-    }
-    if let Some(claims) = old["resources"].get("claims") {
-        munged.insert("claims".into(), claims.clone());
-    }
-    if container.contains_key("resources") || old.get("resources").is_some() {
-        container.insert("resources".into(), munged.into());
-    }
 }
 
 #[cfg(test)]
@@ -226,12 +306,17 @@ mod tests {
         check(RESIZE, small.clone(), large, &[]);
         check(RESIZE, small.clone(), json!({"nodeName": "n", "containers": [container("2")]}), &[]);
         let none = json!({"containers": [{"name": "c", "image": "i"}]});
+        let first = |cpu: &str| json!({"containers": [container("1")], "initContainers": [container(cpu)]});
+        check(RESIZE, first("1"), first("2"), &[]);
+        let whole = |cpu: &str| json!({"containers": [container("1")], "resources": {"requests": {"cpu": cpu}}});
+        check(RESIZE, whole("1"), whole("2"), &[]);
+        check(RESIZE, whole("1"), small.clone(), &["spec.resources: Forbidden: pod-level resources cannot be removed"]);
         check(
             RESIZE,
             small,
             none,
             &[
-                "spec: Invalid value: null: Pod QOS Class may not change as a result of resizing",
+                "spec: Invalid value: \"\": Pod QOS Class may not change as a result of resizing",
                 "spec.containers[0].resources.requests: Forbidden: resource requests cannot be removed",
             ],
         );

@@ -24,7 +24,9 @@ pub(super) fn validate_update(pod: &Object, old: &Object, errors: &mut FieldErro
             return;
         }
     }
-    deadline(errors, &new["activeDeadlineSeconds"], &was["activeDeadlineSeconds"], &path);
+    if !deadline(errors, &new["activeDeadlineSeconds"], &was["activeDeadlineSeconds"], &path) {
+        return;
+    }
     only_added_tolerations(errors, new, was, &path.child("tolerations"));
     only_deleted_gates(errors, new, was, &path.child("schedulingGates"));
     if new == was {
@@ -61,20 +63,23 @@ fn images_only(errors: &mut FieldErrors, new: &Value, old: &Value, path: &FieldP
     true
 }
 
-/// A deadline may only come nearer.
-fn deadline(errors: &mut FieldErrors, new: &Value, old: &Value, path: &FieldPath) {
+/// A deadline may only come nearer. Whether it is worth looking for more that is wrong.
+fn deadline(errors: &mut FieldErrors, new: &Value, old: &Value, path: &FieldPath) -> bool {
     let path = path.child("activeDeadlineSeconds");
     match (new.as_i64(), old.as_i64()) {
-        (Some(now), before) => {
-            if !(0..=MAX_INT32).contains(&now) {
-                invalid(errors, &path, new, format!("must be between 0 and {MAX_INT32}, inclusive"));
-            }
-            if before.is_some_and(|before| before < now) {
-                invalid(errors, &path, new, "must be less than or equal to previous value");
-            }
+        (Some(now), _) if !(0..=MAX_INT32).contains(&now) => {
+            invalid(errors, &path, new, format!("must be between 0 and {MAX_INT32}, inclusive"));
+            false
         }
-        (None, Some(_)) => invalid(errors, &path, new, "must not update from a positive integer to nil value"),
-        (None, None) => {}
+        (Some(now), Some(before)) if before < now => {
+            invalid(errors, &path, new, "must be less than or equal to previous value");
+            false
+        }
+        (None, Some(_)) => {
+            invalid(errors, &path, new, "must not update from a positive integer to nil value");
+            true
+        }
+        _ => true,
     }
 }
 

@@ -52,7 +52,6 @@ pub(in crate::resources) static KIND: Kind = Kind {
     warnings: |service, _| warnings::warnings(service),
     cells: table::cells,
     type_defaults: &[("core.v1.Service", service_defaults)],
-    metadata_checks: 3,
     ..Kind::NAMESPACED
 };
 
