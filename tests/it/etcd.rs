@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 /// How long a member may take to start.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How often members are started anew because somebody else has their ports.
+const STARTS: usize = 5;
 
 /// An etcd of one or more members; they end when this is dropped.
 pub(crate) struct Etcd {
@@ -39,19 +41,27 @@ impl Etcd {
             eprintln!("SKIPPED: there is no etcd in ATOLL_ETCD, PATH or target/tools");
             return None;
         };
+        let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        for _ in 0..STARTS {
+            let mut etcd = Self::of(&binary, members, scheme, &arguments);
+            (0..members).for_each(|number| etcd.spawn(number));
+            match (0..members).try_for_each(|number| etcd.serves(number)) {
+                Ok(()) => return Some(etcd),
+                // A port that was free went to some connection meanwhile.
+                Err(log) if log.contains("address already in use") => {}
+                Err(log) => panic!("etcd did not start: {log}"),
+            }
+        }
+        panic!("etcd found its ports taken {STARTS} times")
+    }
+
+    /// Members that do not run yet, each with ports of its own.
+    fn of(binary: &Path, members: usize, scheme: &'static str, arguments: &[String]) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        let mut etcd = Self { members: Vec::new(), binary, arguments, scheme, directory };
-        etcd.members = (0..members)
+        let members = (0..members)
             .map(|number| Member { name: format!("m{number}"), client: free(), peer: free(), process: None })
             .collect();
-        for number in 0..members {
-            etcd.spawn(number);
-        }
-        for number in 0..members {
-            etcd.wait_for(number);
-        }
-        Some(etcd)
+        Self { members, binary: binary.to_owned(), arguments: arguments.to_vec(), scheme, directory }
     }
 
     /// The URL by which Atoll finds all members; `rest` follows it.
@@ -113,8 +123,12 @@ impl Etcd {
         self.members[number].process = Some(process.expect("etcd can be started"));
     }
 
-    /// Waits until a member serves. One with certificates is only waited for until it listens.
     fn wait_for(&mut self, number: usize) {
+        self.serves(number).unwrap_or_else(|log| panic!("etcd did not start: {log}"));
+    }
+
+    /// Waits until a member serves; what it logged, if it does not. One with certificates is only waited for until it listens.
+    fn serves(&mut self, number: usize) -> Result<(), String> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let member = &mut self.members[number];
@@ -122,12 +136,12 @@ impl Etcd {
             let healthy =
                 if self.scheme == "https" { TcpStream::connect(address).is_ok() } else { is_healthy(address) };
             if healthy {
-                return;
+                return Ok(());
             }
             let ended = member.process.as_mut().and_then(|process| process.try_wait().ok().flatten());
             if ended.is_some() || Instant::now() > deadline {
                 let log = self.directory.path().join(format!("{}.log", member.name));
-                panic!("etcd did not start: {}", std::fs::read_to_string(log).unwrap_or_default());
+                return Err(std::fs::read_to_string(log).unwrap_or_default());
             }
             std::thread::sleep(Duration::from_millis(20));
         }
