@@ -3,7 +3,9 @@
 //! Parsing bytes is the codec's work; what a value may be is the schema's.
 
 use atoll_api::validation::{self, Namespacing, validate_object_meta};
-use atoll_api::{ApiError, ApiResult, FieldError, FieldErrors, FieldPath, GroupVersion, Object, Reason};
+use atoll_api::{
+    ApiError, ApiResult, FieldError, FieldErrors, FieldPath, GroupVersion, GroupVersionKind, Object, Reason,
+};
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -101,33 +103,58 @@ pub(super) fn typed(
     body: Body,
     validation: FieldValidation,
 ) -> ApiResult<Object> {
-    let mut value = body.value;
+    let mut object = configuration(body.value)?;
+    if target.resource.origin() == Origin::Builtin {
+        check_configured_type(&object, &target.kind())?;
+    }
+    check_type(target, &mut object, &body.text)?;
+    report_configuration(cx, &body.faults, validation)?;
+    Ok(object)
+}
+
+/// The configuration of a server-side apply, of whatever kind.
+pub(super) fn configuration(mut value: Value) -> ApiResult<Object> {
     write_out(&mut value);
-    let mut object = match value {
-        Value::Object(map) => Object(map),
-        Value::Null => Object::default(),
+    match value {
+        Value::Object(map) => Ok(Object(map)),
+        Value::Null => Ok(Object::default()),
         other => {
             let why = "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal";
             let what = json_kind(&other);
-            return Err(ApiError::bad_request(format!("{why} {what} into Go value of type map[string]interface {{}}")));
+            Err(ApiError::bad_request(format!("{why} {what} into Go value of type map[string]interface {{}}")))
         }
-    };
-    let kind = target.kind();
-    if target.resource.origin() == Origin::Builtin
-        && (object.api_version() != kind.group_version().to_string() || *object.kind() != *kind.kind)
-    {
-        let version = GroupVersion::parse(object.api_version()).unwrap_or_else(|| GroupVersion::new("", ""));
-        let why = format!("invalid object type: {}/{}, Kind={}", version.group, version.version, object.kind());
-        return Err(ApiError::bad_request(why));
     }
-    check_type(target, &mut object, &body.text)?;
-    if validation == FieldValidation::Strict && !body.faults.is_empty() {
-        let why = strict_error(&body.faults);
-        let why = why.strip_prefix("strict decoding error: ").unwrap_or(&why);
-        return Err(ApiError::bad_request(format!("error strict decoding YAML: error converting YAML to JSON: {why}")));
+}
+
+/// Checks that a configuration says to be of this kind.
+pub(super) fn check_configured_type(object: &Object, kind: &GroupVersionKind) -> ApiResult<()> {
+    if object.api_version() == kind.group_version().to_string() && *object.kind() == *kind.kind {
+        return Ok(());
     }
-    report(cx, target, &body.faults, validation)?;
-    Ok(object)
+    let version = GroupVersion::parse(object.api_version()).unwrap_or_else(|| GroupVersion::new("", ""));
+    let why = format!("invalid object type: {}/{}, Kind={}", version.group, version.version, object.kind());
+    Err(ApiError::bad_request(why))
+}
+
+/// Tells of strict faults in the text of a configuration.
+pub(super) fn report_configuration(
+    cx: &RequestContext,
+    faults: &[StrictFault],
+    validation: FieldValidation,
+) -> ApiResult<()> {
+    match validation {
+        FieldValidation::Strict if !faults.is_empty() => {
+            let why = strict_error(faults);
+            let why = why.strip_prefix("strict decoding error: ").unwrap_or(&why);
+            let why = format!("error strict decoding YAML: error converting YAML to JSON: {why}");
+            Err(ApiError::bad_request(why))
+        }
+        FieldValidation::Warn => {
+            strict_warnings(faults).into_iter().for_each(|fault| cx.warn(fault));
+            Ok(())
+        }
+        FieldValidation::Strict | FieldValidation::Ignore => Ok(()),
+    }
 }
 
 /// Makes numbers without a fraction integers, as reading JSON by way of YAML does. Depth is bounded by the decoder that made

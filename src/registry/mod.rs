@@ -24,6 +24,7 @@ mod modify;
 pub mod namespace;
 mod patch;
 mod scale;
+mod scale_apply;
 pub mod scale_body;
 mod tracking;
 pub mod underlay;

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use atoll_api::options::WriteOptions;
 use atoll_api::selector::LabelSelector;
-use atoll_api::{
-    ApiError, ApiResult, FieldError, FieldPath, GroupKind, GroupVersion, GroupVersionKind, Object, Reason,
-};
+use atoll_api::{ApiError, ApiResult, FieldError, FieldPath, GroupKind, GroupVersion, GroupVersionKind, Object};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
@@ -15,11 +13,10 @@ use super::descriptor::{ScalePaths, Subresource};
 use super::modify::{By, Change, Precondition, Tracking};
 use super::patch::{patched_into_nonsense, refuse};
 use super::resource::{Origin, Part};
-use super::tracking::{ROUNDS, Tracked, Unconverted, owners_unconverted};
-use super::{ObjectName, Patch, PatchKind, Registry, Target, modify, scale_body};
+use super::{ObjectName, Patch, PatchKind, Registry, Target, modify, scale_apply, scale_body};
 use crate::admission::{Attributes, Fields, Shape, Shapes};
 use crate::patch;
-use crate::patch::apply::{self, Force};
+use crate::patch::apply;
 use crate::request::RequestContext;
 
 /// The subresource's name.
@@ -98,25 +95,13 @@ impl Registry {
         patch: Patch,
         options: &WriteOptions,
     ) -> ApiResult<Object> {
-        if patch.kind == PatchKind::Apply && target.resource.origin() == Origin::Custom {
-            self.get_object(cx, target, name)?;
-            return Err(inapplicable());
-        }
         if patch.kind == PatchKind::Apply {
-            let applied = scale_body::read(cx, patch.body.clone(), options.validation())
-                .map_err(|unread| unread.of_body(target))?;
-            let wanted = replicas_of(target, &applied, name.name)?;
-            let unconverted = Unconverted::default();
-            for _ in 0..ROUNDS {
-                let unconverted = &unconverted;
-                let tracked = Tracked { cx, target, part: Part::Main, subresource: SUBRESOURCE, options, unconverted };
-                let apply = |live: Option<&Object>| apply_scale(&tracked, name, live, wanted, patch.force);
-                let scale = self.write_scale(cx, target, name, Tracking::Done, options, apply).await;
-                if !unconverted.fetch(target).await? {
-                    return scale;
-                }
-            }
-            return Err(owners_unconverted());
+            let config = scale_apply::read(cx, patch.body.clone(), options.validation())?;
+            let apply = |live: Option<&Object>| {
+                let live = live.ok_or_else(|| ApiError::not_found(&target.shown(), name.name))?;
+                scale_apply::apply(cx, target, options, (live, &config), patch.force)
+            };
+            return self.write_scale(cx, target, name, Tracking::Done, options, apply).await;
         }
         self.write_scale(cx, target, name, Tracking::Compare, options, |live| {
             let live = live.ok_or_else(|| ApiError::not_found(&target.shown(), name.name))?;
@@ -200,6 +185,12 @@ impl Registry {
 /// Whether somebody owns the number of replicas. A Scale that nobody owns anything of has no record to go on with, so that
 /// who changes it does not come to own them (managedfields/skipnonapplied.go, 1.36).
 pub(super) fn has_owner(target: &Target, object: &Object) -> bool {
+    let managed = object.at(&["metadata", "managedFields"]);
+    with_paths(target, |paths| apply::to_scale(managed, paths)).is_ok_and(|owners| owners.is_some())
+}
+
+/// Where each version of a resource holds its replicas.
+pub(super) fn with_paths<T>(target: &Target, run: impl FnOnce(apply::ReplicasPaths<'_>) -> T) -> T {
     let versions = target.descriptor().versions.iter();
     let known: Vec<(String, Vec<&str>)> = versions
         .filter_map(|info| match info.subresource(SUBRESOURCE) {
@@ -212,33 +203,7 @@ pub(super) fn has_owner(target: &Target, object: &Object) -> bool {
         .collect();
     let paths: Vec<(&str, Option<&[&str]>)> =
         known.iter().map(|(version, path)| (version.as_str(), Some(path.as_slice()))).collect();
-    let managed = object.at(&["metadata", "managedFields"]);
-    apply::to_scale(managed, apply::ReplicasPaths(&paths)).is_ok_and(|owners| owners.is_some())
-}
-
-/// Kubernetes cannot apply the scale of a custom resource: it takes a Scale for a version of the resource, and fails
-/// (customresource_handler.go, `crConverter`, 1.36).
-fn inapplicable() -> ApiError {
-    let why = "request to convert CR to an invalid group/version: autoscaling/v1";
-    let live = "failed to convert live object (/; autoscaling/v1, Kind=Scale) to proper version";
-    ApiError::new(Reason::Unknown, format!("failed to create manager for existing fields: {live}: {why}"))
-}
-
-fn apply_scale(
-    tracked: &Tracked<'_>,
-    name: &ObjectName<'_>,
-    live: Option<&Object>,
-    wanted: i64,
-    force: Force,
-) -> ApiResult<(Object, Precondition)> {
-    let target = tracked.target;
-    let live = live.ok_or_else(|| ApiError::not_found(&target.shown(), name.name))?;
-    let mut config = Object::default();
-    config.set_type(&target.version().version.to_string(), &target.kind().kind);
-    config.set_meta("name", name.name);
-    config.set_meta("namespace", name.namespace);
-    let config = with_replicas(target, &config, wanted)?;
-    Ok((tracked.applied(Some(live), &config, force)?, Precondition::default()))
+    run(apply::ReplicasPaths(&paths))
 }
 
 fn paths(target: &Target) -> ApiResult<Arc<ScalePaths>> {
@@ -254,7 +219,7 @@ fn at<'a>(object: &'a Object, path: &str) -> Option<&'a Value> {
 }
 
 /// The scale that stands for an object.
-fn scale_of(target: &Target, object: &Object) -> ApiResult<Object> {
+pub(super) fn scale_of(target: &Target, object: &Object) -> ApiResult<Object> {
     let paths = paths(target)?;
     let spec = at(object, &paths.spec_replicas).and_then(Value::as_i64);
     let mut metadata = json!({
@@ -289,7 +254,7 @@ fn selector_text(target: &Target, value: &Value) -> String {
 }
 
 /// Custom objects are checked as a whole, with their replicas.
-fn replicas_of(target: &Target, scale: &Object, name: &str) -> ApiResult<i64> {
+pub(super) fn replicas_of(target: &Target, scale: &Object, name: &str) -> ApiResult<i64> {
     let replicas = scale.at(&["spec", "replicas"]).and_then(Value::as_i64).unwrap_or(0);
     if replicas < 0 && target.resource.origin() == Origin::Builtin {
         let path = FieldPath::new("spec.replicas");
@@ -301,7 +266,7 @@ fn replicas_of(target: &Target, scale: &Object, name: &str) -> ApiResult<i64> {
 }
 
 /// The object with that many replicas wanted.
-fn with_replicas(target: &Target, object: &Object, replicas: i64) -> ApiResult<Object> {
+pub(super) fn with_replicas(target: &Target, object: &Object, replicas: i64) -> ApiResult<Object> {
     let paths = paths(target)?;
     let mut parts: Vec<&str> = paths.spec_replicas.split('.').filter(|part| !part.is_empty()).collect();
     let last = parts.pop().ok_or_else(|| ApiError::internal("the scale has no path to its replicas"))?;

@@ -16,15 +16,16 @@ use crate::codec::{StrictFault, json, protobuf, strict_error, strict_warnings};
 use crate::request::RequestContext;
 use crate::schema::{self, Link, Schema, SchemaType, metadata};
 
-const VERSION: &str = "autoscaling/v1";
-const KIND: &str = "Scale";
+pub(super) const VERSION: &str = "autoscaling/v1";
+pub(super) const KIND: &str = "Scale";
 
 /// The type of a Scale.
 pub fn scale_kind() -> GroupVersionKind {
     GroupVersionKind { group: "autoscaling".into(), version: "v1".into(), kind: KIND.into() }
 }
 
-static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
+/// What a Scale consists of.
+pub(super) static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
     let integer = || Schema { format: Some("int32".into()), ..of(SchemaType::Integer) };
     structure(
         "v1.Scale",

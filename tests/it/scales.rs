@@ -157,3 +157,84 @@ async fn scales_are_shown_as_tables() {
         client.get_as(&path, list).await.refused(406, "NotAcceptable");
     }
 }
+
+/// Applies replicas to the Scale of what is at `path`, as a manager with a query of its own.
+async fn apply(client: &Client, path: &str, query: &str, config: Value) -> (u16, Value) {
+    let answer = client.patch(&format!("{path}/scale?{query}"), APPLY_PATCH, config).await;
+    (answer.status.as_u16(), answer.json())
+}
+
+#[tokio::test]
+async fn replicas_are_applied_to_a_scale_with_its_owners() {
+    let (_atoll, client) = team().await;
+    let path = format!("{DEPLOYMENTS}/a");
+    client.patch(&path, MERGE_PATCH, json!({"spec": {"replicas": 2}})).await.expect(200);
+    let (code, refused) = apply(&client, &path, "fieldManager=m", scale(5)).await;
+    let cause = json!({"reason": "FieldManagerConflict", "field": ".spec.replicas",
+        "message": "conflict with \"it\" using autoscaling/v1"});
+    assert_eq!((code, &refused["details"]["causes"]), (409, &json!([cause])));
+    let owners = [
+        ("fieldManager=m&force=true", scale(5), vec!["m"]),
+        ("fieldManager=n", scale(5), vec!["m", "n"]),
+        (
+            "fieldManager=n",
+            json!({"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": "a"}}),
+            vec!["m"],
+        ),
+    ];
+    for (query, config, expected) in owners {
+        let (code, scale) = apply(&client, &path, query, config).await;
+        assert_eq!((code, &scale["spec"]["replicas"]), (200, &json!(5)), "{query}: {scale}");
+        assert_eq!(scalers(&client.get(&path).await.expect(200)), expected, "{query}");
+    }
+    apply(&client, &path, "fieldManager=n", scale(5)).await;
+    let (code, refused) = apply(&client, &path, "fieldManager=n", scale(6)).await;
+    let told = &refused["details"]["causes"][0]["message"];
+    assert_eq!((code, told), (409, &json!("conflict with \"m\" with subresource \"scale\"")));
+}
+
+#[tokio::test]
+async fn a_configuration_that_is_no_scale_or_conflicts_is_not_applied() {
+    let (_atoll, client) = team().await;
+    let config = |name: &str, spec: Value| json!({"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": name}, "spec": spec});
+    let untyped = "failed to create typed patch object (/a; autoscaling/v1, Kind=Scale)";
+    for (body, code, message) in [
+        (
+            config("a", json!({"replicas": "x"})),
+            500,
+            format!("{untyped}: .spec.replicas: expected numeric (int or float), got string"),
+        ),
+        (config("a", json!({"replicas": 5, "y": 1})), 500, format!("{untyped}: .spec.y: field not declared in schema")),
+        (
+            config("b", json!({"replicas": 1})),
+            400,
+            "the name of the object (b) does not match the name on the URL (a)".to_owned(),
+        ),
+        (
+            json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a"}}),
+            400,
+            "invalid object type: apps/v1, Kind=Deployment".to_owned(),
+        ),
+    ] {
+        let (told, refused) = apply(&client, &format!("{DEPLOYMENTS}/a"), "fieldManager=n", body).await;
+        assert_eq!((told, &refused["message"]), (code, &json!(message)));
+    }
+}
+
+#[tokio::test]
+async fn the_scale_of_a_custom_resource_is_applied_where_it_changes_nothing() {
+    let (_atoll, client) = team().await;
+    let path = format!("{THINGS}/a");
+    let why = "to proper version: request to convert CR to an invalid group/version: autoscaling/v1";
+    client.patch(&path, MERGE_PATCH, json!({"spec": {"n": 2}})).await.expect(200);
+    let (code, refused) = apply(&client, &path, "fieldManager=m", scale(5)).await;
+    let told = &refused["message"];
+    let conflict = "Apply failed with 1 conflict: conflict with \"it\" using autoscaling/v1: .spec.replicas";
+    assert_eq!((code, told), (409, &json!(conflict)));
+    let (code, refused) = apply(&client, &path, "fieldManager=m&force=true", scale(5)).await;
+    let expected = format!("failed to convert new object (/a; autoscaling/v1, Kind=Scale) {why}");
+    assert_eq!((code, &refused["message"]), (500, &json!(expected)));
+    let (code, shared) = apply(&client, &path, "fieldManager=m", scale(2)).await;
+    assert_eq!((code, &shared["spec"]["replicas"]), (200, &json!(2)));
+    assert_eq!(scalers(&client.get(&path).await.expect(200)), ["m"]);
+}

@@ -37,7 +37,6 @@ pub fn from_scale(
 ) -> Result<Option<Value>, String> {
     let mut managers = decode(object_fields)?;
     let mut of_scale = decode(scale_fields)?;
-    of_scale.0.retain(|_, owned| owned.fields.has(&SCALE_REPLICAS));
     managers.0.retain(|manager, owned| {
         let Some(path) = paths.of(&owned.api_version) else { return false };
         let Some(path) = path.filter(|path| owned.fields.has(path)) else { return true };
@@ -48,7 +47,7 @@ pub fn from_scale(
         !owned.fields.is_empty()
     });
     let path = paths.of(api_version).flatten().ok_or_else(|| format!("{api_version} has no field for replicas"))?;
-    for (manager, scaled) in of_scale.0 {
+    for (manager, scaled) in of_scale.0.into_iter().filter(|(_, scaled)| scaled.fields.has(&SCALE_REPLICAS)) {
         let owned = managers.0.entry(in_version(manager, api_version));
         let owned = owned.or_insert_with(|| Owned::new(api_version, Set::default()));
         owned.time = scaled.time;
