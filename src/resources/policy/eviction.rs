@@ -58,6 +58,7 @@ enum Deletes {
     Seen,
     /// Yes, if the client does not say how it is to be.
     SeenUnlessSaid,
+    /// No.
     Any,
 }
 
