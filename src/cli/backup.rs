@@ -22,6 +22,7 @@ use crate::storage::{self, Record};
 
 /// How the files of a directory of backups end.
 const ENDING: &str = "atoll-backup";
+
 /// Writes all that a server keeps to a file: every logical cluster, and the keys that its clients know it by. Nobody waits for it.
 #[derive(Debug, Args)]
 pub(super) struct Backup {

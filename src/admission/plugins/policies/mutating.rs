@@ -202,7 +202,7 @@ fn check_natives(made: &atoll_cel::Value<'_>, path: &mut String) -> Result<(), F
         Value::Object(object) => {
             for (field, value) in &object.fields {
                 let above = path.len();
-                *path = format!("{path}.{field}");
+                path.extend([".", field]);
                 check_natives(value, path)?;
                 path.truncate(above);
             }
@@ -214,7 +214,7 @@ fn check_natives(made: &atoll_cel::Value<'_>, path: &mut String) -> Result<(), F
                     return Err(Fault::OfPolicy("invalid return type: *dynamic.ObjectVal".to_owned()));
                 };
                 let above = path.len();
-                *path = format!("{path}.{name}");
+                path.extend([".", name]);
                 if let Ok(Some(value)) = map.find(&key) {
                     check_natives(&value, path)?;
                 }
@@ -225,7 +225,7 @@ fn check_natives(made: &atoll_cel::Value<'_>, path: &mut String) -> Result<(), F
         Value::List(list) => {
             for (index, element) in list.iter().flatten().enumerate() {
                 let above = path.len();
-                *path = format!("{path}[{index}]");
+                path.push_str(&format!("[{index}]"));
                 check_natives(&element, path)?;
                 path.truncate(above);
             }
