@@ -16,6 +16,7 @@ mod settings;
 pub mod stored;
 mod tenant;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -186,6 +187,14 @@ impl Flow {
                 Load { seats, ..Load::default() }
             }
             Mode::Unlimited => Load::default(),
+        }
+    }
+
+    /// How many seats each priority level of a cluster has by its shares; nothing where levels are not asked.
+    pub fn nominal_limits(&self, cluster: &LogicalClusterName) -> BTreeMap<String, u32> {
+        match &self.mode {
+            Mode::Fair(_) => self.policies.of(cluster).nominal_limits(),
+            Mode::InFlight { .. } | Mode::Unlimited => BTreeMap::new(),
         }
     }
 

@@ -121,6 +121,16 @@ impl Policy {
         self.schemas.iter().map(|(_, level)| level).find(|level| level.name == name)
     }
 
+    /// How many seats each level has by its shares: of those to which a schema leads.
+    pub(super) fn nominal_limits(&self) -> BTreeMap<String, u32> {
+        let levels = self.schemas.iter().map(|(_, level)| level);
+        let nominal = |level: &Level| match &level.manner {
+            Manner::Exempt => 0,
+            Manner::Limited(limits) => limits.nominal,
+        };
+        levels.map(|level| (level.name.clone(), nominal(level))).collect()
+    }
+
     /// How many seats the levels divide among them.
     pub(super) fn seats(&self) -> u32 {
         self.seats

@@ -19,6 +19,7 @@ use super::chain::Asked;
 use super::documents::{self, Document, Form, Name};
 use super::verbs::method_not_allowed;
 use super::{Api, answer};
+use crate::codec::json::{InOrder, Order};
 use crate::codec::negotiate::{Encoding, Target, negotiate};
 use crate::registry::descriptor::{ALL_VERBS, Descriptor, ResourceVersionInfo, Subresource, Verb, compare_versions};
 use crate::registry::resource::{Origin, Resource};
@@ -74,6 +75,39 @@ const OWN_VERSIONS: i64 = 100;
 /// The verbs of custom resources, in the order kube-apiserver lists them.
 const CUSTOM_VERBS: &[&str] = &["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
 
+/// The order of fields in documents, which tools read as text, too (`kubectl get --raw … | grep`): that of Go's structs.
+const ORDER: Order = Order {
+    of_document: &["kind", "apiVersion", "metadata"],
+    of_objects: &[
+        "metadata",
+        "name",
+        "resource",
+        "subresource",
+        "responseKind",
+        "scope",
+        "singularName",
+        "singularResource",
+        "namespaced",
+        "group",
+        "groupVersion",
+        "version",
+        "kind",
+        "acceptedTypes",
+        "verbs",
+        "shortNames",
+        "categories",
+        "storageVersionHash",
+        "subresources",
+        "versions",
+        "preferredVersion",
+        "resources",
+        "freshness",
+        "clientCIDR",
+        "serverAddress",
+        "serverAddressByClientCIDRs",
+    ],
+};
+
 /// Answers `/api`, `/apis` and what is directly below; `None` for other paths.
 pub(super) async fn answer(api: &Api, asked: &Asked) -> ApiResult<Option<Response<Body>>> {
     let path = asked.info.path.trim_matches('/');
@@ -106,7 +140,7 @@ pub(super) async fn answer(api: &Api, asked: &Asked) -> ApiResult<Option<Respons
     };
     match document {
         Some(_) if !read => Err(method_not_allowed()),
-        Some(document) => answer::document(asked, &document).map(Some),
+        Some(document) => answer::document(asked, &InOrder::document(&document, &ORDER)).map(Some),
         None => {
             let group = if segments[0] == "api" { "" } else { segments.get(1).copied().unwrap_or_default() };
             let mut own = surface.own.iter();
@@ -128,7 +162,7 @@ fn index(asked: &Asked, surface: &Surface) -> ApiResult<Response<Body>> {
     }
     paths.extend(surface.versions("").iter().map(|version| format!("/api/{version}")));
     paths.sort();
-    answer::json_document(asked, &json!({"paths": paths}))
+    Ok(answer::indented(asked, &InOrder::document(&json!({"paths": paths}), &ORDER)))
 }
 
 fn addresses(asked: &Asked) -> Value {
@@ -382,8 +416,8 @@ async fn aggregated(api: &Api, asked: &Asked, surface: &Surface, part: Part) -> 
         let document = json!({
             "kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items,
         });
-        let body = document.to_string();
-        Document { tag: documents::quoted(&format!("{:X}", Sha512::digest(body.as_bytes()))), bytes: body.into() }
+        let body = InOrder::document(&document, &ORDER).to_vec();
+        Document { tag: documents::quoted(&format!("{:X}", Sha512::digest(&body))), bytes: body.into() }
     });
     // As one text, unlike what serves OpenAPI (endpoints/discovery/aggregated/etag.go).
     let unchanged = asked.headers.get(header::IF_NONE_MATCH).is_some_and(|given| *given == document.tag);

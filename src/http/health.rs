@@ -8,6 +8,7 @@ use serde_json::json;
 use super::chain::Asked;
 use super::verbs::method_not_allowed;
 use super::{Api, answer, process};
+use crate::codec::json::{InOrder, Order};
 use crate::codec::negotiate::check_route;
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -32,10 +33,11 @@ pub(super) fn answer(api: &Api, asked: &Asked) -> ApiResult<Option<Response<Body
         ["version"] if asked.info.verb != "get" => return Err(method_not_allowed()),
         ["version"] => {
             check_route(answer::accept(&asked.headers), &["application/json"])?;
-            answer::json_document(asked, &version())?
+            answer::indented(asked, &InOrder::document(&version(), &VERSION))
         }
         ["metrics"] => {
-            answer::bytes(StatusCode::OK, FIGURES, format!("{}{}", api.metrics.render(), process::figures()).into())
+            let figures = format!("{}{}{}", api.metrics.render(), process::figures(), seats(api, asked));
+            answer::bytes(StatusCode::OK, FIGURES, figures.into())
         }
         ["metrics", "slis"] => answer::bytes(StatusCode::OK, FIGURES, api.metrics.render_checks().into()),
         _ => return Ok(None),
@@ -130,6 +132,36 @@ fn summary(api: &Api, asked: &Asked, endpoint: &str) -> Response<Body> {
     text.push_str(&format!("{endpoint} check {verdict}\n"));
     answer::bytes(status, TEXT, text.into())
 }
+
+/// The seats of the priority levels of the cluster that is asked; those of others are nobody else's matter.
+fn seats(api: &Api, asked: &Asked) -> String {
+    let name = "apiserver_flowcontrol_nominal_limit_seats";
+    let mut text = format!("# HELP {name} Seats of a priority level by its shares.\n# TYPE {name} gauge\n");
+    for (level, seats) in api.flow.nominal_limits(&asked.cx.cluster) {
+        text.push_str(&format!("{name}{{priority_level=\"{level}\"}} {seats}\n"));
+    }
+    text
+}
+
+/// The order in which the version's parts are told.
+const VERSION: Order = Order {
+    of_document: &[
+        "major",
+        "minor",
+        "emulationMajor",
+        "emulationMinor",
+        "minCompatibilityMajor",
+        "minCompatibilityMinor",
+        "gitVersion",
+        "gitCommit",
+        "gitTreeState",
+        "buildDate",
+        "goVersion",
+        "compiler",
+        "platform",
+    ],
+    of_objects: &[],
+};
 
 fn version() -> serde_json::Value {
     json!({

@@ -153,3 +153,44 @@ async fn large_documents_are_compressed_for_those_who_read_that() {
     let request = Request::builder().method(Method::GET).uri(path).body(Body::empty());
     assert_eq!(atoll.root().call(request.expect("a request")).await.status(), 403, "documents are not for everybody");
 }
+
+/// Scripts find what they look for in the text of these documents, by fields that follow each other.
+#[tokio::test]
+async fn documents_tell_their_fields_in_the_order_in_which_kubernetes_writes_them() {
+    let atoll = Atoll::start().await;
+    let client = atoll.cluster("team").await;
+    client.post(DEFINITIONS, definition("Boat", &["v1"])).await.expect(201);
+    let maps = r#"{"name":"configmaps","singularName":"configmap","namespaced":true,"kind":"ConfigMap","verbs":["create","delete","deletecollection","get","list","patch","update","watch"],"shortNames":["cm"],"storageVersionHash":"#;
+    let review = r#"{"name":"serviceaccounts/token","singularName":"","namespaced":true,"group":"authentication.k8s.io","version":"v1","kind":"TokenRequest","verbs":["create"]}"#;
+    let boats = r#"{"resource":"boats","responseKind":{"group":"sea.example.com","version":"v1","kind":"Boat"},"scope":"Namespaced","singularResource":"boat","verbs":["#;
+    let cases = [
+        ("/api", "*/*", r#"{"kind":"APIVersions","versions":["v1"],"serverAddressByClientCIDRs":[{"clientCIDR":"#),
+        ("/api/v1", "*/*", r#"{"kind":"APIResourceList","groupVersion":"v1","resources":[{"name":"#),
+        ("/api/v1", "*/*", maps),
+        ("/api/v1", "*/*", review),
+        ("/apis/sea.example.com/v1", "*/*", r#"{"kind":"APIResourceList","apiVersion":"v1","groupVersion":"sea."#),
+        ("/apis", "*/*", r#"{"kind":"APIGroupList","apiVersion":"v1","groups":[{"name":"#),
+        (
+            "/apis/apps",
+            "*/*",
+            r#"{"kind":"APIGroup","apiVersion":"v1","name":"apps","versions":[{"groupVersion":"apps/v1","version":"v1"}],"preferredVersion":"#,
+        ),
+        (
+            "/apis",
+            AGGREGATED,
+            r#"{"kind":"APIGroupDiscoveryList","apiVersion":"apidiscovery.k8s.io/v2","metadata":{},"items":["#,
+        ),
+        ("/apis", AGGREGATED, boats),
+        (
+            "/api/v1?pretty=true",
+            "*/*",
+            "{\n  \"kind\": \"APIResourceList\",\n  \"groupVersion\": \"v1\",\n  \"resources\": [",
+        ),
+        ("/version", "*/*", "{\n  \"major\": \"1\",\n  \"minor\": \"36\",\n  \"emulationMajor\": \"1\","),
+        ("/", "*/*", "{\n  \"paths\": [\n    \"/"),
+    ];
+    for (path, accept, part) in cases {
+        let text = String::from_utf8_lossy(&client.get_as(path, accept).await.body).into_owned();
+        assert!(text.contains(part), "{path} as {accept}: {part} is not in {text}");
+    }
+}

@@ -1,9 +1,10 @@
 //! What those who watch over a server see: figures in Prometheus' format and health checks, under kube-apiserver's names.
 
+use atoll::flow::FlowControl;
 use serde_json::json;
 
 use crate::requests::{CONFIG_MAPS, DEFINITIONS};
-use crate::server::Atoll;
+use crate::server::{Atoll, Client};
 
 #[tokio::test]
 async fn requests_are_counted_by_what_they_are_about_and_never_by_names_of_tenants() {
@@ -78,4 +79,44 @@ async fn health_checks_are_told_one_by_one_and_counted() {
     let counted = "kubernetes_healthchecks_total{name=\"shutdown\",status=\"success\",type=\"readyz\"} 2";
     let figures = String::from_utf8(root.get("/metrics/slis").await.body.to_vec()).expect("text");
     assert!(figures.contains(counted), "{figures}");
+}
+
+/// Kubernetes' own suite takes a level's figure for the sign that a new priority level is heeded.
+#[tokio::test]
+async fn seats_of_priority_levels_are_told_in_their_own_cluster() {
+    const FLOW: &str = "/apis/flowcontrol.apiserver.k8s.io/v1";
+    let atoll = Atoll::start_with(|builder| builder.flow_control(FlowControl::default())).await;
+    let (ours, theirs) = (atoll.cluster("ours").await, atoll.cluster("theirs").await);
+    let level = json!({
+        "metadata": {"name": "few"},
+        "spec": {"type": "Limited", "limited": {"nominalConcurrencyShares": 100, "limitResponse": {"type": "Reject"}}},
+    });
+    let schema = json!({
+        "metadata": {"name": "few"},
+        "spec": {"priorityLevelConfiguration": {"name": "few"}, "matchingPrecedence": 1000, "rules": [{
+            "subjects": [{"kind": "User", "user": {"name": "noxu"}}],
+            "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}],
+        }]},
+    });
+    let level = ours.post(&format!("{FLOW}/prioritylevelconfigurations"), level).await.expect(201);
+    let schema = ours.post(&format!("{FLOW}/flowschemas"), schema).await.expect(201);
+    let seats = |figures: &str, level: &str| {
+        let series = format!("apiserver_flowcontrol_nominal_limit_seats{{priority_level=\"{level}\"}} ");
+        figures.lines().find_map(|line| line.strip_prefix(&series)?.parse::<u32>().ok())
+    };
+    let figures = async |client: &Client| String::from_utf8_lossy(&client.get("/metrics").await.body).into_owned();
+    let (here, there) = (figures(&ours).await, figures(&theirs).await);
+    assert!(seats(&here, "few").is_some_and(|seats| seats >= 1), "{here}");
+    assert!(seats(&here, "workload-low") < seats(&there, "workload-low"), "more levels divide the same seats");
+    assert_eq!((seats(&there, "few"), seats(&there, "exempt")), (None, Some(0)));
+
+    let answer = ours.user("noxu", &[]).get("/version").await;
+    for (header, uid) in [
+        ("x-kubernetes-pf-prioritylevel-uid", &level["metadata"]["uid"]),
+        ("x-kubernetes-pf-flowschema-uid", &schema["metadata"]["uid"]),
+    ] {
+        assert_eq!(answer.headers[header].to_str().expect("text"), uid, "{header}");
+        let other = ours.user("foo", &[]).get("/version").await;
+        assert_ne!(other.headers[header].to_str().expect("text"), uid, "{header}");
+    }
 }

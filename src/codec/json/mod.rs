@@ -3,6 +3,7 @@
 //! What fits none of a kind's fields is not known here. Bodies that are plain JSON take a fast path through `serde_json`; the few
 //! others (duplicate keys, malformed text, broken Unicode) are read again by a slower reader that knows Go's ways and words.
 
+mod order;
 mod print;
 mod read;
 
@@ -13,6 +14,7 @@ use serde_json::{Map, Number, Value};
 
 use super::strict::StrictFault;
 
+pub(crate) use order::{InOrder, Order};
 pub(crate) use print::go_float;
 pub use print::{to_pretty_vec, to_vec};
 

@@ -8,15 +8,25 @@ use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter, Serializer};
 
 /// A value as compact JSON.
 pub fn to_vec(value: &Value) -> Vec<u8> {
-    print(value, GoFloats(CompactFormatter))
+    compact(value)
 }
 
 /// A value as JSON indented by two spaces, for people.
 pub fn to_pretty_vec(value: &Value) -> Vec<u8> {
+    pretty(value)
+}
+
+/// What is made of values, as compact JSON.
+pub(super) fn compact(value: &impl Serialize) -> Vec<u8> {
+    print(value, GoFloats(CompactFormatter))
+}
+
+/// What is made of values, as indented JSON.
+pub(super) fn pretty(value: &impl Serialize) -> Vec<u8> {
     print(value, GoFloats(PrettyFormatter::new()))
 }
 
-fn print<F: Formatter>(value: &Value, formatter: F) -> Vec<u8> {
+fn print<F: Formatter>(value: &impl Serialize, formatter: F) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(1024);
     value
         .serialize(&mut Serializer::with_formatter(&mut bytes, formatter))

@@ -16,6 +16,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::chain::Asked;
+use crate::codec::json::InOrder;
 use crate::codec::negotiate::{
     self, ENCODINGS, Encoding, MetaVersion, Negotiated, ObjectOffer, PlainOffer, Shape, UntabledOffer, negotiate,
     negotiate_stream,
@@ -110,11 +111,19 @@ pub(super) fn value(asked: &Asked, status: StatusCode, object: &Object) -> ApiRe
 }
 
 /// A document that has one form, such as discovery's.
-pub(super) fn document(asked: &Asked, document: &Value) -> ApiResult<Response<Body>> {
+pub(super) fn document(asked: &Asked, document: &InOrder<'_>) -> ApiResult<Response<Body>> {
     let produces: Vec<&str> = ENCODINGS.iter().map(|encoding| encoding.media_type()).collect();
     negotiate::check_route(accept(&asked.headers), &produces)?;
     let agreed = negotiate(accept(&asked.headers), &PlainOffer)?;
-    form::encoded(asked, &agreed, StatusCode::OK, form::json(document)?)
+    if agreed.encoding == Encoding::Json && form::is_pretty(asked, &agreed) {
+        return Ok(indented(asked, document));
+    }
+    form::encoded(asked, &agreed, StatusCode::OK, document.to_vec().into())
+}
+
+/// A document that is indented JSON whatever the client accepts, as kube-apiserver writes those that are no objects.
+pub(super) fn indented(asked: &Asked, document: &InOrder<'_>) -> Response<Body> {
+    form::compressed(asked, StatusCode::OK, Encoding::Json.media_type(), document.to_pretty_vec().into())
 }
 
 /// A document that is JSON whatever the client accepts; clients ask for it in the encoding they use for objects.
