@@ -21,6 +21,8 @@ use crate::cluster_api::Failure;
 
 /// The first pause after a failure; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// How many keys may be remembered for having been undone before those that were left alone since are looked for.
+const UNDONE_REMEMBERED: usize = 256;
 
 /// What is to be looked at.
 pub(crate) trait Key: Clone + Eq + Hash + Debug + Send {
@@ -58,6 +60,8 @@ struct State<K> {
     later: BTreeMap<(Instant, u64), K>,
     due: HashMap<K, (Instant, u64)>,
     failures: HashMap<K, u32>,
+    /// When a key is due that somebody undid, and how often in a row that happened.
+    undone: HashMap<K, (Instant, u32)>,
     counter: u64,
 }
 
@@ -75,6 +79,7 @@ impl<K: Key> Queue<K> {
             later: BTreeMap::new(),
             due: HashMap::new(),
             failures: HashMap::new(),
+            undone: HashMap::new(),
             counter: 0,
         };
         Self { state: Mutex::new(state), changed: Notify::new(), longest_pause, jitter: RandomState::new() }
@@ -83,6 +88,24 @@ impl<K: Key> Queue<K> {
     /// Adds a key, to be worked on as soon as it is its turn.
     pub(crate) fn add(&self, key: K) {
         self.lock().add(key);
+        self.changed.notify_one();
+    }
+
+    /// Adds a key since somebody undid what was done for it: to be worked on at once, but later and later if it is undone time and
+    /// again. Two who want different things and see each other's writes would not rest otherwise.
+    pub(crate) fn add_undone(&self, key: K) {
+        let mut state = self.lock();
+        let now = Instant::now();
+        let times = match state.undone.get(&key).copied() {
+            Some((due, _)) if due > now => return state.add_at(key, due),
+            Some((due, times)) if now.duration_since(due) < self.longest_pause.saturating_mul(2) => times + 1,
+            _ => 0,
+        };
+        let pause = if times == 0 { Duration::ZERO } else { self.pause(times) };
+        state.forget_what_was_left_alone(now, self.longest_pause.saturating_mul(2));
+        state.undone.insert(key.clone(), (now + pause, times));
+        state.add_at(key, now + pause);
+        drop(state);
         self.changed.notify_one();
     }
 
@@ -234,6 +257,13 @@ impl<K: Key> State<K> {
         }
     }
 
+    /// Before one more is remembered: those that nobody touched for so long need not be.
+    fn forget_what_was_left_alone(&mut self, now: Instant, long: Duration) {
+        if self.undone.len() >= UNDONE_REMEMBERED && self.undone.len() == self.undone.capacity() {
+            self.undone.retain(|_, (due, _)| now.saturating_duration_since(*due) < long);
+        }
+    }
+
     /// After much work, what held its keys is of no use any more.
     fn give_memory_back(&mut self) {
         const SMALL: usize = 256;
@@ -337,6 +367,29 @@ mod tests {
         assert!(pauses[1] >= Duration::from_millis(40) && pauses[1] < Duration::from_millis(100), "{pauses:?}");
         assert!(pauses[5] > pauses[3] && pauses[3] > pauses[1], "{pauses:?}");
         assert!(pauses[13] > Duration::from_secs(50) && pauses[13] < Duration::from_secs(70), "{pauses:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_undone_time_and_again_is_done_less_and_less_often() {
+        let queue = queue();
+        let (start, mut pauses) = (Instant::now(), Vec::new());
+        for _ in 0..14 {
+            let before = Instant::now();
+            queue.add_undone(Item("a", 1));
+            queue.add_undone(Item("a", 1));
+            let key = queue.take().await;
+            pauses.push(before.elapsed());
+            queue.finish(key, Some(Ok(Next::Done)));
+        }
+        assert_eq!(pauses[0], Duration::ZERO);
+        assert!(pauses[1] >= Duration::from_millis(40) && pauses[1] < Duration::from_millis(100), "{pauses:?}");
+        assert!(pauses[13] > Duration::from_secs(50) && pauses[13] < Duration::from_secs(70), "{pauses:?}");
+        assert!(start.elapsed() > Duration::from_secs(100), "{pauses:?}");
+        tokio::time::sleep(Duration::from_secs(300)).await;
+        let before = Instant::now();
+        queue.add_undone(Item("a", 1));
+        queue.take().await;
+        assert_eq!(before.elapsed(), Duration::ZERO, "what was left alone is begun anew");
     }
 
     #[tokio::test(start_paused = true)]

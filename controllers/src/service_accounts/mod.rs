@@ -109,8 +109,9 @@ async fn follow_certificates(
         Seen::Gone(map) => {
             queue.add(ObjectKey::namespace_of(&map));
         }
+        // Another publisher, which was given another CA or none, would put its own back at once.
         Seen::Here(map) if map.text_at(&["data", "ca.crt"]) != root_ca => {
-            queue.add(ObjectKey::namespace_of(&map));
+            queue.add_undone(ObjectKey::namespace_of(&map));
         }
         Seen::Listed if listed => again.notify_one(),
         Seen::Listed => listed = true,
