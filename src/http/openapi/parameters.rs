@@ -45,8 +45,16 @@ pub(super) const LIST: &[Query] = &[
         "The token of the page before, which asks for the next one; all else must be as it was asked for then. A token that is \
          too old is answered with 410 (Gone) and a new one, with which the list goes on from the newest state.",
     ),
-    ("fieldSelector", "string", "Only objects whose fields are like this. All if it is not given."),
-    ("labelSelector", "string", "Only objects whose labels are like this. All if it is not given."),
+    (
+        "fieldSelector",
+        "string",
+        "Restricts the list of returned objects to those whose fields are like this. All if it is not given.",
+    ),
+    (
+        "labelSelector",
+        "string",
+        "Restricts the list of returned objects to those whose labels are like this. All if it is not given.",
+    ),
     (
         "limit",
         "integer",
@@ -81,7 +89,8 @@ pub(super) const LIST: &[Query] = &[
     (
         "watch",
         "boolean",
-        "Whether changes are sent as they happen, instead of a list of what there is. `resourceVersion` says from where on.",
+        "Watch for changes to the described resources, which are sent as they happen, instead of a list of what there is. \
+         `resourceVersion` says from where on.",
     ),
 ];
 

@@ -70,7 +70,7 @@ fn list_of(item: &str, list_kind: &str, descriptions: &Descriptions) -> Value {
             "apiVersion": {"type": "string", "description": said("apiVersion")},
             "kind": {"type": "string", "description": said("kind")},
             "items": {
-                "type": "array", "description": format!("The objects of kind {kind}."),
+                "type": "array", "description": format!("List of {}.", many(kind)),
                 "items": {"allOf": [{"$ref": reference(item)}], "default": {}},
             },
             "metadata": {
@@ -80,6 +80,17 @@ fn list_of(item: &str, list_kind: &str, descriptions: &Descriptions) -> Value {
         },
         KIND: [{"group": group, "version": version, "kind": list_kind}],
     })
+}
+
+/// What many objects of a kind are called, as Kubernetes guesses the name of a resource: `Ingress` gives `ingresses`.
+fn many(kind: &str) -> String {
+    let one = kind.to_lowercase();
+    match one.strip_suffix('y') {
+        _ if one == "endpoints" => one,
+        Some(stem) => format!("{stem}ies"),
+        None if one.ends_with('s') => format!("{one}es"),
+        None => format!("{one}s"),
+    }
 }
 
 /// Types of `meta.v1` that are kinds of the core group wherever they stand.
