@@ -65,6 +65,10 @@ pub(super) struct Serve {
     /// networks, either; any is any; or only in these networks: 10.0.0.0/8,fd00::/8.
     #[arg(long, alias = "webhook-addresses", value_name = "remote|public|any|CIDR,CIDR", default_value = "remote")]
     outbound_addresses: Addresses,
+    /// Admission plugins that do not run, in any logical cluster, by the names they have in Kubernetes: ServiceAccount,
+    /// DefaultTolerationSeconds.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    disable_admission_plugins: Vec<String>,
     /// How many requests that read are served at a time. With priority and fairness, which share them between logical
     /// clusters, this and the next are added up [default: what suits the processors of this machine]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -126,6 +130,7 @@ impl Serve {
                 self.max_mutating_requests_inflight,
                 self.enable_priority_and_fairness,
             ))
+            .without_admission(self.disable_admission_plugins.iter())
             .store_patience(self.wait_for_store)
             .retain_deleted(self.retain_deleted)
             .grace_period(Duration::from_secs(self.grace_period));

@@ -433,6 +433,10 @@ impl Builder {
         let mut further: Vec<_> = self.extensions.plugins.iter().map(|make| make(objects.clone())).collect();
         further.extend(resources::last_admission(services));
         let mut plugins = admission::default_chain(means, &further);
+        let unknown = |name: &&String| !plugins.iter().any(|plugin| *name == plugin.name());
+        for name in self.extensions.left_out.iter().filter(unknown) {
+            tracing::warn!(name, "no admission plugin of this name runs here, so that none is left out");
+        }
         plugins.retain(|plugin| !self.extensions.left_out.iter().any(|name| name == plugin.name()));
         Chain::new(plugins)
     }
