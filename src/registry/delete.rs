@@ -79,6 +79,9 @@ impl Registry {
         let key = self.key(&cx.cluster, target, name);
         for _ in 0..ATTEMPTS {
             let Some(entry) = self.store.get(&key) else {
+                if self.is_told_for_change(target) && self.take_over(cx, target, name).await? {
+                    continue;
+                }
                 return Err(match self.underlay_entry(cx, target, name) {
                     Some(_) => underlay::is_read_only(target, name.name),
                     None => ApiError::not_found(&target.shown(), name.name),

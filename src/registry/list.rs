@@ -12,7 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use super::resource::Origin;
-use super::{Registry, Target, encode};
+use super::{Registry, Target, encode, underlay};
 use crate::request::RequestContext;
 use crate::storage::{Entry, ListQuery, Position, ReadError};
 
@@ -81,6 +81,7 @@ impl Registry {
         let Start { after, at, until } = self.starting_point(cx, request).await?;
         let selective = !request.labels.is_everything() || !request.fields.is_everything();
         let matches = |entry: &Entry| matches(target, request, entry);
+        let limit = request.limit.filter(|_| !is_from_cache(request));
         let query = ListQuery {
             resource: &target.descriptor().resource,
             scope: &cx.scope,
@@ -88,14 +89,12 @@ impl Registry {
             name: request.fields.requires_exact("metadata.name"),
             after: after.as_ref(),
             at,
-            limit: request.limit.filter(|_| !is_from_cache(request)),
+            limit,
             filter: if selective { Some(&matches) } else { None },
         };
         let first = request.continue_token.is_empty();
         let mut page = self.store.list(query).map_err(|error| expired(error, request, first, cx))?;
-        if first {
-            self.add_underlay(cx, target, request, &mut page);
-        }
+        self.add_underlay(cx, target, request, &underlay::Span { after: after.as_ref(), limit }, &mut page);
         let token = |start: Position| Continue {
             v: "meta.k8s.io/v1".into(),
             rv: page.revision as i64,

@@ -105,14 +105,23 @@ impl Registry {
         mut make: impl FnMut(Option<&Object>) -> ApiResult<(Object, Precondition)> + Send,
     ) -> ApiResult<Written> {
         let key = self.key(&cx.cluster, target, name);
+        let mut seen = None;
         for _ in 0..ATTEMPTS {
             let Some(entry) = self.store.get(&key) else {
+                seen = self.underlay_entry(cx, target, name);
+                if seen.is_some() && self.take_over(cx, target, name).await? {
+                    continue;
+                }
                 return self.create_instead(cx, target, name, &change, options, &mut make).await;
             };
             self.ready_to_read(target, std::slice::from_ref(&entry)).await?;
             let live = target.read(&entry)?;
             let (new, precondition) = make(Some(&live))?;
-            let precondition = change.precondition.clone().or(precondition);
+            let mut precondition = change.precondition.clone().or(precondition);
+            // It was this version when it was only seen.
+            if seen.as_ref().is_some_and(|seen| precondition.resource_version == seen.revision.to_string()) {
+                precondition.resource_version = entry.revision.to_string();
+            }
             self.check_precondition(target, name, &entry, &change, &precondition)?;
             let Revised { new, old, attributes } =
                 self.revise(cx, target, &change, options, (&entry, live), new).await?;

@@ -1,13 +1,13 @@
 //! Namespaces that the server makes itself, in the transaction of what first needs them.
 //!
-//! A logical cluster begins with `default` alone. The namespaces that Kubernetes keeps for its own purposes come to be with
-//! the first object that is written there, so that controllers, nodes and tools find them, and who needs none pays for none.
+//! A logical cluster begins with `default` alone. The namespaces that Kubernetes keeps for its own purposes are seen from the start,
+//! and stored with the first object that is written there, so that who needs none pays for none.
 
 use atoll_api::names::SYSTEM_NAMESPACES;
 use atoll_api::{ApiResult, GroupResource, Object};
 use serde_json::json;
 
-use super::{Registry, encode, seconds};
+use super::{ObjectName, Registry, encode, seconds};
 use crate::request::RequestContext;
 use crate::storage::{Action, Expect, Key, Op};
 
@@ -34,7 +34,9 @@ impl Registry {
         if self.store.get(&key).is_some() {
             return Ok(None);
         }
-        let bytes = encode::encode(&new_namespace(namespace, &seconds(cx.now)))?;
+        let told =
+            self.told(&key.resource).and_then(|told| told.get(cx, &ObjectName { namespace: "", name: namespace }));
+        let bytes = encode::encode(&told.unwrap_or_else(|| new_namespace(namespace, &seconds(cx.now))))?;
         Ok(Some(Op { key, expect: Expect::Absent, action: Action::Put(bytes) }))
     }
 }

@@ -309,6 +309,11 @@ pub trait Resource: Send + Sync + 'static {
         false
     }
 
+    /// Whether a cluster may change those for itself. Asked only of kinds that have some.
+    fn may_be_taken_over(&self) -> bool {
+        false
+    }
+
     /// Why the object of that name is never deleted, if it is not. Asked before anything else of a deletion.
     fn refuses_deletion(&self, name: &str) -> Option<&'static str> {
         let _ = name;

@@ -3,16 +3,24 @@
 
 use std::sync::Arc;
 
-use atoll_api::{ApiError, ClusterScope, GroupResource, LogicalClusterName, Object};
+use atoll_api::{ApiError, ApiResult, ClusterScope, GroupResource, LogicalClusterName, Object};
 
 use super::list::matches;
 use super::view::computed_entry;
-use super::{ListRequest, ObjectName, Registry, Target};
+use super::{ListRequest, ObjectName, Registry, Target, encode};
 use crate::request::RequestContext;
-use crate::storage::{Entry, ListQuery, Page};
+use crate::storage::{Action, Entry, Expect, ListQuery, Op, Page, Position};
 
 /// The version of objects that are computed: they were always there.
-const REVISION: u64 = 1;
+pub(super) const REVISION: u64 = 1;
+
+/// Which part of a list a page is.
+pub(super) struct Span<'a> {
+    /// What stands after this.
+    pub(super) after: Option<&'a Position>,
+    /// So many objects at most.
+    pub(super) limit: Option<usize>,
+}
 
 /// Tells each cluster something in objects of a resource, in the version they would be stored in.
 ///
@@ -24,6 +32,11 @@ pub trait Underlay: Send + Sync + 'static {
 
     /// The object of that name.
     fn get(&self, cx: &RequestContext, name: &ObjectName<'_>) -> Option<Object>;
+
+    /// Whether the cluster may change such objects: they are stored as they are told, then. Others are read-only.
+    fn may_be_taken_over(&self) -> bool {
+        false
+    }
 }
 
 impl Registry {
@@ -52,55 +65,109 @@ impl Registry {
         computed_entry(cx, &target.at_storage(), object, REVISION).ok()
     }
 
-    /// Puts what every cluster sees among the cluster's own, in order of their names.
-    pub(super) fn add_underlay(&self, cx: &RequestContext, target: &Target, request: &ListRequest, page: &mut Page) {
+    /// Puts what every cluster sees among the cluster's own, in order of their names: no more than belongs on the page.
+    pub(super) fn add_underlay(
+        &self,
+        cx: &RequestContext,
+        target: &Target,
+        request: &ListRequest,
+        span: &Span<'_>,
+        page: &mut Page,
+    ) {
         if cx.scope == ClusterScope::All {
             return;
         }
-        let before = page.entries.len();
+        let mut seen = Vec::new();
         if target.resource.has_underlay() && !cx.cluster.is_root() {
-            self.add_shared(target, request, page);
+            seen = self.shared(target, request);
         }
         if let Some(underlay) = self.told_of(target) {
             let objects = underlay.list(cx, &request.namespace).into_iter();
-            let entries = objects.filter_map(|told| computed_entry(cx, &target.at_storage(), told, REVISION).ok());
-            page.entries.extend(entries.filter(|entry| {
-                let name = ObjectName { namespace: entry.namespace(), name: entry.name() };
-                let stored = self.store.get(&self.key(&cx.cluster, target, &name)).is_some();
-                !stored && matches(target, request, entry)
-            }));
+            let told = objects.filter_map(|told| computed_entry(cx, &target.at_storage(), told, REVISION).ok());
+            seen.extend(told.filter(|entry| matches(target, request, entry)));
         }
-        if page.entries.len() > before {
-            page.entries.sort_by(|a, b| (a.namespace(), a.name()).cmp(&(b.namespace(), b.name())));
+        seen.retain(|entry| {
+            let name = ObjectName { namespace: entry.namespace(), name: entry.name() };
+            span.after.is_none_or(|after| place(entry) > (&*after.namespace, &*after.name))
+                && self.store.get(&self.key(&cx.cluster, target, &name)).is_none()
+        });
+        if !seen.is_empty() {
+            span.merge(&cx.cluster, seen, page);
         }
     }
 
-    /// Adds the bootstrap objects that every cluster sees.
-    fn add_shared(&self, target: &Target, request: &ListRequest, page: &mut Page) {
-        let place = |entry: &Entry| (entry.namespace().to_owned(), entry.name().to_owned());
-        let own: Vec<(String, String)> = page.entries.iter().map(|entry| place(entry)).collect();
-        let shared = |entry: &Entry| {
-            target.resource.is_shared(entry)
-                && matches(target, request, entry)
-                && own.binary_search(&place(entry)).is_err()
-        };
+    /// The bootstrap objects that every cluster sees.
+    fn shared(&self, target: &Target, request: &ListRequest) -> Vec<Arc<Entry>> {
+        let shared = |entry: &Entry| target.resource.is_shared(entry) && matches(target, request, entry);
         let root = ClusterScope::One(LogicalClusterName::root());
         let query = ListQuery {
             namespace: Some(request.namespace.as_str()).filter(|ns| !ns.is_empty()),
             filter: Some(&shared),
             ..ListQuery::new(&target.descriptor().resource, &root)
         };
-        if let Ok(underlay) = self.store.list(query) {
-            page.entries.extend(underlay.entries);
+        self.store.list(query).map(|page| page.entries).unwrap_or_default()
+    }
+
+    /// Makes what a cluster only sees its own, as it is, so that it can be changed there; gives whether it is now.
+    pub(super) async fn take_over(
+        &self,
+        cx: &RequestContext,
+        target: &Target,
+        name: &ObjectName<'_>,
+    ) -> ApiResult<bool> {
+        let shared = target.resource.has_underlay() && target.resource.may_be_taken_over();
+        if !shared && !self.is_told_for_change(target) {
+            return Ok(false);
         }
+        let Some(entry) = self.underlay_entry(cx, target, name) else { return Ok(false) };
+        let bytes = encode::encode(&encode::decode(&entry)?)?;
+        let key = self.key(&cx.cluster, target, name);
+        // Whoever was faster did the same.
+        self.commit(cx, target, vec![Op { key, expect: Expect::Absent, action: Action::Put(bytes) }]).await?;
+        Ok(true)
+    }
+
+    /// Whether what clusters are told in objects of a resource is theirs to change, and to delete.
+    pub(super) fn is_told_for_change(&self, target: &Target) -> bool {
+        self.told_of(target).is_some_and(Underlay::may_be_taken_over)
     }
 
     /// Who tells clusters something in objects of a resource.
     fn told_of(&self, target: &Target) -> Option<&dyn Underlay> {
-        let resource = &target.descriptor().resource;
+        self.told(&target.descriptor().resource)
+    }
+
+    /// The same by the resource.
+    pub(super) fn told(&self, resource: &GroupResource) -> Option<&dyn Underlay> {
         let mut underlays = self.underlays.iter();
         underlays.find(|(told, _)| told == resource).map(|(_, underlay)| &**underlay)
     }
+}
+
+// === impl Span ===
+
+impl Span<'_> {
+    /// Puts entries in their places on a page; what comes after its end is left to the next one.
+    fn merge(&self, cluster: &LogicalClusterName, seen: Vec<Arc<Entry>>, page: &mut Page) {
+        page.entries.extend(seen);
+        page.entries.sort_by(|a, b| place(a).cmp(&place(b)));
+        // What a page of the store leaves out stands after all that it has, so the first of both are the first of all.
+        let most = self.limit.unwrap_or(usize::MAX);
+        let left = page.entries.len().saturating_sub(most);
+        page.entries.truncate(most);
+        let more = page.next.is_some() || left > 0;
+        let last = page.entries.last().filter(|_| more);
+        page.next = last.map(|last| Position::new(cluster.clone(), last.namespace(), last.name()));
+        // Filtered pages of the store do not know how many follow.
+        page.remaining = match page.remaining {
+            Some(others) => Some(others + left),
+            None => (left > 0).then_some(left),
+        };
+    }
+}
+
+fn place(entry: &Entry) -> (&str, &str) {
+    (entry.namespace(), entry.name())
 }
 
 /// The answer to a write to what is seen without being stored.

@@ -121,13 +121,15 @@ pub struct Manners {
     pub keeps_new_status: bool,
 }
 
-/// Which objects of the system cluster all clusters see, and cannot write.
+/// Which objects of the system cluster all clusters see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Underlay {
     /// None.
     None,
     /// Those with the label of the bootstrap policy.
     Marked,
+    /// The same, and a cluster may change them for itself.
+    MarkedForChange,
     /// Those of these names.
     Named(&'static [&'static str]),
 }
@@ -502,9 +504,13 @@ impl Resource for Builtin {
     fn is_shared(&self, entry: &Entry) -> bool {
         match self.kind.manners.underlay {
             Underlay::None => false,
-            Underlay::Marked => is_shared(entry),
+            Underlay::Marked | Underlay::MarkedForChange => is_shared(entry),
             Underlay::Named(names) => entry.cluster().is_root() && names.contains(&entry.name()),
         }
+    }
+
+    fn may_be_taken_over(&self) -> bool {
+        self.kind.manners.underlay == Underlay::MarkedForChange
     }
 
     fn refuses_deletion(&self, name: &str) -> Option<&'static str> {

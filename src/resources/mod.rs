@@ -38,6 +38,7 @@ mod storage;
 mod surface;
 mod sync;
 mod tenancy;
+mod told;
 mod typed;
 mod view;
 
@@ -200,10 +201,12 @@ pub fn underlays(
     let (store, clusters) = (|| Arc::clone(store), || Arc::clone(clusters));
     let surfaces = Arc::clone(surfaces);
     let local = apiregistration::told::LocalServices { surfaces, store: store(), clusters: clusters() };
+    let namespaces = core::system_namespaces::SystemNamespaces { store: store() };
     let trust = apiregistration::told::Trust { clusters: clusters(), store: store(), authorities };
     vec![
         (GroupResource::new("apiregistration.k8s.io", "apiservices"), Arc::new(local)),
         (GroupResource::new("", "configmaps"), Arc::new(trust)),
+        (GroupResource::new("", "namespaces"), Arc::new(namespaces)),
     ]
 }
 

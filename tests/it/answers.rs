@@ -50,6 +50,45 @@ async fn a_page_goes_on_at_its_own_version_only_and_version_zero_knows_no_pages(
     assert_eq!(text(&all, "/metadata/continue"), "");
 }
 
+/// Policy that all clusters share was once on the first page as a whole, however little was asked for.
+#[tokio::test]
+async fn pages_count_what_a_cluster_sees_without_having_stored_it() {
+    const ROLES: &str = "/apis/rbac.authorization.k8s.io/v1/clusterroles";
+    let (atoll, client) = team().await;
+    let other = atoll.cluster("other").await;
+    for name in ["aa-first", "cluster-b", "system:controller:zz", "zz-last"] {
+        let role =
+            json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name}});
+        client.post(ROLES, role).await.expect(201);
+    }
+    for client in [&client, &other] {
+        let names = |list: &Value| -> Vec<String> {
+            let items = list["items"].as_array().into_iter().flatten();
+            items.map(|item| text(item, "/metadata/name").to_owned()).collect()
+        };
+        let whole = names(&client.get(ROLES).await.expect(200));
+        let (mut paged, mut token) = (Vec::new(), String::new());
+        loop {
+            let page = client.get(&format!("{ROLES}?limit=7&continue={token}")).await.expect(200);
+            paged.extend(names(&page));
+            let remaining = page["metadata"]["remainingItemCount"].as_u64().unwrap_or_default();
+            assert_eq!(remaining, (whole.len() - paged.len()) as u64, "after {}", paged.len());
+            token = text(&page, "/metadata/continue").to_owned();
+            if token.is_empty() {
+                break;
+            }
+            assert_eq!(paged.len() % 7, 0, "a page is full before the next one");
+        }
+        assert_eq!(paged, whole);
+        let chosen = "labelSelector=rbac.authorization.k8s.io/aggregate-to-admin%3Dtrue";
+        let whole = names(&client.get(&format!("{ROLES}?{chosen}")).await.expect(200));
+        let page = client.get(&format!("{ROLES}?{chosen}&limit=1")).await.expect(200);
+        assert_eq!((names(&page).as_slice(), whole.len() > 1), (&whole[..1], true));
+        let token = text(&page, "/metadata/continue");
+        assert_eq!(names(&client.get(&format!("{ROLES}?{chosen}&continue={token}")).await.expect(200)), whole[1..]);
+    }
+}
+
 #[tokio::test]
 async fn a_watch_from_a_version_still_to_come_is_silent() {
     let (_atoll, client) = team().await;

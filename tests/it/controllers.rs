@@ -241,17 +241,24 @@ async fn every_cluster_with_services_has_one_that_leads_to_the_server_also_after
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn system_namespaces_come_to_be_with_what_is_first_written_there() {
+async fn system_namespaces_are_stored_with_what_is_first_written_there_and_stay_who_they_were() {
     let atoll = Atoll::start().await;
     let (a, b) = (atoll.cluster("a").await, atoll.cluster("b").await);
     for namespace in ["kube-system", "kube-public", "kube-node-lease"] {
-        assert_eq!(atoll.get(&format!("{a}/api/v1/namespaces/{namespace}")).await, None);
+        let told = atoll.get(&format!("{a}/api/v1/namespaces/{namespace}")).await.expect("is seen from the start");
+        assert_eq!(told["status"]["phase"], "Active");
+        assert_eq!(atoll.get(&format!("{a}/api/v1/namespaces/{namespace}/serviceaccounts/default")).await, None);
         atoll.post(&format!("{a}/api/v1/namespaces/{namespace}/configmaps"), config_map("first")).await;
         let made = atoll.until_there(&format!("{a}/api/v1/namespaces/{namespace}")).await;
         assert_eq!(made["status"]["phase"], "Active");
+        for same in ["uid", "creationTimestamp"] {
+            assert_eq!(made["metadata"][same], told["metadata"][same], "{same}");
+        }
         atoll.until_there(&format!("{a}/api/v1/namespaces/{namespace}/serviceaccounts/default")).await;
         atoll.post(&format!("{a}/api/v1/namespaces/{namespace}/configmaps"), config_map("second")).await;
-        assert_eq!(atoll.get(&format!("{b}/api/v1/namespaces/{namespace}")).await, None);
+        let other = atoll.get(&format!("{b}/api/v1/namespaces/{namespace}")).await.expect("is seen there, too");
+        assert_ne!(other["metadata"]["uid"], told["metadata"]["uid"]);
+        assert_eq!(other["metadata"]["resourceVersion"], "1", "nothing was written there");
     }
     atoll.stop().await;
 }

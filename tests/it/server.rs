@@ -132,10 +132,12 @@ pub(crate) fn workspace(name: &str) -> Value {
 // === impl Client ===
 
 impl Client {
-    /// Waits until the controllers have given every namespace what namespaces get.
+    /// Waits until the controllers have given every namespace what namespaces get. Those that are only seen, in the version of what
+    /// nobody has written, get it once something is written there.
     pub(crate) async fn settled(&self) {
         let namespaces = self.get("/api/v1/namespaces").await.expect(200);
-        for namespace in namespaces["items"].as_array().into_iter().flatten() {
+        let stored = |namespace: &&Value| namespace["metadata"]["resourceVersion"] != "1";
+        for namespace in namespaces["items"].as_array().into_iter().flatten().filter(stored) {
             let name = namespace["metadata"]["name"].as_str().unwrap_or_default();
             for path in ["serviceaccounts/default", "configmaps/kube-root-ca.crt"] {
                 let path = format!("/api/v1/namespaces/{name}/{path}");

@@ -117,8 +117,12 @@ impl Rbac {
             ControlFlow::Continue(())
         };
         let mut all = || -> ControlFlow<()> {
+            // What a cluster has made its own holds there instead of what all share.
+            let replaced = |binding: &Binding| self.source.has_binding(cluster, &binding.namespace, &binding.name);
             for (binding, subject) in underlay.cluster_role_bindings_of(user) {
-                visit(binding, subject)?;
+                if !replaced(binding) {
+                    visit(binding, subject)?;
+                }
             }
             let mut of_user = |bindings: &[Arc<Binding>]| -> ControlFlow<()> {
                 for binding in bindings {
@@ -130,7 +134,8 @@ impl Rbac {
             };
             of_user(&self.source.cluster_role_bindings(cluster))?;
             if !namespace.is_empty() {
-                of_user(underlay.role_bindings(namespace))?;
+                let shared = underlay.role_bindings(namespace).iter().filter(|binding| !replaced(binding));
+                of_user(&shared.cloned().collect::<Vec<_>>())?;
                 of_user(&self.source.role_bindings(cluster, namespace))?;
             }
             ControlFlow::Continue(())

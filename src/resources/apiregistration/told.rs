@@ -3,17 +3,17 @@
 
 use std::sync::Arc;
 
-use atoll_api::{GroupResource, LogicalClusterName, Object};
+use atoll_api::Object;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::priorities::{group_priority, version_priority};
 use crate::registry::ObjectName;
 use crate::registry::resource::Origin;
 use crate::registry::underlay::Underlay;
 use crate::request::RequestContext;
+use crate::resources::told::{created, uid};
 use crate::resources::{Authorities, Surfaces};
-use crate::storage::{Key, Store};
+use crate::storage::Store;
 use crate::tenancy::Clusters;
 
 const NAMESPACE: &str = "kube-system";
@@ -139,20 +139,4 @@ impl Underlay for Trust {
 
 fn object(value: Value) -> Object {
     Object::from_value(value).unwrap_or_default()
-}
-
-/// When a cluster began: with its first namespace.
-fn created(store: &Store, cluster: &LogicalClusterName) -> Option<String> {
-    let key = Key::new(GroupResource::new("", "namespaces"), cluster.clone(), "", "default");
-    let namespace: Value = serde_json::from_slice(&store.get(&key)?.bytes()).ok()?;
-    Some(namespace["metadata"]["creationTimestamp"].as_str()?.to_owned())
-}
-
-/// The identity of something that is told to a cluster: always the same there, and another one elsewhere.
-fn uid(clusters: &Clusters, cluster: &LogicalClusterName, what: &[&str]) -> String {
-    let of = clusters.find(cluster).map(|found| found.uid.to_string()).unwrap_or_default();
-    let digest = Sha256::digest(format!("{of}/{}", what.join("/")));
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&digest[..16]);
-    uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
 }

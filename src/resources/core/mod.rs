@@ -21,3 +21,4 @@ pub(super) mod resourcequota;
 pub(super) mod secret;
 pub(super) mod service;
 pub(super) mod serviceaccount;
+pub(super) mod system_namespaces;

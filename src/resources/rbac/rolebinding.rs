@@ -26,7 +26,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
         ..Version::BARE
     }],
     name_rule: NameRule::PathSegment,
-    manners: Manners { underlay: Underlay::Marked, ..Manners::CREATE_ON_UPDATE },
+    manners: Manners { underlay: Underlay::MarkedForChange, ..Manners::CREATE_ON_UPDATE },
     validate_create: |binding, errors| checks::binding(errors, binding, checks::Reach::Namespace),
     validate_update: Some(|binding, old, errors| {
         checks::binding(errors, binding, checks::Reach::Namespace);

@@ -136,6 +136,70 @@ async fn changes_of_shared_policy_hold_in_every_cluster_at_once() {
     }
 }
 
+/// `kubectl set subject clusterrolebinding --all` does this with each of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn shared_bindings_that_a_cluster_changes_become_its_own() {
+    let server = TestServer::with_clusters(&["team-a", "team-b"]).await;
+    let path = |cluster: &str| format!("{cluster}{RBAC}/clusterrolebindings/system:public-info-viewer");
+    let (ours, theirs) = (path("/clusters/team-a"), path("/clusters/team-b"));
+    let mut seen = server.check(ADMIN, "GET", &ours, Value::Null, 200).await;
+    let version = async |cluster: &str, status: u16| {
+        server.check(NOBODY, "GET", &format!("{cluster}/version"), Value::Null, status).await;
+    };
+    // By the version in which it was seen, as an update names it.
+    seen["subjects"] =
+        json!([{"kind": "Group", "name": "system:authenticated", "apiGroup": "rbac.authorization.k8s.io"}]);
+    let changed = server.check(ADMIN, "PUT", &ours, seen.clone(), 200).await;
+    assert_eq!(changed["subjects"].as_array().map(Vec::len), Some(1));
+    assert_ne!(changed["metadata"]["resourceVersion"], seen["metadata"]["resourceVersion"]);
+    server.check(ADMIN, "PUT", &ours, seen, 409).await;
+    version("/clusters/team-a", 403).await;
+    version("/clusters/team-b", 200).await;
+    version("", 200).await;
+    assert_eq!(
+        server.check(ADMIN, "GET", &theirs, Value::Null, 200).await["subjects"].as_array().map(Vec::len),
+        Some(2)
+    );
+    let list = format!("/clusters/team-a{RBAC}/clusterrolebindings");
+    let list = server.check(ADMIN, "GET", &list, Value::Null, 200).await;
+    let named = |item: &&Value| item["metadata"]["name"] == "system:public-info-viewer";
+    let listed: Vec<&Value> = list["items"].as_array().expect("items").iter().filter(named).collect();
+    assert_eq!((listed.len(), &listed[0]["subjects"]), (1, &changed["subjects"]), "it is there once, as it is now");
+    // Without the cluster's own, the shared one is back.
+    server.check(ADMIN, "DELETE", &ours, Value::Null, 200).await;
+    version("/clusters/team-a", 200).await;
+    server.check(ADMIN, "DELETE", &ours, Value::Null, 403).await;
+    // What roles mean is the same everywhere.
+    let role = format!("/clusters/team-a{RBAC}/clusterroles/system:public-info-viewer");
+    server.check(ADMIN, "PATCH", &role, json!({"rules": []}), 403).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn system_namespaces_are_seen_from_the_start_and_can_be_changed() {
+    let server = TestServer::with_clusters(&["team-a", "team-b"]).await;
+    let all = "/clusters/team-a/api/v1/namespaces";
+    let names = async || {
+        let list = server.check(ADMIN, "GET", all, Value::Null, 200).await;
+        let items = list["items"].as_array().expect("items").iter();
+        items.map(|item| item["metadata"]["name"].as_str().expect("a name").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names().await, ["default", "kube-node-lease", "kube-public", "kube-system"]);
+    let path = format!("{all}/kube-system");
+    let seen = server.check(ADMIN, "GET", &path, Value::Null, 200).await;
+    assert_eq!((&seen["status"]["phase"], &seen["spec"]["finalizers"]), (&json!("Active"), &json!(["kubernetes"])));
+    server.check(ADMIN, "POST", all, json!({"metadata": {"name": "kube-system"}}), 409).await;
+    let refused = server.check(ADMIN, "DELETE", &path, Value::Null, 403).await;
+    assert!(refused["message"].as_str().is_some_and(|text| text.contains("this namespace may not be deleted")));
+    let labelled = json!({"metadata": {"labels": {"team": "a"}}});
+    let changed = server.check(ADMIN, "PATCH", &path, labelled, 200).await;
+    assert_eq!(changed["metadata"]["uid"], seen["metadata"]["uid"]);
+    assert_eq!(changed["metadata"]["labels"], json!({"kubernetes.io/metadata.name": "kube-system", "team": "a"}));
+    let other = server.check(ADMIN, "GET", "/clusters/team-b/api/v1/namespaces/kube-system", Value::Null, 200).await;
+    assert_eq!(other["metadata"]["labels"], seen["metadata"]["labels"]);
+    assert_eq!(names().await, ["default", "kube-node-lease", "kube-public", "kube-system"]);
+    server.check(ADMIN, "DELETE", &format!("{all}/kube-node-lease"), Value::Null, 200).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_one_holds_in_the_system_cluster_cannot_be_shared_with_all() {
     let server = TestServer::with_clusters(&["team-a"]).await;
