@@ -248,7 +248,7 @@ fn typed(data: &[u8], encoding: Encoding) {
     let Ok(body) = body::read_object(data, encoding, &expected, Duplicates::Merge) else { return };
     let Object(map) = body.object;
     let mut value = Value::Object(map);
-    if decode::builtin(&builtin("apps.v1.Deployment"), &mut value).is_ok() {
+    if decode::builtin(&builtin("apps.v1.Deployment"), &mut value, decode::Form::Text).is_ok() {
         // What was read as the kind can be written as protobuf, as clients ask for.
         value["apiVersion"] = "apps/v1".into();
         value["kind"] = "Deployment".into();

@@ -17,6 +17,7 @@ use crate::codec::protobuf::{self, TypeMeta};
 use crate::codec::{body as codec_body, yaml};
 use crate::registry::resource::Origin;
 use crate::registry::{self, PatchKind, Target};
+use crate::schema::decode::Form;
 
 /// The client's name for itself up to the first slash: the default field manager.
 pub(super) fn user_agent(headers: &HeaderMap) -> String {
@@ -53,7 +54,7 @@ pub(super) async fn read_kind(asked: &Asked, kind: &GroupVersionKind, body: Body
     let bytes = read(body).await?;
     let encoding = body_encoding(content_type(&asked.headers))?;
     let read = codec_body::read_object(&bytes, encoding, kind, Duplicates::Merge)?;
-    Ok(registry::Body { value: read.object.into_value(), faults: read.faults, text: bytes })
+    Ok(registry::Body { value: read.object.into_value(), faults: read.faults, text: bytes, form: Form::Text })
 }
 
 /// Custom kinds must say what they are, so nothing is filled in.
@@ -62,7 +63,12 @@ fn read_custom(target: &Target, encoding: Encoding, bytes: &[u8]) -> ApiResult<r
         return Err(unsupported_media_type(&["application/json", "application/yaml"]));
     }
     let read = codec_body::read_document(bytes, encoding, &target.kind(), Duplicates::Replace)?;
-    Ok(registry::Body { value: read.object.into_value(), faults: read.faults, text: Bytes::copy_from_slice(bytes) })
+    Ok(registry::Body {
+        value: read.object.into_value(),
+        faults: read.faults,
+        text: Bytes::copy_from_slice(bytes),
+        form: Form::Text,
+    })
 }
 
 /// Which kind of patch the content type says.
@@ -110,7 +116,7 @@ pub(super) async fn read_patch(
             (document.value, document.faults)
         }
     };
-    Ok(registry::Body { value, faults, text: Bytes::new() })
+    Ok(registry::Body { value, faults, text: Bytes::new(), form: Form::Text })
 }
 
 /// The options of a deletion: of the body if there is one, else of the query.

@@ -23,7 +23,10 @@ pub(super) fn answer(api: &Api, asked: &Asked) -> ApiResult<Option<Response<Body
         }
         KEYS => {
             let media_type = "application/jwk-set+json";
-            check_route(answer::accept(&asked.headers), &[media_type])?;
+            // What a client can read matters only where it may ask.
+            if asked.info.verb == "get" {
+                check_route(answer::accept(&asked.headers), &[media_type])?;
+            }
             (media_type, api.tokens.jwks())
         }
         _ => return Ok(None),

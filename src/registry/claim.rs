@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use atoll_api::options::WriteOptions;
 use atoll_api::{ApiError, ApiResult, GroupResource, LogicalClusterName, Object};
 
 use super::resource::Companion;
@@ -25,9 +26,15 @@ pub trait Claimer: Send + Sync + 'static {
 pub struct Taken<'a> {
     store: &'a Store,
     cluster: &'a LogicalClusterName,
+    is_rehearsal: bool,
 }
 
 impl Taken<'_> {
+    /// Whether nothing will come of it: the request is a dry run.
+    pub fn is_rehearsal(&self) -> bool {
+        self.is_rehearsal
+    }
+
     /// Whether there is a claim of that name.
     pub fn has(&self, resource: &GroupResource, name: &str) -> bool {
         self.store.get(&Key::new(resource.clone(), self.cluster.clone(), "", name)).is_some()
@@ -54,9 +61,10 @@ impl Registry {
         target: &Target,
         object: &mut Object,
         old: Option<&Object>,
+        options: &WriteOptions,
     ) -> ApiResult<()> {
         let Some(claimer) = self.claimer(target) else { return Ok(()) };
-        let taken = Taken { store: &self.store, cluster: &cx.cluster };
+        let taken = Taken { store: &self.store, cluster: &cx.cluster, is_rehearsal: options.dry_run };
         claimer.settle(&taken, object, old)
     }
 

@@ -84,7 +84,7 @@ impl Registry {
         decode::fill(&working, &mut object)?;
         meta::drop_repeated_owners(cx, &mut object);
         self.ready(cx, &working, &mut object);
-        self.settle_claims(cx, &working, &mut object, None)?;
+        self.settle_claims(cx, &working, &mut object, None, options)?;
         let generated = object.name().is_empty() && !object.generate_name().is_empty();
         let attempts = if generated { NAME_ATTEMPTS } else { 1 };
         for attempt in 1..=attempts {

@@ -15,6 +15,7 @@ use crate::codec::body::unrecognized;
 use crate::codec::{StrictFault, json, protobuf, strict_error, strict_warnings};
 use crate::patch::shown::json_kind;
 use crate::request::RequestContext;
+use crate::schema::decode::Form;
 use crate::schema::metadata::Malformed;
 use crate::schema::{self, Schema};
 use atoll_api::options::FieldValidation;
@@ -28,21 +29,31 @@ pub struct Body {
     pub faults: Vec<StrictFault>,
     /// The text itself, if it was JSON or YAML: it tells in which order faults stand.
     pub text: Bytes,
+    /// How the value is read.
+    pub form: Form,
 }
 
 impl From<Value> for Body {
     fn from(value: Value) -> Self {
-        Self { value, faults: Vec::new(), text: Bytes::new() }
+        Self { value, faults: Vec::new(), text: Bytes::new(), form: Form::Text }
     }
 }
 
 /// Decodes a body into an object of the target's version: checked for type, pruned, not yet defaulted.
 pub fn decode(cx: &RequestContext, target: &Target, body: Body, validation: FieldValidation) -> ApiResult<Object> {
-    let Body { value, mut faults, text } = body;
+    let Body { value, mut faults, text, form } = body;
     let mut object = as_object(target, value)?;
-    check_type(target, &mut object, &text)?;
+    // Go's converter of values knows what it is to make, whatever they say.
+    let is_known = form == Form::Values && target.resource.origin() == Origin::Builtin;
+    if !is_known {
+        check_type(target, &mut object, &text)?;
+    }
     keep_reset_of_managers(&mut object);
-    faults.extend(read_fields(target, &mut object)?);
+    faults.extend(read_fields(target, &mut object, form)?);
+    if is_known {
+        let expected = target.kind();
+        object.set_type(&expected.group_version().to_string(), &expected.kind);
+    }
     // The unknown fields of custom kinds are found when the text is no longer known; they come sorted.
     if target.resource.origin() == Origin::Builtin {
         json::sort_by_document(&text, &mut faults);
@@ -64,7 +75,9 @@ pub(super) fn merged(
     check_type(target, &mut object, &[])?;
     keep_reset_of_managers(&mut object);
     let faults = with_fields(target, &mut object, |schema, value| match target.resource.origin() {
-        Origin::Builtin => schema::decode::builtin(schema, value).map_err(|why| unconvertible(target, config, &why)),
+        Origin::Builtin => {
+            schema::decode::builtin(schema, value, Form::Values).map_err(|why| unconvertible(target, config, &why))
+        }
         Origin::Custom => {
             schema::decode::custom_with_nulls(schema, value).map_err(|why| cannot_be_handled(target, &why))
         }
@@ -91,7 +104,7 @@ fn unconvertible(target: &Target, config: &Object, why: &str) -> ApiError {
 pub(super) fn reread(target: &Target, value: Value) -> ApiResult<(Object, Vec<StrictFault>)> {
     let mut object = as_object(target, value)?;
     check_type(target, &mut object, &[])?;
-    let faults = read_fields(target, &mut object)?;
+    let faults = read_fields(target, &mut object, Form::Text)?;
     Ok((object, faults))
 }
 
@@ -266,10 +279,10 @@ fn keep_reset_of_managers(object: &mut Object) {
 }
 
 /// Reads an object as its origin is read; gives what a strict reading finds.
-fn read_fields(target: &Target, object: &mut Object) -> ApiResult<Vec<StrictFault>> {
+fn read_fields(target: &Target, object: &mut Object, form: Form) -> ApiResult<Vec<StrictFault>> {
     with_fields(target, object, |schema, value| {
         let read = match target.resource.origin() {
-            Origin::Builtin => schema::decode::builtin(schema, value),
+            Origin::Builtin => schema::decode::builtin(schema, value, form),
             Origin::Custom => schema::decode::custom(schema, value, Malformed::Refuse),
         };
         read.map_err(|why| cannot_be_handled(target, &why))
@@ -355,7 +368,6 @@ fn check_named_metadata(target: &Target, object: &Object, rule: validation::Name
 /// Finalizers of built-in kinds are Kubernetes' own or have a domain (core/validation, `ValidateObjectMeta` and
 /// `ValidateObjectMetaUpdate`).
 pub(super) fn check_finalizers(target: &Target, object: &Object, errors: &mut FieldErrors) {
-    const STANDARD: [&str; 3] = ["foregroundDeletion", "kubernetes", "orphan"];
     // The kinds of these groups are not checked by way of core/validation.
     let others = [
         "admissionregistration.k8s.io",
@@ -367,6 +379,13 @@ pub(super) fn check_finalizers(target: &Target, object: &Object, errors: &mut Fi
     if target.resource.origin() == Origin::Custom || others.contains(&&*target.descriptor().resource.group) {
         return;
     }
+    errors.extend(finalizer_faults(object));
+}
+
+/// The finalizers that are neither Kubernetes' own nor have a domain.
+pub fn finalizer_faults(object: &Object) -> FieldErrors {
+    const STANDARD: [&str; 3] = ["foregroundDeletion", "kubernetes", "orphan"];
+    let mut errors = FieldErrors::new();
     let path = FieldPath::new("metadata.finalizers");
     for (index, finalizer) in object.finalizers().into_iter().enumerate() {
         if !finalizer.contains('/') && !STANDARD.contains(&finalizer) {
@@ -374,6 +393,7 @@ pub(super) fn check_finalizers(target: &Target, object: &Object, errors: &mut Fi
             errors.push(FieldError::invalid(&path.index(index), &finalizer.into(), why));
         }
     }
+    errors
 }
 
 /// The rule of names in the words of validation.

@@ -91,7 +91,6 @@ pub(super) fn keep_system_fields(object: &mut Object, old: &Object) {
     object.set_generation(old.generation());
     let was = |field: &str| old.metadata().and_then(|metadata| metadata.get(field)).cloned();
     let metadata = object.metadata_mut();
-    metadata.remove("selfLink");
     for field in ["creationTimestamp", "resourceVersion"] {
         match was(field) {
             Some(value) => metadata.insert(field.into(), value),

@@ -41,7 +41,7 @@ use atoll_api::{
 use bytes::Bytes;
 
 use self::claim::Claimer;
-pub use self::decode::{Body, cannot_be_handled, decode};
+pub use self::decode::{Body, cannot_be_handled, decode, finalizer_faults};
 pub use self::delete::Deleted;
 use self::descriptor::{Descriptor, ResourceVersionInfo};
 use self::follow::Follower;
@@ -169,8 +169,18 @@ impl Target {
     /// Where Kubernetes would keep an object in etcd, as some messages tell.
     fn etcd_key(&self, name: &ObjectName<'_>) -> String {
         let resource = &self.descriptor().resource;
-        let mut parts = vec!["/registry", &*resource.resource, name.namespace, name.name];
-        if self.resource.origin() == resource::Origin::Custom {
+        // The places that were chosen before there were rules (kubeapiserver/default_storage_factory_builder.go).
+        let place = match (&*resource.group, &*resource.resource) {
+            ("", "endpoints") => "services/endpoints",
+            ("", "nodes") => "minions",
+            ("", "replicationcontrollers") => "controllers",
+            ("", "services") => "services/specs",
+            ("networking.k8s.io", "ingresses") => "ingress",
+            (_, other) => other,
+        };
+        let mut parts = vec!["/registry", place, name.namespace, name.name];
+        let own = ["apiextensions.k8s.io", "apiregistration.k8s.io"];
+        if self.resource.origin() == resource::Origin::Custom || own.contains(&&*resource.group) {
             parts.insert(1, &resource.group);
         }
         parts.retain(|part| !part.is_empty());

@@ -15,6 +15,7 @@ use crate::codec::StrictFault;
 use crate::patch;
 use crate::patch::apply::Force;
 use crate::request::RequestContext;
+use crate::schema::decode::Form;
 use atoll_api::options::FieldValidation;
 
 /// Which of the four kinds of patch a body is.
@@ -39,6 +40,16 @@ pub struct Patch {
     pub body: Body,
     /// Whether an apply takes fields over from other managers.
     pub force: Force,
+}
+
+impl PatchKind {
+    /// In which form the patched object is read.
+    pub(super) fn leaves(self) -> Form {
+        match self {
+            Self::Json | Self::Merge => Form::Text,
+            Self::Strategic | Self::Apply => Form::Values,
+        }
+    }
 }
 
 impl Registry {
@@ -135,7 +146,7 @@ fn patched(
         FieldValidation::Warn => operation_faults.into_iter().for_each(|fault| cx.warn(fault)),
         FieldValidation::Strict | FieldValidation::Ignore => {}
     }
-    let body = Body { value: after, faults, text: Bytes::new() };
+    let body = Body { value: after, faults, text: Bytes::new(), form: patch.kind.leaves() };
     let mut object = decode::decode(cx, target, body, validation).map_err(|error| nonsense(&error))?;
     meta::check_name(&object, live.name())?;
     let name = ObjectName { namespace: live.namespace(), name: live.name() };

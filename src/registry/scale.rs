@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use atoll_api::options::WriteOptions;
 use atoll_api::selector::LabelSelector;
+use atoll_api::validation::{NameRule, Namespacing, validate_object_meta};
 use atoll_api::{ApiError, ApiResult, FieldError, FieldPath, GroupKind, GroupVersion, GroupVersionKind, Object};
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -13,7 +14,7 @@ use super::descriptor::{ScalePaths, Subresource};
 use super::modify::{By, Change, Precondition, Tracking};
 use super::patch::{patched_into_nonsense, refuse};
 use super::resource::{Origin, Part};
-use super::{ObjectName, Patch, PatchKind, Registry, Target, modify, scale_apply, scale_body};
+use super::{ObjectName, Patch, PatchKind, Registry, Target, decode, modify, scale_apply, scale_body};
 use crate::admission::{Attributes, Fields, Shape, Shapes};
 use crate::patch;
 use crate::patch::apply;
@@ -74,14 +75,13 @@ impl Registry {
     ) -> ApiResult<Object> {
         let scale = scale_body::read(cx, body, options.validation()).map_err(|unread| unread.of_body(target))?;
         scale_body::check_whose(&scale, name)?;
-        let wanted = replicas_of(target, &scale, name.name)?;
         let precondition = Precondition::of(&scale);
         self.write_scale(cx, target, name, Tracking::Compare, options, |live| {
             let live = live.ok_or_else(|| ApiError::not_found(&target.shown(), name.name))?;
             if !scale.uid().is_empty() && scale.uid() != live.uid() {
                 return Err(modify::other_uid(target, name, scale.uid(), live.uid()));
             }
-            Ok((with_replicas(target, live, wanted)?, precondition.clone()))
+            Ok((with_replicas(target, live, replicas_of(target, &scale, name.name)?)?, precondition.clone()))
         })
         .await
     }
@@ -96,7 +96,11 @@ impl Registry {
         options: &WriteOptions,
     ) -> ApiResult<Object> {
         if patch.kind == PatchKind::Apply {
-            let config = scale_apply::read(cx, patch.body.clone(), options.validation())?;
+            let config = match scale_apply::read(cx, patch.body.clone(), options.validation()) {
+                Ok(config) => config,
+                // Kubernetes looks for the object first.
+                Err(fault) => return Err(self.get_object(cx, target, name).err().unwrap_or(fault)),
+            };
             let apply = |live: Option<&Object>| {
                 let live = live.ok_or_else(|| ApiError::not_found(&target.shown(), name.name))?;
                 scale_apply::apply(cx, target, options, (live, &config), patch.force)
@@ -105,20 +109,25 @@ impl Registry {
         }
         self.write_scale(cx, target, name, Tracking::Compare, options, |live| {
             let live = live.ok_or_else(|| ApiError::not_found(&target.shown(), name.name))?;
-            let before = scale_of(target, live)?;
+            let before = scale_apply::with_owners(target, live)?;
             let value = before.clone().into_value();
             let after = match patch.kind {
                 PatchKind::Json => {
                     patch::json::Patch::decode(&patch.body.value).and_then(|p| p.apply(value)).map_err(refuse)?
                 }
-                // A Scale has no lists, so that the two kinds of merge patch are one.
-                _ => patch::merge::apply(value, &patch.body.value).map_err(refuse)?,
+                PatchKind::Merge => patch::merge::apply(value, &patch.body.value).map_err(refuse)?,
+                _ => patch::strategic::apply(value, &patch.body.value, &scale_body::SCHEMA).map_err(refuse)?,
             };
-            let shown = after.to_string();
-            let patched = Body { value: after, faults: patch.body.faults.clone(), text: Bytes::new() };
+            let shown = match patch.kind {
+                PatchKind::Strategic => patch::shown::plain(&patch.body.value),
+                _ => patch::shown::object(&after),
+            };
+            let (faults, form) = (patch.body.faults.clone(), patch.kind.leaves());
+            let patched = Body { value: after, faults, text: Bytes::new(), form };
             let scale = scale_body::read(cx, patched, options.validation())
                 .map_err(|unread| patched_into_nonsense("Scale", &shown, &ApiError::bad_request(unread.why())))?;
             scale_body::check_whose(&scale, name)?;
+            check_uid(target, live, scale.uid())?;
             let mut said = scale.clone();
             if said.resource_version() == before.resource_version() {
                 said.set_meta("resourceVersion", "");
@@ -253,16 +262,56 @@ fn selector_text(target: &Target, value: &Value) -> String {
     }
 }
 
+/// A patch of a Scale that means an object of another uid is refused by built-in kinds (registry/apps, `ScaleREST`, 1.36).
+fn check_uid(target: &Target, live: &Object, meant: &str) -> ApiResult<()> {
+    if meant.is_empty() || meant == live.uid() || target.resource.origin() == Origin::Custom {
+        return Ok(());
+    }
+    let mut resource = target.shown();
+    resource.resource = format!("{}/{SUBRESOURCE}", resource.resource).into();
+    let why = format!("Precondition failed: UID in precondition: {meant}, UID in object meta: {}", live.uid());
+    Err(ApiError::conflict(&resource, live.name(), &why))
+}
+
+/// What stands for the replicas of a custom object that has none while its Scale is patched (customresource/etcd.go, 1.36).
+const NO_REPLICAS: i64 = i32::MIN as i64;
+
+/// The scale that a patch changes.
+pub(super) fn patchable_scale(target: &Target, object: &Object) -> ApiResult<Object> {
+    let mut scale = scale_of(target, object)?;
+    if target.resource.origin() == Origin::Custom && at(object, &paths(target)?.spec_replicas).is_none() {
+        scale.map_mut("spec").insert("replicas".into(), NO_REPLICAS.into());
+    }
+    Ok(scale)
+}
+
 /// Custom objects are checked as a whole, with their replicas.
 pub(super) fn replicas_of(target: &Target, scale: &Object, name: &str) -> ApiResult<i64> {
     let replicas = scale.at(&["spec", "replicas"]).and_then(Value::as_i64).unwrap_or(0);
-    if replicas < 0 && target.resource.origin() == Origin::Builtin {
-        let path = FieldPath::new("spec.replicas");
-        let fault = FieldError::invalid(&path, &replicas.into(), "must be greater than or equal to 0");
-        let kind = GroupKind { group: "autoscaling".into(), kind: "Scale".into() };
-        return Err(ApiError::invalid(&kind, name, &vec![fault]));
+    if target.resource.origin() == Origin::Custom {
+        if replicas == NO_REPLICAS {
+            let path = &paths(target)?.spec_replicas;
+            return Err(ApiError::bad_request(format!("the spec replicas field \".{path}\" cannot be empty")));
+        }
+        return Ok(replicas);
     }
-    Ok(replicas)
+    let path = FieldPath::new("metadata");
+    let mut placed = scale.clone();
+    if placed.namespace().is_empty() {
+        // It is that of the URL then, which is one.
+        placed.set_meta("namespace", "default");
+    }
+    let mut faults = validate_object_meta(&placed, Namespacing::Required, NameRule::Subdomain, &path);
+    faults.extend(decode::finalizer_faults(scale));
+    if replicas < 0 {
+        let path = FieldPath::new("spec.replicas");
+        faults.push(FieldError::invalid(&path, &replicas.into(), "must be greater than or equal to 0"));
+    }
+    if faults.is_empty() {
+        return Ok(replicas);
+    }
+    let kind = GroupKind { group: "autoscaling".into(), kind: "Scale".into() };
+    Err(ApiError::invalid(&kind, name, &faults))
 }
 
 /// The object with that many replicas wanted.

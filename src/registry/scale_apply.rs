@@ -56,17 +56,20 @@ pub(super) fn apply(
 
 /// The Scale that an object is seen as, with those who own its replicas.
 fn owned_scale(target: &Target, live: &Object) -> ApiResult<Object> {
+    let scale = with_owners(target, live)?;
+    if owners_of(&scale).is_none() && target.resource.origin() == Origin::Custom {
+        let why = inconvertible("live object (/; autoscaling/v1, Kind=Scale)").status.message;
+        return Err(ApiError::new(Reason::Unknown, format!("failed to create manager for existing fields: {why}")));
+    }
+    Ok(scale)
+}
+
+/// The Scale that a patch changes, with those who own its replicas if there are any.
+pub(super) fn with_owners(target: &Target, live: &Object) -> ApiResult<Object> {
     let owners = scale::with_paths(target, |paths| apply::to_scale(owners_of(live), paths));
-    let mut scale = scale::scale_of(target, live)?;
-    match owners.map_err(ApiError::internal)? {
-        Some(owners) => {
-            scale.metadata_mut().insert(OWNERS.to_owned(), owners);
-        }
-        None if target.resource.origin() == Origin::Custom => {
-            let why = inconvertible("live object (/; autoscaling/v1, Kind=Scale)").status.message;
-            return Err(ApiError::new(Reason::Unknown, format!("failed to create manager for existing fields: {why}")));
-        }
-        None => {}
+    let mut scale = scale::patchable_scale(target, live)?;
+    if let Some(owners) = owners.map_err(ApiError::internal)? {
+        scale.metadata_mut().insert(OWNERS.to_owned(), owners);
     }
     Ok(scale)
 }

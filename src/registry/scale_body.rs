@@ -14,6 +14,7 @@ use super::resource::Origin;
 use super::{ObjectName, Target};
 use crate::codec::{StrictFault, json, protobuf, strict_error, strict_warnings};
 use crate::request::RequestContext;
+use crate::schema::decode::Form;
 use crate::schema::{self, Link, Schema, SchemaType, metadata};
 
 pub(super) const VERSION: &str = "autoscaling/v1";
@@ -58,9 +59,11 @@ pub(super) enum Unread {
 
 /// Reads a Scale, whoever's it is.
 pub(super) fn read(cx: &RequestContext, body: Body, validation: FieldValidation) -> Result<Object, Unread> {
-    let Body { mut value, mut faults, text } = body;
-    check_type(&value)?;
-    let unknown = schema::decode::builtin(&SCHEMA, &mut value).map_err(Unread::Malformed)?;
+    let Body { mut value, mut faults, text, form } = body;
+    if form == Form::Text {
+        check_type(&value)?;
+    }
+    let unknown = schema::decode::builtin(&SCHEMA, &mut value, form).map_err(Unread::Malformed)?;
     faults.extend(unknown.into_iter().map(StrictFault::Unknown));
     json::sort_by_document(&text, &mut faults);
     match validation {
@@ -77,7 +80,7 @@ pub(super) fn read(cx: &RequestContext, body: Body, validation: FieldValidation)
 /// Reads a Scale that somebody has changed in admission; what it does not know is dropped.
 pub(super) fn taken(mut value: Value) -> Result<Object, Unread> {
     check_type(&value)?;
-    schema::decode::builtin(&SCHEMA, &mut value).map_err(Unread::Malformed)?;
+    schema::decode::builtin(&SCHEMA, &mut value, Form::Text).map_err(Unread::Malformed)?;
     Object::from_value(value).map_err(|_| Unread::Malformed("it is no object".to_owned()))
 }
 

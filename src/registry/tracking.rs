@@ -39,6 +39,8 @@ impl Versions for Served<'_> {
         let descriptor = self.0.descriptor();
         // Owners in a version of a definition are kept as long as it is defined, served or not.
         match self.0.resource.origin() {
+            // What is served by two groups forgets those who wrote through the other one (managedfields/versionconverter.go).
+            Origin::Builtin if version.group != self.0.version().version.group => None,
             Origin::Builtin => descriptor.served(&version).map(|info| &*info.schema),
             Origin::Custom => descriptor.versions.iter().find(|info| info.version == version).map(|info| &*info.schema),
         }

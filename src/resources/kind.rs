@@ -536,9 +536,9 @@ pub fn by_path(object: &Object, field: &str) -> Option<String> {
     }
 }
 
-/// Keeps what clients write into the metadata as it was.
+/// Keeps what clients write into the metadata as it was (`ResetObjectMetaForStatus`).
 pub(super) fn keep_metadata(object: &mut Object, old: &Object) {
-    for field in ["labels", "annotations", "finalizers", "ownerReferences"] {
+    for field in ["labels", "annotations", "finalizers", "ownerReferences", "deletionTimestamp", "selfLink"] {
         match old.metadata().and_then(|metadata| metadata.get(field)) {
             Some(value) => object.metadata_mut().insert(field.to_owned(), value.clone()),
             None => object.metadata_mut().remove(field),

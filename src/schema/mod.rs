@@ -7,6 +7,7 @@ pub mod correlate;
 pub mod decode;
 pub mod default;
 pub mod format;
+mod go_type;
 pub mod json_path;
 pub mod lists;
 pub mod metadata;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 pub use atoll_cel::pattern::{self, Pattern};
+pub use go_type::{GoField, GoType};
 
 /// The JSON type a schema asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -134,9 +136,9 @@ pub struct Schema {
     pub kind: Option<SchemaType>,
     /// OpenAPI's `format`, such as `int32`, `int64`, `byte`, `date-time`; also `quantity`, `time`, `micro-time` for built-in types.
     pub format: Option<Arc<str>>,
-    /// What Go calls the type of the value, such as `v1.PodSpec` or `v1.PullPolicy`, for the texts of decoding faults;
-    /// `None` where it follows from the schema (`string`, `int32`, `[]v1.Container`, `map[string]string`).
-    pub go_type: Option<Arc<str>>,
+    /// What Go calls the type of the value, for the texts of decoding faults; `None` where it follows from the schema
+    /// (`string`, `int32`, `[]v1.Container`, `map[string]string`).
+    pub go_type: Option<GoType>,
     /// The named fields of an object.
     pub properties: BTreeMap<Arc<str>, Link>,
     /// What else an object may hold.

@@ -27,12 +27,17 @@ pub(crate) fn float(float: f64) -> String {
 
 /// A value as Go's `json.Marshal` writes it.
 pub(crate) fn json(value: &Value) -> String {
+    json_in_order(value, &[])
+}
+
+/// A value of structs as Go's `json.Marshal` writes it: the fields that `order` names stand first and in that order.
+pub(crate) fn json_in_order(value: &Value, order: &[&str]) -> String {
     let mut text = String::new();
-    write_json(value, &mut text);
+    write_json(value, order, &mut text);
     text
 }
 
-fn write_json(value: &Value, text: &mut String) {
+fn write_json(value: &Value, order: &[&str], text: &mut String) {
     match value {
         Value::Null | Value::Bool(_) => text.push_str(&value.to_string()),
         Value::Number(number) => match number.as_i64() {
@@ -50,19 +55,21 @@ fn write_json(value: &Value, text: &mut String) {
                 if index > 0 {
                     text.push(',');
                 }
-                write_json(value, text);
+                write_json(value, order, text);
             }
             text.push(']');
         }
         Value::Object(map) => {
             text.push('{');
-            for (index, (name, value)) in map.iter().enumerate() {
+            let named = order.iter().filter_map(|name| map.get_key_value(*name));
+            let others = map.iter().filter(|(name, _)| !order.contains(&name.as_str()));
+            for (index, (name, value)) in named.chain(others).enumerate() {
                 if index > 0 {
                     text.push(',');
                 }
                 write_string(name, text);
                 text.push(':');
-                write_json(value, text);
+                write_json(value, order, text);
             }
             text.push('}');
         }
@@ -117,5 +124,10 @@ mod tests {
         ] {
             assert_eq!(value(&input), expected);
         }
+        let selector = json!({"matchExpressions": [{"values": [], "operator": "In", "key": "k"}], "matchLabels": {"z": "", "a": ""}});
+        assert_eq!(
+            json_in_order(&selector, &["matchLabels", "key", "operator"]),
+            r#"{"matchLabels":{"a":"","z":""},"matchExpressions":[{"key":"k","operator":"In","values":[]}]}"#
+        );
     }
 }

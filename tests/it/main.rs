@@ -23,6 +23,8 @@ mod fairness;
 mod fidelity;
 mod fidelity_access;
 mod fidelity_admission;
+mod fidelity_decoding;
+mod fidelity_kinds;
 mod fidelity_parts;
 mod figures;
 mod isolation;

@@ -42,6 +42,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     validate_status_update,
     cells,
     type_defaults: &[
+        ("autoscaling.v2.HorizontalPodAutoscaler", v1::forget_carriers),
         ("autoscaling.v2.HorizontalPodAutoscalerSpec", spec_defaults),
         ("autoscaling.v1.HorizontalPodAutoscalerSpec", |spec| set(spec, "minReplicas", 1)),
         ("autoscaling.v2.HorizontalPodAutoscalerBehavior", behavior_defaults),

@@ -4,14 +4,66 @@ use atoll_api::{ApiResult, GroupVersion, Object};
 use serde_json::{Map, Value, json};
 
 use super::horizontalpodautoscaler::default_metrics;
-use crate::resources::defaults::made;
+use crate::resources::defaults::{child, made};
 use crate::resources::read::{entries, field, is_set, list, quantity, size};
+use crate::schema::shown::json_in_order;
 
 const METRICS: &str = "autoscaling.alpha.kubernetes.io/metrics";
 const CURRENT_METRICS: &str = "autoscaling.alpha.kubernetes.io/current-metrics";
 const CONDITIONS: &str = "autoscaling.alpha.kubernetes.io/conditions";
 const BEHAVIOR: &str = "autoscaling.alpha.kubernetes.io/behavior";
 const CARRIERS: [&str; 4] = [METRICS, CURRENT_METRICS, CONDITIONS, BEHAVIOR];
+
+/// The fields of what the annotations hold, in the order in which Go writes them.
+const GO_ORDER: &[&str] = &[
+    "type",
+    "status",
+    "lastTransitionTime",
+    "reason",
+    "message",
+    "object",
+    "pods",
+    "resource",
+    "containerResource",
+    "external",
+    "target",
+    "kind",
+    "metricName",
+    "name",
+    "apiVersion",
+    "metricSelector",
+    "targetValue",
+    "targetAverageUtilization",
+    "targetAverageValue",
+    "currentValue",
+    "currentAverageUtilization",
+    "currentAverageValue",
+    "selector",
+    "matchLabels",
+    "matchExpressions",
+    "key",
+    "operator",
+    "values",
+    "averageValue",
+    "container",
+    "ScaleUp",
+    "ScaleDown",
+    "StabilizationWindowSeconds",
+    "SelectPolicy",
+    "Policies",
+    "Type",
+    "Value",
+    "PeriodSeconds",
+    "Tolerance",
+];
+/// The quantities that Go always writes: of metrics in the spec, and of those in the status.
+const ALWAYS: &[(&str, &[&str])] = &[
+    ("object", &["targetValue", "currentValue"]),
+    ("pods", &["targetAverageValue", "currentAverageValue"]),
+    ("resource", &["currentAverageValue"]),
+    ("containerResource", &["currentAverageValue"]),
+    ("external", &["currentValue"]),
+];
 
 /// An autoscaler in `autoscaling/v2`, whatever it was in.
 pub(super) fn as_v2(object: &Object) -> Object {
@@ -65,7 +117,7 @@ fn to_v1(object: &mut Object) {
         }
     }
     for (annotation, value) in carried {
-        object.set_annotation(annotation, &value.to_string());
+        object.set_annotation(annotation, &json_in_order(&value, GO_ORDER));
     }
 }
 
@@ -103,6 +155,13 @@ fn to_v2(object: &mut Object) {
 fn is_cpu_target(metric: &Value) -> bool {
     let resource = &metric["resource"];
     metric["type"] == "Resource" && resource["name"] == "cpu" && is_set(&resource["target"]["averageUtilization"])
+}
+
+/// What the annotations would hold is held by fields in v2, so that they mean nothing there.
+pub(super) fn forget_carriers(autoscaler: &mut Map<String, Value>) {
+    if let Some(annotations) = child(autoscaler, "metadata").and_then(|metadata| child(metadata, "annotations")) {
+        annotations.retain(|name, _| !CARRIERS.contains(&name.as_str()));
+    }
 }
 
 fn drop_carriers(object: &mut Object) {
@@ -225,8 +284,11 @@ fn rename(metric: &Value, names: Names, direction: Direction) -> Value {
             match direction {
                 Direction::ToV1 => {
                     let value = path.iter().fold(&metric[*source], |value, name| &value[*name]);
+                    let always = ALWAYS.iter().any(|(of, names)| of == source && names.contains(flat));
                     if is_set(value) {
                         out[*flat] = value.clone();
+                    } else if always {
+                        out[*flat] = "0".into();
                     }
                 }
                 Direction::ToV2 if is_set(&metric[*source][*flat]) => {

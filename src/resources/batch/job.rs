@@ -7,7 +7,7 @@ use atoll_api::time::format_time;
 use atoll_api::validation::{dns1123_label, validate_label_selector};
 use atoll_api::{FieldError, FieldErrors, FieldPath, Object};
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::registry::resource::{GenerationPolicy, MetadataChecks};
 use crate::resources::checks::workloads::{counts, pods_warnings};
@@ -243,7 +243,9 @@ pub(super) fn validate_spec_without_selector(spec: &Value, path: &FieldPath, err
     failure_policy(spec, &path.child("podFailurePolicy"), errors);
     if is_set(&spec["successPolicy"]) && spec["completionMode"] != "Indexed" {
         let detail = "requires indexed completion mode";
-        invalid(errors, &path.child("successPolicy"), &spec["successPolicy"], detail);
+        let rule = |rule: &Value| json!({"SucceededIndexes": rule["succeededIndexes"], "SucceededCount": rule["succeededCount"]});
+        let rules: Vec<Value> = list(&spec["successPolicy"]["rules"]).iter().map(rule).collect();
+        invalid(errors, &path.child("successPolicy"), &json!({"Rules": rules}), detail);
     } else if is_set(&spec["successPolicy"]) {
         success_policy(spec, &path.child("successPolicy"), errors);
     }
@@ -290,7 +292,7 @@ fn completion_mode(spec: &Value, path: &FieldPath, errors: &mut FieldErrors) {
     let (failed, limit) = (&spec["maxFailedIndexes"], &spec["backoffLimitPerIndex"]);
     if mode != "Indexed" {
         for (field, value) in [("backoffLimitPerIndex", limit), ("maxFailedIndexes", failed)] {
-            if is_set(value) && (mode == "NonIndexed" || mode.is_empty()) {
+            if is_set(value) && (mode == "NonIndexed" || !is_set(&spec["completionMode"])) {
                 invalid(errors, &path.child(field), value, "requires indexed completion mode");
             }
         }
@@ -479,13 +481,12 @@ fn validate_update(job: &Object, old: &Object, errors: &mut FieldErrors) {
     }
 }
 
-/// A job that is suspended, and has no pods any more, may be sent elsewhere and be given other amounts of resources. One of
-/// which nobody has said anything yet has no pods.
+/// A job of which its status says that it is suspended, and has no pods any more, may be sent elsewhere and be given other
+/// amounts of resources.
 fn template_change(old: &Object, spec: &Value, was: &Value, path: &FieldPath, errors: &mut FieldErrors) {
     let (mut new, mut before) = (spec["template"].clone(), was["template"].clone());
     let status = field(old, "status");
-    let unseen = !is_set(&status["startTime"]) && list(&status["conditions"]).is_empty();
-    let is_suspended = unseen || condition_is_true(&status["conditions"], "Suspended");
+    let is_suspended = condition_is_true(&status["conditions"], "Suspended");
     if !(flag(&was["suspend"]) && is_suspended && int(&status["active"]) == 0) {
         return immutable(errors, path, &new, &before);
     }

@@ -146,6 +146,17 @@ impl TypeFacts {
     }
 }
 
+/// What Go says of the fields of a type, in the words of [`crate::schema::GoType`]. Only the schema keeps it.
+pub(super) fn go_fields(source: &RawValue) -> String {
+    #[derive(Deserialize)]
+    struct Fields {
+        #[serde(default)]
+        go: String,
+    }
+    let fields: Fields = serde_json::from_str(source.get()).expect("the tables are part of the program and tested");
+    fields.go
+}
+
 // === impl FieldFacts ===
 
 impl FieldFacts {

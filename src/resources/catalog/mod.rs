@@ -115,7 +115,10 @@ impl Types {
 impl Catalog for Types {
     fn schema(&self, index: u16) -> &Schema {
         let definition = &self.definitions()[usize::from(index)];
-        definition.schema.get_or_init(|| schema::of_type(definition.name, self.facts(index)))
+        definition.schema.get_or_init(|| {
+            let go_fields = facts::go_fields(definition.source);
+            schema::of_type(definition.name, self.facts(index), &go_fields)
+        })
     }
 }
 

@@ -9,12 +9,12 @@ use serde_json::Value;
 
 use super::TYPES;
 use super::facts::{FieldFacts, Presence, TypeFacts, TypeName};
-use crate::schema::{Additional, Catalog, Link, ListType, MapType, PatchStrategy, Schema, SchemaType};
+use crate::schema::{Additional, Catalog, GoType, Link, ListType, MapType, PatchStrategy, Schema, SchemaType};
 
 /// The schema of a type of the table, by its name such as `core.v1.PodSpec`.
-pub(super) fn of_type(name: &str, facts: &TypeFacts) -> Schema {
+pub(super) fn of_type(name: &str, facts: &TypeFacts, go_fields: &str) -> Schema {
     // Go knows a type by the last part of its package.
-    let go_type = name.split_once('.').map(|(_, type_name)| type_name.into());
+    let go_type = name.split_once('.').map(|(_, type_name)| GoType::with_fields(type_name, go_fields));
     let properties: BTreeMap<Arc<str>, Link> =
         facts.fields.iter().map(|(name, field)| (name.as_str().into(), of_field(field))).collect();
     Schema {

@@ -11,6 +11,8 @@ use atoll_api::validation::{dns1123_label, dns1123_subdomain, label_value, quali
 use atoll_api::{FieldError, FieldErrors, FieldPath};
 use serde_json::Value;
 
+use crate::schema::shown::json_in_order;
+
 pub(super) const IMMUTABLE: &str = "field is immutable";
 const NEGATIVE: &str = "must be greater than or equal to 0";
 
@@ -26,8 +28,14 @@ pub(super) fn invalid_each(errors: &mut FieldErrors, path: &FieldPath, value: &s
 
 /// A value that is wrong for a reason that is told.
 pub(super) fn invalid(errors: &mut FieldErrors, path: &FieldPath, value: &Value, detail: impl Into<String>) {
-    errors.push(FieldError::invalid(path, value, detail));
+    errors.push(match value {
+        Value::Object(_) | Value::Array(_) => FieldError::invalid_shown(path, json_in_order(value, GO_ORDER), detail),
+        _ => FieldError::invalid(path, value, detail),
+    });
 }
+
+/// The fields of the structs that are shown in faults, where Go does not have them in alphabetical order.
+const GO_ORDER: &[&str] = &["matchLabels", "matchExpressions", "key", "operator", "values", "SucceededIndexes"];
 
 /// A value that must be there.
 pub(super) fn required(errors: &mut FieldErrors, path: &FieldPath, detail: impl Into<String>) {

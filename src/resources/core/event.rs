@@ -4,6 +4,7 @@ use atoll_api::{ApiResult, GroupVersion, Object};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::registry::resource::MetadataChecks;
 use crate::resources::kind::{ColumnSpec, Kind, Manners, NAME_LAST, Version, column, wide};
 use crate::resources::printing::since;
 use crate::resources::read::{field, int, text};
@@ -54,6 +55,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     manners: Manners::CREATE_ON_UPDATE,
     convert,
     validate_in: super::event_checks::validate,
+    metadata_checks: MetadataChecks::None,
     cells,
     selectable,
     ..Kind::NAMESPACED

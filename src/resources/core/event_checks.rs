@@ -1,9 +1,10 @@
 //! What is wrong with an event. The version the client speaks decides: `events.k8s.io` is stricter.
 
-use atoll_api::validation::dns1123_subdomain;
+use atoll_api::validation::{dns1123_subdomain, validate_object_meta_update};
 use atoll_api::{FieldErrors, GroupVersion, Object};
 use serde_json::Value;
 
+use crate::registry::finalizer_faults;
 use crate::resources::checks::{immutable, invalid, invalid_each, path, qualified, required};
 use crate::resources::read::{field, int, is_set, text};
 
@@ -37,6 +38,8 @@ pub(super) fn validate(version: &GroupVersion, event: &Object, old: Option<&Obje
     match old {
         None => strict(event, errors),
         Some(old) => {
+            errors.extend(validate_object_meta_update(event, old, &path("metadata")));
+            errors.extend(finalizer_faults(event));
             if field(event, "series") != field(old, "series") {
                 series(event, errors);
             }

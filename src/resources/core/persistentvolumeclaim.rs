@@ -121,6 +121,19 @@ pub(super) const ACCESS_MODES: &[&str] = &["ReadOnlyMany", "ReadWriteMany", "Rea
 
 /// Checks what a claim asks for; also for the claims that pods make for themselves.
 pub(in crate::resources) fn validate_claim_spec(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
+    check_claim_spec(errors, spec, path, Groups::Wellformed);
+}
+
+/// Which API groups sources may be of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Groups {
+    /// Those that could be groups.
+    Wellformed,
+    /// Any: claims that had a group before groups were checked may have got it wrong.
+    Any,
+}
+
+fn check_claim_spec(errors: &mut FieldErrors, spec: &Value, path: &FieldPath, groups: Groups) {
     let modes = strings(&spec["accessModes"]);
     if modes.is_empty() {
         required(errors, &path.child("accessModes"), "at least 1 access mode is required");
@@ -150,14 +163,14 @@ pub(in crate::resources) fn validate_claim_spec(errors: &mut FieldErrors, spec: 
                 one_of(errors, &path.child("volumeMode"), mode, &["Block", "Filesystem"]);
             }
             for source in ["dataSource", "dataSourceRef"] {
-                validate_source(errors, &spec[source], &path.child(source));
+                validate_source(errors, &spec[source], &path.child(source), groups);
             }
             compare_sources(errors, spec, path);
         }
     }
 }
 
-fn validate_source(errors: &mut FieldErrors, source: &Value, path: &FieldPath) {
+fn validate_source(errors: &mut FieldErrors, source: &Value, path: &FieldPath, groups: Groups) {
     if !is_set(source) {
         return;
     }
@@ -173,6 +186,7 @@ fn validate_source(errors: &mut FieldErrors, source: &Value, path: &FieldPath) {
             invalid(errors, path, &kind.into(), detail);
         }
         "" => {}
+        _ if groups == Groups::Any => {}
         group => subdomain(errors, &path.child("apiGroup"), group),
     }
     let namespace = text(&source["namespace"]);
@@ -197,7 +211,9 @@ fn compare_sources(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
 
 fn validate_update(claim: &Object, old: &Object, errors: &mut FieldErrors) {
     let (spec, old_spec) = (field(claim, "spec"), field(old, "spec"));
-    validate_claim_spec(errors, spec, &path("spec"));
+    let had_group = ["dataSource", "dataSourceRef"].iter().any(|source| is_set(&old_spec[*source]["apiGroup"]));
+    let groups = if had_group { Groups::Any } else { Groups::Wellformed };
+    check_claim_spec(errors, spec, &path("spec"), groups);
     let (mut now, mut before) = (spec.clone(), old_spec.clone());
     let bound = field(claim, "status")["phase"] == "Bound";
     let may_differ = |field: &str| match field {

@@ -368,6 +368,15 @@ pub(super) fn conditions(object: &Object, errors: &mut FieldErrors) {
     }
 }
 
+/// A status touches nothing of the metadata but its owners' record.
+pub(super) fn keep_all_metadata(object: &mut Object, old: &Object) {
+    let managers = object.metadata_mut().remove("managedFields");
+    let mut kept = old.metadata().cloned().unwrap_or_default();
+    kept.remove("managedFields");
+    kept.extend(managers.map(|managers| ("managedFields".to_owned(), managers)));
+    *object.metadata_mut() = kept;
+}
+
 #[cfg(test)]
 mod tests {
     use super::needs_more_entropy;

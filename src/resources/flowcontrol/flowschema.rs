@@ -32,6 +32,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     validate_create: checks::schema,
     validate_status_update: |object, _, errors| checks::conditions(object, errors),
     status_keeps: &["metadata", "spec"],
+    prepare_status_update: checks::keep_all_metadata,
     cells,
     type_defaults: &[("flowcontrol.v1.FlowSchemaSpec", |spec| set_empty(spec, "matchingPrecedence", 1000))],
     manners: Manners { underlay: Underlay::Named(bootstrap::SCHEMA_NAMES), ..Manners::USUAL },

@@ -37,6 +37,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     validate_create: checks::level,
     validate_status_update: |object, _, errors| checks::conditions(object, errors),
     status_keeps: &["metadata", "spec"],
+    prepare_status_update: checks::keep_all_metadata,
     cells,
     type_defaults: &[
         ("flowcontrol.v1.ExemptPriorityLevelConfiguration", exempt_defaults),

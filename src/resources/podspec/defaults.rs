@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::image::pull_policy;
 use super::requirements::sum_of;
 use crate::resources::defaults::{TypeDefaults, child, each, made, set};
-use crate::resources::read::{entry, flag, int, text};
+use crate::resources::read::{entry, flag, int, is_set, text};
 
 pub(in crate::resources) const DEFAULTS: TypeDefaults = &[
     ("core.v1.PodSpec", spec_defaults),
@@ -122,10 +122,17 @@ fn pod_resource_defaults(spec: &mut Map<String, Value>) {
         return;
     }
     for (name, sum) in sum_of(&containers, "limits").into_iter().filter(|(name, _)| name.starts_with("hugepages-")) {
-        set(made(resources, "limits"), &name, sum.to_string());
+        if !is_set(&entry(resources, "requests")[&name]) {
+            set(made(resources, "limits"), &name, sum.to_string());
+        }
     }
-    for (name, sum) in sum_of(&containers, "requests").into_iter().filter(|(name, _)| supported(name)) {
-        set(made(resources, "requests"), &name, sum.to_string());
+    if is_empty(entry(resources, "limits")) {
+        return;
+    }
+    for (name, sum) in sum_of(&containers, "requests") {
+        if matches!(name.as_str(), "cpu" | "memory") {
+            set(made(resources, "requests"), &name, sum.to_string());
+        }
     }
     let limits = entry(resources, "limits").as_object().cloned();
     for (name, limit) in limits.into_iter().flatten().filter(|(name, _)| supported(name)) {

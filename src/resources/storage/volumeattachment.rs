@@ -39,6 +39,7 @@ pub(in crate::resources) static KIND: Kind = Kind {
     status_keeps: &["metadata", "spec"],
     cells,
     metadata_checks: MetadataChecks::AsNew,
+    part_metadata_checks: MetadataChecks::AsNew,
     ..Kind::CLUSTER
 };
 

@@ -8,6 +8,11 @@ pub(super) fn canonical(text: &str) -> Result<String, String> {
     Ok(STANDARD.encode(decode(text.as_bytes())?))
 }
 
+/// Bytes in base64.
+pub(super) fn encode(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
+}
+
 fn decode(source: &[u8]) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::with_capacity(source.len() / 4 * 3);
     let mut rest = Rest { source, at: 0 };

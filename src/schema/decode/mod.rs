@@ -7,6 +7,7 @@ mod base64;
 mod tests;
 
 use std::fmt::Write;
+use std::sync::LazyLock;
 
 use atoll_api::FieldPath;
 use atoll_api::quantity::Quantity;
@@ -20,12 +21,22 @@ use super::{Additional, Schema, SchemaType, is_deeper_than};
 /// How deep an object may nest.
 const MAX_DEPTH: usize = 512;
 
+/// What an object is read from: Go has a decoder for each, which differ in what they accept and in their faults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Form {
+    /// Text: a body, or what a JSON or merge patch made.
+    #[default]
+    Text,
+    /// Values that were read before: what a strategic merge patch or an apply made.
+    Values,
+}
+
 /// Reads an object of a built-in kind: its types are checked, nulls and unknown fields dropped.
 ///
 /// Gives the paths of unknown fields, or the fault for which Kubernetes refuses the object.
-pub fn builtin(schema: &Schema, value: &mut Value) -> Result<Vec<String>, String> {
+pub fn builtin(schema: &Schema, value: &mut Value, form: Form) -> Result<Vec<String>, String> {
     refuse_too_deep(value)?;
-    check(schema, value)?;
+    Decoder::new(form).read(schema, value)?;
     Ok(prune_reporting(schema, value, Extent::Part))
 }
 
@@ -71,9 +82,7 @@ fn refuse_too_deep(value: &Value) -> Result<(), String> {
 ///
 /// The error is Go's: `json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32`.
 pub fn check(schema: &Schema, value: &mut Value) -> Result<(), String> {
-    let mut decoder = Decoder { mismatch: None, fields: Vec::new(), owner: None };
-    decoder.value(schema, value)?;
-    decoder.mismatch.map_or(Ok(()), Err)
+    Decoder::new(Form::Text).read(schema, value)
 }
 
 /// What Go decodes into.
@@ -110,16 +119,34 @@ enum Else {
     Names,
 }
 
+/// The types of what stands in bytes and in lists of names.
+static BYTE: LazyLock<Schema> = LazyLock::new(|| Schema { go_type: Some("uint8".into()), ..integer() });
+static TEXT: LazyLock<Schema> = LazyLock::new(|| Schema { kind: Some(SchemaType::String), ..Schema::default() });
+
+fn integer() -> Schema {
+    Schema { kind: Some(SchemaType::Integer), ..Schema::default() }
+}
+
 struct Decoder<'s> {
+    form: Form,
     /// The first value of a wrong type; others are read on, because a fault of a text weighs more.
     mismatch: Option<String>,
-    /// The names of struct fields on the way; keys and indices do not count.
-    fields: Vec<&'s str>,
-    /// The Go type that holds the last of `fields`.
-    owner: Option<&'s Schema>,
+    /// The struct fields on the way, each with its struct; keys and indices do not count.
+    fields: Vec<(&'s Schema, &'s str)>,
+    /// How many lists and maps down from the last of `fields`.
+    below: usize,
 }
 
 impl<'s> Decoder<'s> {
+    fn new(form: Form) -> Self {
+        Self { form, mismatch: None, fields: Vec::new(), below: 0 }
+    }
+
+    fn read(mut self, schema: &'s Schema, value: &mut Value) -> Result<(), String> {
+        self.value(schema, value)?;
+        self.mismatch.map_or(Ok(()), Err)
+    }
+
     /// Reads a value that is not null. An error stops the reading.
     fn value(&mut self, schema: &'s Schema, value: &mut Value) -> Result<(), String> {
         let target = Target::of(schema);
@@ -128,90 +155,173 @@ impl<'s> Decoder<'s> {
             (Target::String, Value::String(_)) | (Target::Boolean, Value::Bool(_)) => {}
             (Target::Float, Value::Number(_)) => {}
             (Target::Integer { bits }, Value::Number(number)) if fits(number, bits) => {}
-            (Target::Integer { .. }, Value::Number(number)) => {
-                let what = format!("number {number}");
-                self.mismatched(&what, schema);
-            }
-            (Target::Bytes, Value::String(text)) => match base64::canonical(text) {
-                Ok(canonical) => *text = canonical,
-                Err(fault) => _ = self.mismatch.get_or_insert(fault),
+            (Target::Integer { bits }, Value::Number(number)) => match wrapped(number, bits) {
+                Some(integer) if self.form == Form::Values => *value = integer.into(),
+                _ => {
+                    let what = format!("number {number}");
+                    self.mismatched(&what, value, schema)?;
+                }
             },
+            (Target::Bytes, _) => self.bytes(schema, value)?,
             (Target::Quantity, value) => {
                 let quantity = Quantity::from_value(value).map_err(|error| error.to_string())?;
                 *value = quantity.to_string().into();
             }
             (Target::Time | Target::MicroTime, Value::String(text)) => *text = canonical_time(target, text)?,
-            (Target::Time | Target::MicroTime, other) => return Err(foreign(other, "string")),
+            (Target::Time | Target::MicroTime, other) => return Err(self.foreign(other, "string")),
             (Target::IntOrString, Value::String(_)) => {}
             (Target::IntOrString, Value::Number(number)) if fits(number, 32) => {}
-            (Target::IntOrString, other) => return Err(foreign(other, "int32")),
+            (Target::IntOrString, other) => return Err(self.foreign(other, "int32")),
             (Target::List(items), Value::Array(list)) => self.list(items, list)?,
             (Target::Map(values), Value::Object(map)) => self.map(values, map)?,
             (Target::Struct, Value::Object(map)) => self.fields(schema, map)?,
-            (Target::SchemaOr(_, inner), Value::Object(_)) => self.value(inner, value)?,
-            (Target::SchemaOr(Else::Bool, _), Value::Bool(_)) => {}
-            (Target::SchemaOr(Else::Bool, _), _) => {
+            (Target::SchemaOr(other, inner), value) => self.schema_or(other, inner, value)?,
+            (_, other) => self.mismatched(describe(other), other, schema)?,
+        }
+        Ok(())
+    }
+
+    /// Bytes are text in base64; a list of them will do.
+    fn bytes(&mut self, schema: &'s Schema, value: &mut Value) -> Result<(), String> {
+        match value {
+            Value::String(text) => match base64::canonical(text) {
+                Ok(canonical) => *text = canonical,
+                Err(fault) if self.form == Form::Text => _ = self.mismatch.get_or_insert(fault),
+                Err(fault) => return Err(format!("error decoding from json: {fault}")),
+            },
+            Value::Array(list) => {
+                let mut bytes = Vec::with_capacity(list.len());
+                for byte in list {
+                    match byte.as_u64().and_then(|byte| u8::try_from(byte).ok()) {
+                        Some(byte) => bytes.push(byte),
+                        None if byte.is_null() => bytes.push(0),
+                        None => {
+                            let what = match &*byte {
+                                Value::Number(number) => format!("number {number}"),
+                                other => describe(other).to_owned(),
+                            };
+                            self.mismatched(&what, byte, &BYTE)?;
+                        }
+                    }
+                }
+                *value = base64::encode(&bytes).into();
+            }
+            other => self.mismatched(describe(other), other, schema)?,
+        }
+        Ok(())
+    }
+
+    /// A JSON schema, or what may stand for one. These types read their own JSON, so that it is text to them.
+    fn schema_or(&mut self, other: Else, inner: &'s Schema, value: &mut Value) -> Result<(), String> {
+        let form = std::mem::replace(&mut self.form, Form::Text);
+        match (other, &mut *value) {
+            (_, Value::Object(_)) => self.value(inner, value)?,
+            (Else::Bool, Value::Bool(_)) => {}
+            (Else::Bool, _) => {
                 self.mismatch.get_or_insert_with(|| "boolean or JSON schema expected".to_owned());
             }
-            (Target::SchemaOr(Else::List, inner), Value::Array(list)) => self.list(Some(inner), list)?,
-            (Target::SchemaOr(Else::Names, _), Value::Array(list)) => {
-                let text = Schema { kind: Some(SchemaType::String), ..Schema::default() };
+            (Else::List, Value::Array(list)) => self.list(Some(inner), list)?,
+            (Else::Names, Value::Array(list)) => {
                 for name in list.iter().filter(|name| !name.is_string()) {
-                    self.mismatched(describe(name), &text);
+                    self.mismatched(describe(name), name, &TEXT)?;
                 }
             }
-            (Target::SchemaOr(..), other) => *other = Value::Null,
-            (_, other) => self.mismatched(describe(other), schema),
+            (_, other) => *other = Value::Null,
         }
+        self.form = form;
         Ok(())
     }
 
     fn fields(&mut self, schema: &'s Schema, map: &mut Map<String, Value>) -> Result<(), String> {
         map.retain(|name, value| !value.is_null() || !schema.properties.contains_key(name.as_str()));
-        let owner = self.owner.replace(schema);
+        let below = std::mem::take(&mut self.below);
         for (name, value) in map {
             let Some((name, field)) = schema.properties.get_key_value(name.as_str()) else { continue };
-            self.fields.push(name);
+            self.fields.push((schema, name));
             self.value(field, value)?;
             self.fields.pop();
         }
-        self.owner = owner;
+        self.below = below;
         Ok(())
     }
 
     /// A null in a list is the zero value of its elements.
     fn list(&mut self, items: Option<&'s Schema>, list: &mut [Value]) -> Result<(), String> {
         let Some(items) = items else { return Ok(()) };
+        self.below += 1;
         for value in list {
             replace_null(items, value);
             self.value(items, value)?;
         }
+        self.below -= 1;
         Ok(())
     }
 
     /// A null in a map is the zero value of its values.
     fn map(&mut self, values: &'s Schema, map: &mut Map<String, Value>) -> Result<(), String> {
+        self.below += 1;
         for value in map.values_mut() {
             replace_null(values, value);
             self.value(values, value)?;
         }
+        self.below -= 1;
         Ok(())
     }
 
-    fn mismatched(&mut self, what: &str, schema: &Schema) {
+    fn mismatched(&mut self, what: &str, value: &Value, schema: &Schema) -> Result<(), String> {
         if self.mismatch.is_some() {
-            return;
+            return Ok(());
         }
-        let kind = go_type(schema);
-        let place = match self.owner {
-            None => "Go value".to_owned(),
-            Some(owner) => {
-                let owner = go_type(owner);
-                let name = owner.rsplit('.').next().unwrap_or_default();
-                format!("Go struct field {name}.{}", self.fields.join("."))
-            }
+        let kind = self.go_type(schema);
+        if self.form == Form::Values {
+            return Err(unrestorable(value, Target::of(schema), &kind));
+        }
+        self.mismatch = Some(self.unreadable(what, &kind));
+        Ok(())
+    }
+
+    /// The fault of a type that reads its JSON itself.
+    fn foreign(&self, value: &Value, kind: &str) -> String {
+        let what = match value {
+            Value::Number(number) if kind != "string" => format!("number {number}"),
+            other => describe(other).to_owned(),
         };
-        self.mismatch = Some(format!("json: cannot unmarshal {what} into {place} of type {kind}"));
+        match self.form {
+            Form::Text => self.unreadable(&what, kind),
+            Form::Values => format!("json: cannot unmarshal {what} into Go value of type {kind}"),
+        }
+    }
+
+    fn unreadable(&self, what: &str, kind: &str) -> String {
+        let place = match self.fields.last().and_then(|(owner, _)| owner.go_type.as_ref()) {
+            None => "Go value".to_owned(),
+            Some(owner) => format!("Go struct field {}.{}", owner.short_name(), self.path()),
+        };
+        format!("json: cannot unmarshal {what} into {place} of type {kind}")
+    }
+
+    /// What Go calls the type of the value that is read.
+    fn go_type(&self, schema: &Schema) -> String {
+        let field = self.fields.last().and_then(|(owner, name)| Some(owner.go_type.as_ref()?.field(name)));
+        match field.unwrap_or_default().type_below(self.below) {
+            "" => go_type(schema),
+            named => named.to_owned(),
+        }
+    }
+
+    /// The fields on the way, inlined structs among them.
+    fn path(&self) -> String {
+        let mut path = String::new();
+        for (owner, name) in &self.fields {
+            let inlined = owner.go_type.as_ref().map(|owner| owner.field(name).inlined).unwrap_or_default();
+            for part in [inlined, name].into_iter().filter(|part| !part.is_empty()) {
+                if !path.is_empty() {
+                    path.push('.');
+                }
+                path.push_str(part);
+            }
+        }
+        path
     }
 }
 
@@ -227,13 +337,40 @@ fn canonical_time(target: Target<'_>, text: &str) -> Result<String, String> {
     canonical.map_err(|error| error.to_string())
 }
 
-/// The fault of a type that reads its JSON itself: it knows nothing of the struct around it.
-fn foreign(value: &Value, kind: &str) -> String {
-    let what = match value {
-        Value::Number(number) if kind != "string" => format!("number {number}"),
-        other => describe(other).to_owned(),
+/// The integer that Go makes of a number without looking whether it fits.
+fn wrapped(number: &Number, bits: u32) -> Option<i64> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let whole = number.as_f64().filter(|real| real.fract() == 0.0 && real.abs() <= EXACT);
+    let integer = number.as_i64().or(whole.map(|real| real as i64))?;
+    Some(if bits == 64 { integer } else { i64::from(integer as i32) })
+}
+
+/// The fault of a value that cannot be made one of a Go type (apimachinery's runtime/converter.go).
+fn unrestorable(value: &Value, target: Target<'_>, kind: &str) -> String {
+    let given = match value {
+        Value::Null => "invalid",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_f64() => "float64",
+        Value::Number(_) => "int64",
+        Value::String(_) => "string",
+        Value::Array(_) => "slice",
+        Value::Object(_) => "map",
     };
-    format!("json: cannot unmarshal {what} into Go value of type {kind}")
+    let plain = match target {
+        Target::Struct => return format!("cannot restore struct from: {given}"),
+        Target::Map(_) => return format!("cannot restore map from {given}"),
+        Target::List(_) | Target::Bytes => return format!("cannot restore slice from {given}"),
+        Target::Boolean => "bool",
+        Target::Integer { bits: 32 } => "int32",
+        Target::Integer { .. } => "int64",
+        Target::Float => "float64",
+        _ => "string",
+    };
+    // Go converts between numbers, and from integers to texts; what is no number of the type it refuses then.
+    match (given, target) {
+        ("int64", Target::String) | ("float64", Target::Integer { .. }) => format!("cannot convert {given} to {kind}"),
+        _ => format!("unrecognized type: {plain}"),
+    }
 }
 
 fn describe(value: &Value) -> &'static str {
@@ -270,7 +407,7 @@ fn go_type(schema: &Schema) -> String {
 
 fn write_go_type(schema: &Schema, text: &mut String) {
     if let Some(name) = &schema.go_type {
-        return text.push_str(name);
+        return text.push_str(name.name());
     }
     match Target::of(schema) {
         Target::Any | Target::SchemaOr(..) => text.push_str("interface {}"),

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{base64, builtin, check, custom};
+use super::{Form, base64, builtin, check, custom};
 use crate::schema::metadata::Malformed;
 use crate::schema::structural::compile;
-use crate::schema::{Additional, Link, Schema, SchemaType};
+use crate::schema::{Additional, GoType, Link, Schema, SchemaType};
 
 fn of(kind: SchemaType, format: &str) -> Schema {
     Schema { kind: Some(kind), format: (!format.is_empty()).then(|| format.into()), ..Schema::default() }
@@ -13,7 +13,10 @@ fn of(kind: SchemaType, format: &str) -> Schema {
 
 fn structure(go_type: &str, fields: Vec<(&str, Schema)>) -> Schema {
     Schema {
-        go_type: Some(go_type.into()),
+        go_type: go_type
+            .split_once(' ')
+            .map(|(name, fields)| GoType::with_fields(name, fields))
+            .or(Some(go_type.into())),
         properties: fields.into_iter().map(|(name, schema)| (name.into(), Link::from(schema))).collect(),
         ..of(SchemaType::Object, "")
     }
@@ -32,10 +35,13 @@ fn thing() -> Schema {
     let text = || of(SchemaType::String, "");
     let quantity = || Schema { format: Some("quantity".into()), ..Schema::default() };
     let container = structure(
-        "v1.Container",
+        "v1.Container policies=[]v1.PullPolicy exec@ProbeHandler resources=v1.ResourceList",
         vec![
             ("name", text()),
             ("policy", Schema { go_type: Some("v1.PullPolicy".into()), ..text() }),
+            ("policies", list(text())),
+            ("exec", structure("v1.Exec", vec![("command", list(text()))])),
+            ("resources", map(quantity())),
             ("limits", map(quantity())),
             ("port", Schema { int_or_string: true, ..Schema::default() }),
         ],
@@ -142,7 +148,10 @@ fn types_that_read_their_own_json_have_faults_of_their_own() {
         json!({"spec": {"since": "yesterday"}}),
         "parsing time \"yesterday\" as \"2006-01-02T15:04:05Z07:00\": cannot parse \"yesterday\" as \"2006\"",
     );
-    check_fault(json!({"spec": {"since": 5}}), "json: cannot unmarshal number into Go value of type string");
+    check_fault(
+        json!({"spec": {"since": 5}}),
+        "json: cannot unmarshal number into Go struct field ThingSpec.spec.since of type string",
+    );
     check_fault(
         json!({"spec": {"renewed": "2024-01-02T03:04:05Z"}}),
         "parsing time \"2024-01-02T03:04:05Z\" as \"2006-01-02T15:04:05.000000Z07:00\": cannot parse \"Z\" as \".000000\"",
@@ -153,15 +162,81 @@ fn types_that_read_their_own_json_have_faults_of_their_own() {
     );
     check_fault(
         json!({"spec": {"containers": [{"port": true}]}}),
-        "json: cannot unmarshal bool into Go value of type int32",
+        "json: cannot unmarshal bool into Go struct field Container.spec.containers.port of type int32",
     );
     check_fault(
         json!({"spec": {"containers": [{"port": 1.5}]}}),
-        "json: cannot unmarshal number 1.5 into Go value of type int32",
+        "json: cannot unmarshal number 1.5 into Go struct field Container.spec.containers.port of type int32",
     );
     // They stop the reading, so they are told rather than a mismatch before them.
-    check_fault(json!({"data": 1, "spec": {"since": 5}}), "json: cannot unmarshal number into Go value of type string");
+    check_fault(
+        json!({"data": 1, "spec": {"since": 5}}),
+        "json: cannot unmarshal number into Go struct field ThingSpec.spec.since of type string",
+    );
     check_fault(json!({"secret": {"k": "YQ"}}), "illegal base64 data at input byte 0");
+}
+
+#[test]
+fn mismatches_name_named_types_and_inlined_structs() {
+    for (container, expected) in [
+        (
+            json!({"policies": "x"}),
+            "string into Go struct field Container.spec.containers.policies of type []v1.PullPolicy",
+        ),
+        (
+            json!({"policies": [1]}),
+            "number into Go struct field Container.spec.containers.policies of type v1.PullPolicy",
+        ),
+        (json!({"exec": 1}), "number into Go struct field Container.spec.containers.ProbeHandler.exec of type v1.Exec"),
+        (
+            json!({"exec": {"command": [1]}}),
+            "number into Go struct field Exec.spec.containers.ProbeHandler.exec.command of type string",
+        ),
+        (
+            json!({"resources": []}),
+            "array into Go struct field Container.spec.containers.resources of type v1.ResourceList",
+        ),
+    ] {
+        check_fault(json!({"spec": {"containers": [container]}}), &format!("json: cannot unmarshal {expected}"));
+    }
+}
+
+#[test]
+fn bytes_may_be_a_list_of_numbers() {
+    check_read(json!({"secret": {"k": [97, 98, null]}}), json!({"secret": {"k": "YWIA"}}));
+    check_fault(
+        json!({"secret": {"k": [256]}}),
+        "json: cannot unmarshal number 256 into Go struct field Thing.secret of type uint8",
+    );
+    check_fault(
+        json!({"secret": {"k": [{}]}}),
+        "json: cannot unmarshal object into Go struct field Thing.secret of type uint8",
+    );
+}
+
+/// Go's converter of values knows no places, takes numbers that do not fit, and stops at the first fault.
+#[test]
+fn values_that_were_read_before_are_converted_as_go_does() {
+    for (input, expected) in [
+        (json!({"spec": {"replicas": "x"}}), "unrecognized type: int32"),
+        (json!({"spec": {"replicas": 1.5}}), "cannot convert float64 to int32"),
+        (json!({"spec": {"paused": 1}}), "unrecognized type: bool"),
+        (json!({"spec": {"containers": [{"policy": 5}]}}), "cannot convert int64 to v1.PullPolicy"),
+        (json!({"spec": {"containers": [{"policies": [5]}]}}), "cannot convert int64 to v1.PullPolicy"),
+        (json!({"spec": {"containers": [{"policy": 1.5}]}}), "unrecognized type: string"),
+        (json!({"spec": {"containers": [{"exec": "x"}]}}), "cannot restore struct from: string"),
+        (json!({"spec": {"containers": {}}}), "cannot restore slice from map"),
+        (json!({"data": [1]}), "cannot restore map from slice"),
+        (json!({"secret": {"k": "%"}}), "error decoding from json: illegal base64 data at input byte 0"),
+        (json!({"spec": {"since": 5}}), "json: cannot unmarshal number into Go value of type string"),
+    ] {
+        assert_eq!(builtin(&thing(), &mut input.clone(), Form::Values), Err(expected.to_owned()), "{input}");
+    }
+    for (input, expected) in [(2_147_483_648_i64, -2_147_483_648_i64), (4_294_967_297, 1)] {
+        let mut value = json!({"spec": {"replicas": input}});
+        assert_eq!(builtin(&thing(), &mut value, Form::Values), Ok(Vec::new()));
+        assert_eq!(value["spec"]["replicas"], expected);
+    }
 }
 
 #[test]
@@ -188,7 +263,7 @@ fn nulls_are_absent_fields_and_zero_elements() {
 fn built_in_objects_lose_unknown_fields() {
     let mut value = json!({"spec": {"Replicas": 1, "replicas": 2, "containers": [{"imagee": "y"}]}, "bogus": null});
     assert_eq!(
-        builtin(&thing(), &mut value),
+        builtin(&thing(), &mut value, Form::Text),
         Ok(vec!["bogus".to_owned(), "spec.Replicas".to_owned(), "spec.containers[0].imagee".to_owned()])
     );
     assert_eq!(value, json!({"spec": {"replicas": 2, "containers": [{}]}}));
@@ -229,7 +304,7 @@ fn objects_that_nest_too_deep_are_refused() {
     for _ in 0..2000 {
         value = Value::Array(vec![value]);
     }
-    assert_eq!(builtin(&thing(), &mut value), Err("exceeded max depth".to_owned()));
+    assert_eq!(builtin(&thing(), &mut value, Form::Text), Err("exceeded max depth".to_owned()));
     assert_eq!(custom(&Schema::default(), &mut value, Malformed::Drop), Err("exceeded max depth".to_owned()));
 }
 

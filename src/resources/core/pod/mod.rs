@@ -15,7 +15,7 @@ use crate::registry::descriptor::Verb;
 use crate::registry::resource::{GenerationPolicy, Grace, MetadataChecks, Part};
 use crate::request::RequestContext;
 use crate::resources::checks::{forbidden, invalid, path};
-use crate::resources::defaults::set;
+use crate::resources::defaults::{set, set_empty};
 use crate::resources::kind::{AGE, Kind, Manners, SubresourceSpec, Version, by_path, column, wide};
 use crate::resources::podspec::{self, Whose, deletion_cost, validate_only_for_pods, validate_spec};
 use crate::resources::read::{field, flag, is_set, list, text};
@@ -144,6 +144,10 @@ fn prepare_status_update(pod: &mut Object, old: &Object) {
     };
     let was = field(old, "status");
     let status = pod.map_mut("status");
+    // Old kubelets drop the class of a pod they refuse.
+    if is_set(&was["qosClass"]) {
+        set_empty(status, "qosClass", was["qosClass"].clone());
+    }
     if is_set(&was["observedGeneration"]) {
         set(status, "observedGeneration", was["observedGeneration"].clone());
     }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use atoll_api::validation::{NameRule, Namespacing, validate_object_meta};
 use atoll_api::{FieldErrors, FieldPath, Object};
 use serde_json::{Map, Value};
 
@@ -72,6 +73,8 @@ pub(super) fn validate(part: &str, pod: &Object, old: &Object, errors: &mut Fiel
         // A path of one empty name prints so in Go.
         forbidden(errors, &FieldPath::new("[]"), why);
     };
+    let path = FieldPath::new("metadata");
+    errors.extend(validate_object_meta(pod, Namespacing::Required, NameRule::Subdomain, &path));
     validate_metadata_and_spec(pod, errors);
     match part {
         EPHEMERAL_CONTAINERS if is_static => refuse(errors, "static pods do not support ephemeral containers"),

@@ -12,7 +12,7 @@ use crate::resources::read::{entry, field, int, list, size, strings, text};
 pub(super) fn assign(service: &mut Object) {
     let spec = service.map_mut("spec");
     settle_cluster_ips(spec, None);
-    families(spec, None);
+    family_policy(spec, None);
 }
 
 /// Keeps the addresses and ports a service has, and drops what a change of its type makes needless.
@@ -22,7 +22,7 @@ pub(super) fn reassign(service: &mut Object, old: &Object) {
     keep_allocated(spec, &was);
     settle_cluster_ips(spec, Some(&was));
     drop_unneeded(spec, &was);
-    families(spec, Some(&was));
+    family_policy(spec, Some(&was));
     let balances = entry(spec, "type") == "LoadBalancer";
     if !balances && let Some(status) = service.0.get_mut("status").and_then(Value::as_object_mut) {
         status.insert("loadBalancer".into(), json!({}));
@@ -85,12 +85,13 @@ fn keep_allocated(spec: &mut Map<String, Value>, old: &Map<String, Value>) {
         }
     }
     if needs_node_ports(old) && needs_node_ports(spec) {
+        let named: Vec<i64> = list(entry(spec, "ports")).iter().map(|port| int(&port["nodePort"])).collect();
         let ports = spec.get_mut("ports").and_then(Value::as_array_mut);
         for port in ports.into_iter().flatten().filter_map(Value::as_object_mut) {
-            let same =
-                |was: &&Value| was["port"] == *entry(port, "port") && was["protocol"] == *entry(port, "protocol");
-            let was = list(entry(old, "ports")).iter().find(same).map_or(0, |was| int(&was["nodePort"]));
-            if was != 0 && int(entry(port, "nodePort")) == 0 {
+            let same = |was: &&Value| text(&was["name"]) == text(entry(port, "name"));
+            let was = list(entry(old, "ports")).iter().rfind(same).map_or(0, |was| int(&was["nodePort"]));
+            // What another port names now is not given to this one.
+            if was != 0 && int(entry(port, "nodePort")) == 0 && !named.contains(&was) {
                 port.insert("nodePort".into(), was.into());
             }
         }
@@ -102,6 +103,10 @@ fn keep_allocated(spec: &mut Map<String, Value>, old: &Map<String, Value>) {
 
 /// Drops what a changed type has no use for, unless the client changed that too.
 fn drop_unneeded(spec: &mut Map<String, Value>, old: &Map<String, Value>) {
+    // It was once a default of all types, so that nobody sees it where it means nothing.
+    if entry(spec, "type") == "ExternalName" && entry(old, "type") == "ExternalName" {
+        spec.remove("internalTrafficPolicy");
+    }
     if needs_cluster_ip(old) && entry(spec, "type") == "ExternalName" {
         for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
             drop_if_kept(spec, old, field);
@@ -138,9 +143,9 @@ fn drop_if_kept(spec: &mut Map<String, Value>, old: &Map<String, Value>, field: 
     }
 }
 
-/// The families of addresses: IPv4 alone, as in a cluster that has nothing else, except for services that have no
-/// addresses of their own and select nothing.
-fn families(spec: &mut Map<String, Value>, old: Option<&Map<String, Value>>) {
+/// How many families of addresses a service has: one, as in a cluster that has nothing else, except for services that have
+/// no addresses of their own and select nothing.
+fn family_policy(spec: &mut Map<String, Value>, old: Option<&Map<String, Value>>) {
     if !needs_cluster_ip(spec) {
         return;
     }
@@ -161,6 +166,14 @@ fn families(spec: &mut Map<String, Value>, old: Option<&Map<String, Value>>) {
             }
         }
     }
+}
+
+/// Names the families that a client left out, after what it said of them was looked at.
+pub(super) fn settle_families(spec: &mut Map<String, Value>) {
+    if !needs_cluster_ip(spec) {
+        return;
+    }
+    let free = is_headless(spec) && size(entry(spec, "selector")) == 0;
     let mut families: Vec<String> = strings(entry(spec, "ipFamilies")).into_iter().map(str::to_owned).collect();
     if families.is_empty() {
         let given = strings(entry(spec, "clusterIPs")).into_iter().filter_map(parse_ip_sloppily);

@@ -23,10 +23,9 @@ const MAX_AFFINITY_SECONDS: i64 = 86_400;
 
 pub(super) fn validate(service: &Object, old: Option<&Object>, errors: &mut FieldErrors) {
     let spec = field(service, "spec");
-    let unallocatable = families::faults(spec, old.map(|old| field(old, "spec")));
-    if !unallocatable.is_empty() {
-        // Addresses are given before anything else is looked at.
-        *errors = unallocatable;
+    let contradictions = families::contradictions(spec, old.map(|old| field(old, "spec")));
+    if !contradictions.is_empty() {
+        *errors = contradictions;
         return;
     }
     topology_annotations(service, errors);

@@ -6,11 +6,13 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use atoll_api::{ApiError, ApiResult, FieldError, FieldErrors, FieldPath, GroupKind, GroupResource, Object};
+use atoll_api::{ApiError, ApiResult, FieldError, FieldErrors, GroupKind, GroupResource, Object, Reason};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::addresses::{needs_cluster_ip, needs_health_check, needs_node_ports};
+use super::addresses::{needs_cluster_ip, needs_health_check, settle_families};
+use super::families;
+use super::ports::{PortFault, Ports, has_node_ports, is_node_port};
 use crate::registry::claim::{Claimer, Taken};
 use crate::registry::resource::Companion;
 use crate::registry::seconds;
@@ -19,9 +21,6 @@ use crate::resources::checks::network::{Cidr, parse_ip_sloppily};
 use crate::resources::checks::path;
 use crate::resources::read::{entry, field, int, list, size, strings, text};
 
-/// Where the ports that nodes open begin, and how many there are.
-const FIRST_NODE_PORT: u32 = 30_000;
-const NODE_PORTS: u32 = 2_768;
 /// How many addresses are looked at before a range counts as full.
 const MAX_PROBES: u32 = 1 << 16;
 
@@ -99,10 +98,25 @@ impl Claimer for Allocator {
             let kind = GroupKind { group: "".into(), kind: "Service".into() };
             ApiError::invalid(&kind, &name, &errors)
         };
+        let was = old.map(|old| field(old, "spec"));
+        let unallocatable = families::faults(&Value::Object(spec.clone()), was);
+        if !unallocatable.is_empty() {
+            return Err(refuse(unallocatable));
+        }
+        settle_families(spec);
         self.check_addresses(taken, spec, &had).map_err(refuse)?;
-        check_ports(taken, spec, &had).map_err(refuse)?;
         self.give_address(taken, spec, &seed)?;
-        give_ports(taken, spec, &seed)
+        let free = |port: i64| !taken.has(&node_ports(), &port.to_string());
+        let mut ports = Ports::new(&free, seed.number(4), taken.is_rehearsal());
+        match was.and_then(Value::as_object) {
+            None => ports.first(spec),
+            Some(was) => ports.again(spec, was),
+        }
+        .map_err(|fault| match fault {
+            PortFault::Field(fault) => refuse(vec![fault]),
+            PortFault::Duplicate(why) => ApiError::new(Reason::Unknown, why),
+            PortFault::Internal(why) => internal(&why),
+        })
     }
 
     fn claims(&self, cx: &RequestContext, service: &Object) -> Vec<Companion> {
@@ -162,74 +176,6 @@ fn internal(why: &str) -> ApiError {
     ApiError::internal(why)
 }
 
-fn is_node_port(port: i64) -> bool {
-    (i64::from(FIRST_NODE_PORT)..i64::from(FIRST_NODE_PORT + NODE_PORTS)).contains(&port)
-}
-
-fn port_fault(taken: &Taken<'_>, port: i64) -> Option<String> {
-    let last = FIRST_NODE_PORT + NODE_PORTS - 1;
-    if !is_node_port(port) {
-        let range = format!("{FIRST_NODE_PORT}-{last}");
-        return Some(format!("provided port is not in the valid range. The range of valid ports is {range}"));
-    }
-    taken.has(&node_ports(), &port.to_string()).then(|| "provided port is already allocated".to_owned())
-}
-
-fn check_ports(taken: &Taken<'_>, spec: &Map<String, Value>, had: &Held) -> Result<(), FieldErrors> {
-    let fault = |port: i64, path: FieldPath| match port {
-        0 => Ok(()),
-        port if had.ports.contains(&port) => Ok(()),
-        port => match port_fault(taken, port) {
-            Some(why) => Err(vec![FieldError::invalid(&path, &port.into(), why)]),
-            None => Ok(()),
-        },
-    };
-    if needs_node_ports(spec) {
-        for (index, port) in list(entry(spec, "ports")).iter().enumerate() {
-            fault(int(&port["nodePort"]), path("spec.ports").index(index).child("nodePort"))?;
-        }
-    }
-    if needs_health_check(spec) {
-        fault(int(entry(spec, "healthCheckNodePort")), path("spec.healthCheckNodePort"))?;
-    }
-    Ok(())
-}
-
-fn give_ports(taken: &Taken<'_>, spec: &mut Map<String, Value>, seed: &Seed) -> ApiResult<()> {
-    let mut own: Vec<i64> = list(entry(spec, "ports")).iter().map(|port| int(&port["nodePort"])).collect();
-    own.push(int(entry(spec, "healthCheckNodePort")));
-    let mut give = || {
-        let start = seed.number(4) % NODE_PORTS;
-        let mut ports = (0..NODE_PORTS).map(|step| i64::from(FIRST_NODE_PORT + (start + step) % NODE_PORTS));
-        let free = ports.find(|port| !own.contains(port) && !taken.has(&node_ports(), &port.to_string()));
-        let port = free.ok_or_else(|| internal("failed to allocate a nodePort: range is full"))?;
-        own.push(port);
-        Ok::<_, ApiError>(port)
-    };
-    if needs_node_ports(spec) {
-        let mut known: Vec<(i64, String, i64)> = Vec::new();
-        let ports = spec.get_mut("ports").and_then(Value::as_array_mut);
-        for port in ports.into_iter().flatten().filter_map(Value::as_object_mut) {
-            let (number, protocol) = (int(entry(port, "port")), text(entry(port, "protocol")).to_owned());
-            let given = int(entry(port, "nodePort"));
-            // One port of a service gets the same port of the nodes for each protocol.
-            let shared =
-                known.iter().find(|(other, with, _)| *other == number && *with != protocol).map(|known| known.2);
-            let given = match (given, shared) {
-                (0, Some(shared)) => shared,
-                (0, None) => give()?,
-                (given, _) => given,
-            };
-            port.insert("nodePort".into(), given.into());
-            known.push((number, protocol, given));
-        }
-    }
-    if needs_health_check(spec) && int(entry(spec, "healthCheckNodePort")) == 0 {
-        spec.insert("healthCheckNodePort".into(), give()?.into());
-    }
-    Ok(())
-}
-
 /// The addresses and ports a service has.
 #[derive(Default)]
 struct Held {
@@ -244,7 +190,7 @@ impl Held {
         if needs_cluster_ip(spec) {
             held.addresses = strings(entry(spec, "clusterIPs")).into_iter().filter_map(parse_ip_sloppily).collect();
         }
-        if needs_node_ports(spec) {
+        if has_node_ports(spec) {
             held.ports = list(entry(spec, "ports")).iter().map(|port| int(&port["nodePort"])).collect();
         }
         if needs_health_check(spec) {

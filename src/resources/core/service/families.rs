@@ -14,15 +14,23 @@ pub(super) fn is_headless(spec: &Value) -> bool {
     spec["clusterIPs"] == json!(["None"])
 }
 
+/// What contradicts itself in what a service says of its addresses.
+pub(super) fn contradictions(spec: &Value, old: Option<&Value>) -> FieldErrors {
+    let mut errors = FieldErrors::new();
+    if spec["type"] != "ExternalName" {
+        let kept = old.map(|old| strings(&old["clusterIPs"])).unwrap_or_default();
+        cluster_ips(spec, &kept, &path("spec"), &mut errors);
+    }
+    errors
+}
+
 /// Why no addresses can be given to a service.
 pub(super) fn faults(spec: &Value, old: Option<&Value>) -> FieldErrors {
-    let mut errors = FieldErrors::new();
+    let mut errors = contradictions(spec, old);
     if spec["type"] == "ExternalName" {
         return errors;
     }
     let at = path("spec");
-    let kept = old.map(|old| strings(&old["clusterIPs"])).unwrap_or_default();
-    cluster_ips(spec, &kept, &at, &mut errors);
     if errors.is_empty() {
         policy(spec, old, &at, &mut errors);
     }

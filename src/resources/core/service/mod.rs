@@ -4,6 +4,7 @@ mod addresses;
 mod checks;
 pub(in crate::resources) mod claims;
 mod families;
+mod ports;
 mod table;
 mod warnings;
 
