@@ -31,7 +31,7 @@ focus=(
 # What needs pods that run, controllers that make them, features that are off by default, or hours.
 skip=(
   Slow Flaky Feature: Windows DRA OrderedNamespaceDeletion SchedulerPreemption 'lifecycle of a VolumeAttributesClass'
-  AdmissionWebhook 'priority and fairness' 'onversion webhook' CustomResourceConversion CustomResourceFieldSelectors
+  AdmissionWebhook 'onversion webhook' CustomResourceConversion CustomResourceFieldSelectors
   Aggregat StorageVersion 'Garbage collector' 'etcd failure' 'should create pods, set' 'Namespaces.*pods' 'pods are removed'
   'capture the life of a (replication controller|replica set)' 'return pod details' 'RuntimeClass.*(chedul|Overhead|reject|nconfigured)'
   'life of a persistent volume claim' 'volume attributes class scope' 'metadata details across all namespaces for nodes'

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::requests::{CONFIG_MAPS, config_map};
-use crate::server::{APPLY_PATCH, Atoll, Client, JSON_PATCH, MERGE_PATCH};
+use crate::server::{APPLY_PATCH, Atoll, Client, JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH};
 
 const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/default/deployments";
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
@@ -107,6 +107,43 @@ async fn what_a_client_says_of_generation_and_deletion_stays_where_nobody_counts
     let made = client.post(CONFIG_MAPS, object).await.expect(201);
     assert_eq!(made["metadata"]["generation"], 7);
     assert!(!made.to_string().contains("deletion"), "{made}");
+}
+
+#[tokio::test]
+async fn strategic_patches_that_leave_nonsense_are_refused_in_the_words_of_gos_converter() {
+    let (_atoll, client) = team().await;
+    let deployment = json!({
+        "metadata": {"name": "d"},
+        "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": {
+            "metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]},
+        }},
+    });
+    client.post(DEPLOYMENTS, deployment).await.expect(201);
+    let of_pods = |spec: Value| json!({"spec": {"template": {"spec": spec}}});
+    let cases = [
+        (json!({"metadata": {"labels": "invalid"}}), "cannot restore map from string"),
+        (json!({"metadata": {"finalizers": "x"}}), "cannot restore slice from string"),
+        (json!({"metadata": {"creationTimestamp": 7}}), "json: cannot unmarshal number into Go value of type string"),
+        (json!({"spec": {"replicas": "x"}}), "unrecognized type: int32"),
+        (json!({"spec": {"replicas": 1.5}}), "cannot convert float64 to int32"),
+        (json!({"spec": {"paused": "x"}}), "unrecognized type: bool"),
+        (json!({"spec": {"template": 7}}), "cannot restore struct from: int64"),
+        (of_pods(json!({"serviceAccountName": 7})), "cannot convert int64 to string"),
+        (of_pods(json!({"serviceAccountName": 7.5})), "unrecognized type: string"),
+        (of_pods(json!({"serviceAccountName": true})), "unrecognized type: string"),
+        (of_pods(json!({"nodeSelector": [1]})), "cannot restore map from slice"),
+        (of_pods(json!({"nodeSelector": {"a": 1}})), "cannot convert int64 to string"),
+    ];
+    for (patch, why) in cases {
+        let refused =
+            client.patch(&format!("{DEPLOYMENTS}/d"), STRATEGIC_PATCH, patch.clone()).await.refused(422, "Invalid");
+        let message = text(&refused, "/message");
+        assert!(
+            message.starts_with("patch: Invalid value: \"map[") || message.contains(" is invalid: patch: "),
+            "{message}"
+        );
+        assert!(message.ends_with(&format!("]\": {why}")), "{patch}: {message}");
+    }
 }
 
 #[tokio::test]
