@@ -3,6 +3,7 @@
 mod approval;
 mod conversion;
 pub(super) mod customresourcedefinition;
+mod internal;
 pub(super) mod names;
 mod spec;
 mod validate;

@@ -18,6 +18,10 @@ const PARTS: [(&str, &str); 4] = [
     ("selectableFields", "selectableFields"),
 ];
 
+/// Where schemas are in schemas: one or several, and some by name.
+const WITHIN: [&str; 7] = ["items", "additionalProperties", "additionalItems", "not", "allOf", "anyOf", "oneOf"];
+const NAMED: [&str; 4] = ["properties", "patternProperties", "dependencies", "definitions"];
+
 /// The spec of a definition.
 pub(super) struct Spec<'a> {
     /// The spec as it stands.
@@ -98,6 +102,19 @@ impl<'a> Parts<'a> {
     fn of(part: impl Fn(usize) -> Part<'a>) -> Self {
         Self { schema: part(0), subresources: part(1), columns: part(2), selectable: part(3) }
     }
+}
+
+/// Whether a schema has a default, wherever; it is as deep as JSON may be.
+pub(super) fn has_default(schema: &Value) -> bool {
+    let within = |value: &Value| match value {
+        Value::Array(schemas) => schemas.iter().any(has_default),
+        other => has_default(other),
+    };
+    let named = |value: &Value| value.as_object().is_some_and(|all| all.values().any(has_default));
+    schema.is_object()
+        && (!schema["default"].is_null()
+            || WITHIN.iter().any(|field| within(&schema[*field]))
+            || NAMED.iter().any(|field| named(&schema[*field])))
 }
 
 /// Whether subresources have a status.

@@ -7,8 +7,8 @@ use atoll_api::{FieldError, FieldErrors, FieldPath, Object};
 use serde_json::Value;
 
 use super::conversion::{self, Authority};
-use super::spec::{Spec, has_status};
-use super::{approval, version};
+use super::spec::{Spec, has_default, has_status};
+use super::{approval, internal, version};
 use crate::resources::checks::{immutable, invalid, path, required, required_one_of};
 use crate::resources::read::{condition_is_true, field, flag, list, strings, text};
 use crate::schema::structural::{StatusPart, unrecognized_formats};
@@ -89,6 +89,10 @@ fn check_spec(errors: &mut FieldErrors, definition: &Object, authority: Authorit
             required(errors, &path.child("versions").index(index).child("schema").child("openAPIV3Schema"), "");
         }
     }
+    if flag(&raw["preserveUnknownFields"]) && spec.schemas().any(has_default) {
+        let detail = "must be false in order to use defaults in the schema";
+        invalid(errors, &path.child("preserveUnknownFields"), &true.into(), detail);
+    }
     check_versions(errors, &spec, &path);
     let names = &raw["names"];
     for name in NAMES {
@@ -128,12 +132,15 @@ fn check_versions(errors: &mut FieldErrors, spec: &Spec<'_>, path: &FieldPath) {
         version::check_parts(errors, &spec.own(index, &path), spec.schema(index), status);
     }
     let names: HashSet<&str> = spec.versions.iter().map(|version| text(&version["name"])).collect();
-    let versions = &spec.raw["versions"];
+    let mut wrong = |detail| {
+        let shown = internal::versions(spec);
+        errors.push(FieldError::invalid_shown(&versions_path, shown, detail));
+    };
     if names.len() < spec.versions.len() {
-        invalid(errors, &versions_path, versions, "must contain unique version names");
+        wrong("must contain unique version names");
     }
     if spec.versions.iter().filter(|version| flag(&version["storage"])).count() != 1 {
-        invalid(errors, &versions_path, versions, "must have exactly one version marked as storage version");
+        wrong("must have exactly one version marked as storage version");
     }
     if let Some(first) = spec.versions.first().map(|version| text(&version["name"])).filter(|name| !name.is_empty()) {
         let wrong = dns1035_label(first);
@@ -196,11 +203,11 @@ fn check_stored_versions(errors: &mut FieldErrors, definition: &Object) {
     if names.is_empty() {
         return invalid(errors, &path, stored, "must have at least one stored version");
     }
-    let known: HashSet<&str> = names.iter().copied().collect();
     let mut missing: HashMap<&str, usize> = names.iter().enumerate().map(|(index, name)| (*name, index)).collect();
     for version in list(&field(definition, "spec")["versions"]) {
         let name = text(&version["name"]);
-        if missing.remove(name).is_none() && flag(&version["storage"]) && !known.contains(name) {
+        // A second version of the name finds it gone, and is told of so (apiextensions/validation, 1.36).
+        if missing.remove(name).is_none() && flag(&version["storage"]) {
             invalid(errors, &path, stored, format!("must have the storage version {name}"));
         }
     }
@@ -273,7 +280,22 @@ mod tests {
         check_new("/spec/versions/0/schema", json!({}), &["spec.versions[0].schema.openAPIV3Schema"]);
         check_new("/spec/versions", json!([]), &["spec.versions", "status.storedVersions[0]"]);
         let twice = json!([definition()["spec"]["versions"][0], definition()["spec"]["versions"][0]]);
-        check_new("/spec/versions", twice, &["spec.versions", "spec.versions"]);
+        check_new("/spec/versions", twice, &["spec.versions", "spec.versions", "status.storedVersions"]);
+    }
+
+    #[test]
+    fn preserving_unknown_fields_is_refused_and_does_not_go_with_defaults() {
+        let preserving = |schema: Value| {
+            let mut spec = definition()["spec"].clone();
+            spec["preserveUnknownFields"] = true.into();
+            spec["versions"][0]["schema"]["openAPIV3Schema"] = schema;
+            faults("/spec", spec, create)
+        };
+        let at = "spec.preserveUnknownFields";
+        assert_eq!(preserving(json!({"type": "object"})), [at]);
+        assert_eq!(preserving(json!({"type": "object", "properties": {"default": {"type": "string"}}})), [at]);
+        let items = json!({"type": "array", "items": {"type": "string", "default": "x"}});
+        assert_eq!(preserving(json!({"type": "object", "properties": {"a": items}})), [at, at]);
     }
 
     #[test]

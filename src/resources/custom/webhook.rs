@@ -161,10 +161,10 @@ impl Webhook {
         if converted.len() != batch.len() {
             return Err(fail(format!("returned {} objects, expected {}", converted.len(), batch.len())));
         }
-        for (index, ((digest, original), converted)) in batch.into_iter().zip(converted).enumerate() {
+        // Whatever it is asked for, Kubernetes asks for one object at a time, and says so.
+        for ((digest, original), converted) in batch.into_iter().zip(converted) {
             let size = converted.to_string().len();
-            let object = accept(&original, converted, to)
-                .map_err(|why| fail(format!("returned invalid converted object at index {index}: {why}")))?;
+            let object = accept(&original, converted, to).map_err(|why| fail(format!("returned invalid {why}")))?;
             self.conversions.keep(digest, object, size);
         }
         Ok(())
@@ -185,7 +185,7 @@ fn is_bare(object: &Object) -> bool {
 fn objects_of(answer: Value, kind: &str, uid: &str) -> Result<Vec<Value>, String> {
     let (said_kind, said_version) = (text(&answer["kind"]), text(&answer["apiVersion"]));
     if said_kind != "ConversionReview" || said_version != kind {
-        let said = format!("{said_version}, Kind={said_kind}");
+        let said = WebhookClient::shown_type(said_version, said_kind);
         return Err(format!("expected webhook response of {kind}, Kind=ConversionReview, got {said}"));
     }
     let response = &answer["response"];
@@ -202,14 +202,18 @@ fn objects_of(answer: Value, kind: &str, uid: &str) -> Result<Vec<Value>, String
     }
 }
 
-/// The object a webhook made of another, with all of the metadata that webhooks may not change.
+/// The object a webhook made of another, with all of the metadata that webhooks may not change; or what of it is invalid.
 fn accept(original: &Object, converted: Value, to: &GroupVersion) -> Result<Object, String> {
-    let converted = Object::from_value(converted).map_err(|_| "it is no object".to_owned())?;
+    let converted = Object::from_value(converted).map_err(|_| "object at index 0: it is no object".to_owned())?;
     if converted.group_version().as_ref() != Some(to) {
-        return Err(format!("invalid groupVersion (expected {to}, received {})", converted.api_version()));
+        return Err(format!(
+            "object at index 0: invalid groupVersion (expected {to}, received {})",
+            converted.api_version()
+        ));
     }
     if converted.kind() != original.kind() {
-        return Err(format!("invalid kind (expected {}, received {})", original.kind(), converted.kind()));
+        let (wanted, found) = (original.kind(), converted.kind());
+        return Err(format!("object at index 0: invalid kind (expected {wanted}, received {found})"));
     }
     for (what, was, is) in [
         ("name", original.name(), converted.name()),
@@ -217,10 +221,10 @@ fn accept(original: &Object, converted: Value, to: &GroupVersion) -> Result<Obje
         ("UID", original.uid(), converted.uid()),
     ] {
         if was != is {
-            return Err(format!("must have the same {what}: {was} != {is}"));
+            return Err(format!("object: must have the same {what}: {was} != {is}"));
         }
     }
-    with_own_metadata(original, converted)
+    with_own_metadata(original, converted).map_err(|why| format!("metadata: {why}"))
 }
 
 fn with_own_metadata(original: &Object, mut converted: Object) -> Result<Object, String> {
@@ -288,15 +292,15 @@ mod tests {
         let metadata = json!({"name": "n", "uid": "1"});
         check(
             json!({"apiVersion": "g.io/v3", "kind": "A", "metadata": metadata}),
-            Err("invalid groupVersion (expected g.io/v2, received g.io/v3)"),
+            Err("object at index 0: invalid groupVersion (expected g.io/v2, received g.io/v3)"),
         );
         check(
             json!({"apiVersion": "g.io/v2", "kind": "B", "metadata": metadata}),
-            Err("invalid kind (expected A, received B)"),
+            Err("object at index 0: invalid kind (expected A, received B)"),
         );
         check(
             json!({"apiVersion": "g.io/v2", "kind": "A", "metadata": {"name": "m", "uid": "1"}}),
-            Err("must have the same name: n != m"),
+            Err("object: must have the same name: n != m"),
         );
     }
 

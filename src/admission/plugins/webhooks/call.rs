@@ -77,7 +77,9 @@ impl Caller {
             Ok(answer) => answer,
             Err(_) => Err("context deadline exceeded".to_owned()),
         };
-        answer.map_err(|why| format!("Post \"{}?timeout={}\": {why}", place.shown(), shown(usual)))?
+        let answer = answer.map_err(|why| format!("Post \"{}?timeout={}\": {why}", place.shown(), shown(usual)))??;
+        check_type(&answer, review)?;
+        Ok(answer)
     }
 
     fn called(&self, cluster: &LogicalClusterName, place: &Place) -> Result<Called, String> {
@@ -93,6 +95,29 @@ impl Caller {
                 Ok(Called { destination, path: path.clone() })
             }
         }
+    }
+}
+
+/// An answer is of the type of what was asked, or says nothing of its type; otherwise Kubernetes' decoder does not get it into
+/// the structure that was expected.
+fn check_type(answer: &Value, asked: &Value) -> Result<(), String> {
+    let said = |object: &Value, field: &str| object[field].as_str().unwrap_or_default().to_owned();
+    let (version, kind) = (said(asked, "apiVersion"), said(asked, "kind"));
+    let or = |text: String, wanted: &str| if text.is_empty() { wanted.to_owned() } else { text };
+    let (is_version, is_kind) = (or(said(answer, "apiVersion"), &version), or(said(answer, "kind"), &kind));
+    if (&is_version, &is_kind) == (&version, &kind) {
+        return Ok(());
+    }
+    let group = version.split('/').next().unwrap_or_default();
+    let known = is_version.strip_prefix(group).and_then(|rest| rest.strip_prefix('/'));
+    match known.filter(|known| is_kind == kind && ["v1", "v1beta1"].contains(known)) {
+        Some(known) => {
+            let wanted = version.rsplit('/').next().unwrap_or_default();
+            Err(format!("converting ({known}.{kind}) to ({wanted}.{kind}): unknown conversion"))
+        }
+        None => Err(format!(
+            "no kind {is_kind:?} is registered for version {is_version:?} in scheme \"pkg/runtime/scheme.go:111\""
+        )),
     }
 }
 
@@ -131,14 +156,19 @@ async fn exchange(stream: Stream, request: Request<Full<Bytes>>) -> Result<Resul
     let answer = async {
         let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
         let status = response.status();
-        let is_text =
-            response.headers().get(header::CONTENT_TYPE).is_none_or(|kind| kind.as_bytes().starts_with(b"text/"));
+        let kind = response.headers().get(header::CONTENT_TYPE);
+        let kind = kind.map(|kind| String::from_utf8_lossy(kind.as_bytes()).into_owned()).unwrap_or_default();
         let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
         let body = body.map_err(|error| format!("the answer cannot be read: {error}"))?.to_bytes();
-        Ok::<_, String>((status, is_text, body))
+        Ok::<_, String>((status, kind, body))
     };
-    let (status, is_text, body) = beside(connection, answer).await?;
+    let (status, kind, body) = beside(connection, answer).await?;
+    let is_text = kind.is_empty() || kind.starts_with("text/");
     if status.is_success() {
+        if body.is_empty() {
+            let code = status.as_u16();
+            return Ok(Err(format!("0-length response with status code: {code} and content type: {kind}")));
+        }
         return Ok(read(&body));
     }
     Ok(Err(refusal(status, is_text, &body)))
@@ -152,8 +182,20 @@ fn read(body: &[u8]) -> Result<Value, String> {
     } else {
         yaml::parse(body).map_err(|error| format!("the answer is neither JSON nor YAML: {error}"))?.value
     };
-    let is_object = Value::is_object(&value);
-    is_object.then_some(value).ok_or_else(|| "couldn't get version/kind: the answer is no object".to_owned())
+    let given = match value {
+        Value::Object(_) => return Ok(value),
+        Value::Null => return Err("the answer is empty".to_owned()),
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+    };
+    // The structure into which Kubernetes reads the type of an answer.
+    let wanted =
+        r#"struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }"#;
+    Err(format!(
+        "couldn't get version/kind; json parse error: json: cannot unmarshal {given} into Go value of type {wanted}"
+    ))
 }
 
 /// What an answer that is no success says, in the words of Kubernetes' client (rest/request.go).
@@ -207,12 +249,36 @@ mod tests {
         for (body, why) in [
             (&b"{\"kind\": "[..], "the answer is not JSON"),
             (b"a: [", "neither JSON nor YAML"),
-            (b"ok", "no object"),
-            (b"", "no object"),
+            (
+                b"ok",
+                "json: cannot unmarshal string into Go value of type struct { APIVersion string \"json:\\\"apiVersion",
+            ),
+            (b"[1]", "json: cannot unmarshal array into Go value"),
+            (b"null", "the answer is empty"),
             (b"\xff", "neither JSON nor YAML"),
         ] {
             let refused = read(body).expect_err("it is no answer");
             assert!(refused.contains(why), "{refused}");
+        }
+    }
+
+    #[test]
+    fn answers_are_of_the_type_that_was_asked_or_say_nothing_of_it() {
+        let asked = json!({"apiVersion": "g.io/v1", "kind": "Review"});
+        for (answer, expected) in [
+            (json!({"apiVersion": "g.io/v1", "kind": "Review"}), None),
+            (json!({}), None),
+            (json!({"kind": "X"}), Some("no kind \"X\" is registered for version \"g.io/v1\"")),
+            (
+                json!({"apiVersion": "g.io/v1beta1"}),
+                Some("converting (v1beta1.Review) to (v1.Review): unknown conversion"),
+            ),
+            (json!({"apiVersion": "g.io/v9"}), Some("no kind \"Review\" is registered for version \"g.io/v9\"")),
+            (json!({"apiVersion": "other/v1"}), Some("no kind \"Review\" is registered for version \"other/v1\"")),
+        ] {
+            let refused = check_type(&answer, &asked).err();
+            assert_eq!(refused.is_some(), expected.is_some(), "{answer}");
+            assert!(expected.is_none_or(|why| refused.unwrap_or_default().starts_with(why)), "{answer}");
         }
     }
 }

@@ -34,4 +34,10 @@ impl WebhookClient {
         let (place, trust) = (Place::read(client), trusted(client, &self.trust));
         self.caller.post(cluster, (&place, &trust), review, (timeout, Instant::now() + timeout)).await
     }
+
+    /// A type as Kubernetes shows it: group, version and kind, whichever of them are said.
+    pub(crate) fn shown_type(api_version: &str, kind: &str) -> String {
+        let slash = if api_version.contains('/') { "" } else { "/" };
+        format!("{slash}{api_version}, Kind={kind}")
+    }
 }

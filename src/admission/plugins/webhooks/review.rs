@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use super::client::WebhookClient;
 use super::configuration::Hook;
 use crate::admission::Shape;
 use crate::admission::matching::{Subject, request};
@@ -78,9 +79,9 @@ impl Review {
             }
             let found = (text(answer, "apiVersion"), text(answer, "kind"));
             if found != ("admission.k8s.io/v1", "AdmissionReview") {
+                let found = WebhookClient::shown_type(found.0, found.1);
                 return Err(format!(
-                    "expected webhook response of admission.k8s.io/v1, Kind=AdmissionReview, got {}, Kind={}",
-                    found.0, found.1
+                    "expected webhook response of admission.k8s.io/v1, Kind=AdmissionReview, got {found}"
                 ));
             }
         }
