@@ -481,12 +481,13 @@ fn validate_update(job: &Object, old: &Object, errors: &mut FieldErrors) {
     }
 }
 
-/// A job of which its status says that it is suspended, and has no pods any more, may be sent elsewhere and be given other
-/// amounts of resources.
+/// A job that is suspended, and has no pods any more, may be sent elsewhere and be given other amounts of resources. One of
+/// which nobody has said anything yet has no pods: with Kubernetes' controllers its status would say so at once.
 fn template_change(old: &Object, spec: &Value, was: &Value, path: &FieldPath, errors: &mut FieldErrors) {
     let (mut new, mut before) = (spec["template"].clone(), was["template"].clone());
     let status = field(old, "status");
-    let is_suspended = condition_is_true(&status["conditions"], "Suspended");
+    let unseen = !is_set(&status["startTime"]) && list(&status["conditions"]).is_empty();
+    let is_suspended = unseen || condition_is_true(&status["conditions"], "Suspended");
     if !(flag(&was["suspend"]) && is_suspended && int(&status["active"]) == 0) {
         return immutable(errors, path, &new, &before);
     }
