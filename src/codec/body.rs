@@ -61,23 +61,34 @@ pub fn read_document(
         }
         Encoding::Protobuf => (Value::Object(read_protobuf(bytes, expected)?), Vec::new()),
     };
-    let object = match value {
-        Value::Object(map) => Object(map),
-        Value::Null => Object::default(),
-        other => return Err(not_understood(not_an_object(&other))),
-    };
+    let object = as_document(value).map(Object).map_err(not_understood)?;
+    Ok(Body { object, faults })
+}
+
+/// Checks that what a document says of its type can be read: texts, and a group with a version.
+pub fn check_type_fields(document: &Map<String, Value>) -> Result<(), String> {
     for field in ["apiVersion", "kind"] {
-        if let Some(other) = object.get(field).filter(|value| !(value.is_string() || value.is_null())) {
-            let text =
-                format!("json: cannot unmarshal {} into Go struct field .{field} of type string", json_type(other));
-            return Err(not_understood(format!("couldn't get version/kind; json parse error: {text}")));
+        if let Some(other) = document.get(field).filter(|value| !(value.is_string() || value.is_null())) {
+            let what = json_type(other);
+            let why = format!("json: cannot unmarshal {what} into Go struct field .{field} of type string");
+            return Err(format!("couldn't get version/kind; json parse error: {why}"));
         }
     }
-    let named = object.api_version();
-    if named.matches('/').count() > 1 {
-        return Err(not_understood(format!("unexpected GroupVersion string: {named}")));
+    match document.get("apiVersion").and_then(Value::as_str) {
+        Some(named) if named.matches('/').count() > 1 => Err(format!("unexpected GroupVersion string: {named}")),
+        _ => Ok(()),
     }
-    Ok(Body { object, faults })
+}
+
+/// Reads a document that may stand for an object with nothing in it.
+pub fn as_document(value: Value) -> Result<Map<String, Value>, String> {
+    let document = match value {
+        Value::Object(map) => map,
+        Value::Null => Map::new(),
+        other => return Err(not_an_object(&other)),
+    };
+    check_type_fields(&document)?;
+    Ok(document)
 }
 
 fn read_protobuf(bytes: &[u8], expected: &GroupVersionKind) -> Result<Map<String, Value>, ApiError> {

@@ -138,7 +138,8 @@ pub(super) async fn delete_options(asked: &Asked, body: Body) -> ApiResult<Delet
             protobuf::decode(&bytes, &default).map(Value::Object).map_err(|error| bad(error.to_string()))?
         }
     };
-    DeleteOptions::from_body(&value)
+    let document = codec_body::as_document(value).map_err(bad)?;
+    DeleteOptions::from_body(&Value::Object(document))
 }
 
 fn content_type(headers: &HeaderMap) -> &str {

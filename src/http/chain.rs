@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use atoll_api::status::Details;
 use atoll_api::{ApiError, ApiResult, ClusterScope, GroupResource, GroupVersionResource, LogicalClusterName, Reason};
@@ -17,7 +17,7 @@ use super::caller::Caller;
 use super::{Api, aggregation, answer, backup, body, deadline, discovery, fresh, health, issuer, openapi, turn, verbs};
 use crate::authz::Attributes;
 use crate::authz::forbidden::forbidden;
-use crate::metrics::{About, RequestKind};
+use crate::metrics::{About, Metrics, RequestKind};
 use crate::registry::Target;
 use crate::request::{self, ClusterPath, RequestContext, RequestInfo};
 use crate::tenancy::{Stage, TENANCY_GROUP, WORKSPACES};
@@ -30,6 +30,8 @@ pub(super) struct Asked {
     pub caller: Caller,
     /// What the path and method name.
     pub info: RequestInfo,
+    /// The resource it is about, if it is about one that is served.
+    pub target: Option<Target>,
     /// The HTTP method.
     pub method: Method,
     /// The raw query.
@@ -45,7 +47,9 @@ pub(super) struct Asked {
 /// Handles one request from the first byte to the last.
 pub(super) async fn handle(api: Arc<Api>, request: Request<Body>) -> Response<Body> {
     let started = Instant::now();
-    let headers = request.headers().clone();
+    // By which an answer is written even if whoever handles the request panics.
+    let accept =
+        request.headers().get(header::ACCEPT).map(|value| HeaderMap::from_iter([(header::ACCEPT, value.clone())]));
     let kind = match *request.method() {
         Method::GET | Method::HEAD => RequestKind::ReadOnly,
         _ => RequestKind::Mutating,
@@ -54,48 +58,57 @@ pub(super) async fn handle(api: Arc<Api>, request: Request<Body>) -> Response<Bo
     let handled = AssertUnwindSafe(serve(&api, request)).catch_unwind().await;
     let (mut response, seen) = handled.unwrap_or_else(|_| {
         tracing::error!("a request's handler panicked");
-        (answer::error(ApiError::internal("the request could not be handled"), &headers), Seen::default())
+        (
+            answer::error(ApiError::internal("the request could not be handled"), &accept.unwrap_or_default()),
+            Seen::default(),
+        )
     });
     let audit_id = uuid::Uuid::new_v4().to_string();
     let headers = response.headers_mut();
     headers.insert("audit-id", HeaderValue::from_str(&audit_id).expect("a uuid is a header value"));
     // What may be cached says so itself.
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache, private"));
-    api.metrics.observe(&seen.verb, seen.about(), response.status().as_u16(), started.elapsed());
-    tracing::info!(
-        cluster = %seen.cluster, user = %seen.user, impersonator = %seen.impersonator, constraint = %seen.constraint,
-        verb = %seen.verb, resource = %seen.resource,
-        namespace = %seen.namespace, name = %seen.name, status = response.status().as_u16(),
-        took_us = started.elapsed().as_micros() as u64, "request"
-    );
+    seen.told(&api.metrics, response.status().as_u16(), started.elapsed());
     response
 }
 
 /// What is told of a request in the log and counted in metrics.
 #[derive(Default)]
 struct Seen {
-    cluster: String,
+    scope: Option<ClusterScope>,
     user: String,
     /// Who acted as the user, if somebody did, and the right of which kind allowed it.
     impersonator: String,
     constraint: String,
-    verb: String,
-    resource: String,
-    namespace: String,
-    name: String,
-    /// What it is about, if the program itself serves it.
-    builtin: Option<Target>,
-    subresource: String,
+    info: RequestInfo,
+    /// What it is about, if it came so far and that is served.
+    target: Option<Target>,
 }
 
 impl Seen {
+    /// Of a request that came no further than its path.
+    fn refused(scope: ClusterScope, info: RequestInfo) -> Self {
+        Self { scope: Some(scope), info, ..Self::default() }
+    }
+
+    fn cluster(&self) -> &str {
+        match &self.scope {
+            Some(ClusterScope::One(name)) => name.as_str(),
+            Some(ClusterScope::All) => "*",
+            None => "",
+        }
+    }
+
     /// What is counted. Names that only a tenant knows are not.
     fn about(&self) -> About<'_> {
-        let Some(target) = &self.builtin else { return About::default() };
+        let of_the_program =
+            |target: &&Target| !target.resource.is_metadata_only() && target.resource.definition().is_none();
+        let Some(target) = self.target.as_ref().filter(of_the_program) else { return About::default() };
+        let RequestInfo { verb, namespace, name, subresource, .. } = &self.info;
         let version = &target.version().version;
-        let subresource = target.version().subresource(&self.subresource).map_or("", |_| &*self.subresource);
-        let scope = match (&*self.name, &*self.namespace) {
-            _ if self.verb == "create" => "resource",
+        let subresource = target.version().subresource(subresource).map_or("", |_| &**subresource);
+        let scope = match (&**name, &**namespace) {
+            _ if verb == "create" => "resource",
             ("", "") => "cluster",
             ("", _) => "namespace",
             _ => "resource",
@@ -104,27 +117,16 @@ impl Seen {
         About { group: &version.group, version: &version.version, resource, subresource, scope }
     }
 
-    fn of(api: &Api, scope: &ClusterScope, info: &RequestInfo) -> Self {
-        let builtin = info.is_resource.then(|| {
-            let gvr = GroupVersionResource::new(&*info.group, &*info.version, &*info.resource);
-            api.surfaces.builtin(scope, &gvr)
-        });
-        Self {
-            cluster: match scope {
-                ClusterScope::One(name) => name.to_string(),
-                ClusterScope::All => "*".to_owned(),
-            },
-            verb: info.verb.clone(),
-            resource: match info.subresource.as_str() {
-                "" => info.resource.clone(),
-                sub => format!("{}/{sub}", info.resource),
-            },
-            namespace: info.namespace.clone(),
-            name: info.name.clone(),
-            builtin: builtin.flatten(),
-            subresource: info.subresource.clone(),
-            ..Self::default()
-        }
+    /// Counts it and writes it to the log.
+    fn told(&self, metrics: &Metrics, status: u16, took: Duration) {
+        let RequestInfo { verb, resource, subresource, namespace, name, .. } = &self.info;
+        metrics.observe(verb, self.about(), status, took);
+        let slash = if subresource.is_empty() { "" } else { "/" };
+        tracing::info!(
+            cluster = self.cluster(), user = %self.user, impersonator = %self.impersonator, constraint = %self.constraint,
+            %verb, resource = %format_args!("{resource}{slash}{subresource}"),
+            %namespace, %name, status, took_us = took.as_micros() as u64, "request"
+        );
     }
 }
 
@@ -144,14 +146,13 @@ async fn serve(api: &Arc<Api>, request: Request<Body>) -> (Response<Body>, Seen)
         Ok(info) => info,
         Err(error) => return refused(error, Seen::default()),
     };
-    let mut seen = Seen::of(api, &scope, &info);
     let limit = match deadline::of(&info, query) {
         Ok(limit) => limit,
-        Err(error) => return refused(error, seen),
+        Err(error) => return refused(error, Seen::refused(scope, info)),
     };
     // Before anything is read: who asks and what they may is stored too.
     if let Err(error) = fresh::catch_up(api, &info, query).await {
-        return refused(error, seen);
+        return refused(error, Seen::refused(scope, info));
     }
     let cluster = match &scope {
         ClusterScope::One(name) => name.clone(),
@@ -161,11 +162,12 @@ async fn serve(api: &Arc<Api>, request: Request<Body>) -> (Response<Body>, Seen)
     let caller = Caller::of(&parts);
     let recognised = match caller.recognise(api, &cluster, &info, now) {
         Ok(recognised) => recognised,
-        Err(error) => return refused(error, seen),
+        Err(error) => return refused(error, Seen::refused(scope, info)),
     };
-    seen.user.clone_from(&recognised.user.name);
-    seen.impersonator = recognised.impersonator.unwrap_or_default();
-    seen.constraint = recognised.constraint.unwrap_or_default();
+    let target = info.is_resource.then(|| {
+        let gvr = GroupVersionResource::new(&*info.group, &*info.version, &*info.resource);
+        api.surfaces.target(&scope, &gvr)
+    });
     let mut cx = RequestContext::new(cluster, recognised.user, now);
     cx.cluster_uid = api.clusters.find(&cx.cluster).map(|found| found.uid.clone());
     cx.scope = scope;
@@ -174,7 +176,8 @@ async fn serve(api: &Arc<Api>, request: Request<Body>) -> (Response<Body>, Seen)
     let user_agent = parts.headers.get(header::USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
     let headers = with_host(parts.headers, &parts.uri);
     let query = parts.uri.query().unwrap_or_default().to_owned();
-    let asked = Asked { cx, caller, info, method: parts.method, query, headers, user_agent, upgrade };
+    let target = target.flatten();
+    let asked = Asked { cx, caller, info, target, method: parts.method, query, headers, user_agent, upgrade };
     // Before rights are looked at, which takes work too.
     // In a box, since it is large, and requests may be made within requests.
     let work = Box::pin(admit(api, &asked, body));
@@ -182,6 +185,14 @@ async fn serve(api: &Arc<Api>, request: Request<Body>) -> (Response<Body>, Seen)
     let answered = deadline::within(limit, async { Ok(answer.await) }).await;
     let mut response = answered.unwrap_or_else(|error| answer::error(error, &asked.headers));
     answer::add_warnings(&mut response, asked.cx.take_warnings());
+    let seen = Seen {
+        scope: Some(asked.cx.scope),
+        user: asked.cx.user.name,
+        impersonator: recognised.impersonator.unwrap_or_default(),
+        constraint: recognised.constraint.unwrap_or_default(),
+        info: asked.info,
+        target: asked.target,
+    };
     (response, seen)
 }
 

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256, Sha512};
 
 use super::aggregation::{self, Backend, Freshness};
+use super::answer::Offered;
 use super::chain::Asked;
 use super::documents::{self, Document, Form, Name};
 use super::verbs::method_not_allowed;
@@ -120,12 +121,18 @@ pub(super) async fn answer(api: &Api, asked: &Asked) -> ApiResult<Option<Respons
     if path.is_empty() {
         return index(asked, &surface).map(Some);
     }
-    let read = asked.info.verb == "get";
+    // What kube-apiserver's aggregator and its server of definitions answer has no routes: whatever the method is, it is read.
+    let offered = match segments.as_slice() {
+        ["apis", "apiregistration.k8s.io", ..] | ["api", ..] => Offered::ByRoute,
+        ["apis", group, _] if surface.has_builtin(group) => Offered::ByRoute,
+        _ => Offered::ByHandler,
+    };
+    let read = asked.info.verb == "get" || offered == Offered::ByHandler;
     let document = match segments.as_slice() {
         ["api"] if read && wants_aggregated(asked) => {
             return aggregated(api, asked, &surface, Part::Core).await.map(Some);
         }
-        ["apis"] if read && wants_aggregated(asked) => {
+        ["apis"] if wants_aggregated(asked) => {
             return aggregated(api, asked, &surface, Part::Groups).await.map(Some);
         }
         ["api"] => {
@@ -140,21 +147,20 @@ pub(super) async fn answer(api: &Api, asked: &Asked) -> ApiResult<Option<Respons
     };
     match document {
         Some(_) if !read => Err(method_not_allowed()),
-        Some(document) => answer::document(asked, &InOrder::document(&document, &ORDER)).map(Some),
+        Some(document) => answer::document(asked, offered, &InOrder::document(&document, &ORDER)).map(Some),
         None => {
             let group = if segments[0] == "api" { "" } else { segments.get(1).copied().unwrap_or_default() };
-            let mut own = surface.own.iter();
-            let builtin = own.any(|r| is_in_group(r.descriptor(), group) && r.origin() == Origin::Builtin);
-            if builtin { Err(atoll_api::ApiError::no_such_path()) } else { Ok(Some(answer::page_not_found())) }
+            if surface.has_builtin(group) {
+                Err(atoll_api::ApiError::no_such_path())
+            } else {
+                Ok(Some(answer::page_not_found()))
+            }
         }
     }
 }
 
 /// The root: which paths there are.
 fn index(asked: &Asked, surface: &Surface) -> ApiResult<Response<Body>> {
-    if asked.info.verb != "get" {
-        return Err(method_not_allowed());
-    }
     let mut paths: Vec<String> = INDEX.iter().map(|path| (*path).to_owned()).collect();
     for group in surface.groups() {
         paths.push(format!("/apis/{group}"));
@@ -208,6 +214,11 @@ impl Surface {
     fn of(api: &Api, asked: &Asked) -> Self {
         let (own, others) = (api.surfaces.served(&asked.cx.scope), aggregation::all(api, &asked.cx.scope));
         Self { own, others, in_groups: OnceLock::new() }
+    }
+
+    /// Whether the program itself serves something of a group.
+    fn has_builtin(&self, group: &str) -> bool {
+        self.own.iter().any(|own| is_in_group(own.descriptor(), group) && own.origin() == Origin::Builtin)
     }
 
     /// The resources of this server that a group has, in whatever version.

@@ -16,12 +16,20 @@ const KEYS: &str = "/openid/v1/jwks";
 
 /// Answers the two paths of OpenID Connect Discovery; `None` for other paths.
 pub(super) fn answer(api: &Api, asked: &Asked) -> ApiResult<Option<Response<Body>>> {
-    let (media_type, document) = match asked.info.path.as_str() {
+    let path = asked.info.path.trim_end_matches('/');
+    if !matches!(path, CONFIGURATION | KEYS) {
+        return Ok(None);
+    }
+    if asked.info.verb != "get" {
+        return Err(method_not_allowed());
+    }
+    let (media_type, document) = match path {
         CONFIGURATION => {
-            let document = api.tokens.openid_configuration(&asked.cx.cluster, &keys_url(api, asked));
-            ("application/json", document)
+            let media_type = "application/json";
+            check_route(answer::accept(&asked.headers), &[media_type])?;
+            (media_type, api.tokens.openid_configuration(&asked.cx.cluster, &keys_url(api, asked)))
         }
-        KEYS => {
+        _ => {
             let media_type = "application/jwk-set+json";
             // What a client can read matters only where it may ask.
             if asked.info.verb == "get" {
@@ -29,11 +37,7 @@ pub(super) fn answer(api: &Api, asked: &Asked) -> ApiResult<Option<Response<Body
             }
             (media_type, api.tokens.jwks())
         }
-        _ => return Ok(None),
     };
-    if asked.info.verb != "get" {
-        return Err(method_not_allowed());
-    }
     Ok(Some(cacheable(media_type, &document)))
 }
 

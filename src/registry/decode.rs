@@ -108,23 +108,6 @@ pub(super) fn reread(target: &Target, value: Value) -> ApiResult<(Object, Vec<St
     Ok((object, faults))
 }
 
-/// Reads a body as an object of the target's kind without looking at its fields: the configuration of a server-side
-/// apply, whose nulls and empty values mean something.
-pub(super) fn typed(
-    cx: &RequestContext,
-    target: &Target,
-    body: Body,
-    validation: FieldValidation,
-) -> ApiResult<Object> {
-    let mut object = configuration(body.value)?;
-    if target.resource.origin() == Origin::Builtin {
-        check_configured_type(&object, &target.kind())?;
-    }
-    check_type(target, &mut object, &body.text)?;
-    report_configuration(cx, &body.faults, validation)?;
-    Ok(object)
-}
-
 /// The configuration of a server-side apply, of whatever kind.
 pub(super) fn configuration(mut value: Value) -> ApiResult<Object> {
     write_out(&mut value);
@@ -144,8 +127,10 @@ pub(super) fn check_configured_type(object: &Object, kind: &GroupVersionKind) ->
     if object.api_version() == kind.group_version().to_string() && *object.kind() == *kind.kind {
         return Ok(());
     }
-    let version = GroupVersion::parse(object.api_version()).unwrap_or_else(|| GroupVersion::new("", ""));
-    let why = format!("invalid object type: {}/{}, Kind={}", version.group, version.version, object.kind());
+    // What says no version has no kind either (unstructured.go).
+    let nothing = (GroupVersion::new("", ""), "");
+    let (version, kind) = GroupVersion::parse(object.api_version()).map_or(nothing, |version| (version, object.kind()));
+    let why = format!("invalid object type: {}/{}, Kind={kind}", version.group, version.version);
     Err(ApiError::bad_request(why))
 }
 

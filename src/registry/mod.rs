@@ -23,6 +23,7 @@ mod meta;
 mod modify;
 pub mod namespace;
 mod patch;
+mod patched_type;
 mod scale;
 mod scale_apply;
 pub mod scale_body;

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::decode::Body;
 use super::modify::{By, Change, Precondition, Tracking};
+use super::patched_type::{self, Fault};
 use super::resource::{Origin, Part};
 use super::tracking::{ROUNDS, Tracked, Unconverted, owners_unconverted};
 use super::{ObjectName, Registry, Target, Written, decode, meta};
@@ -75,12 +76,17 @@ impl Registry {
             by: By::Client,
         };
         if apply {
-            let applied = self.decode_applied(cx, target, name, &patch, options)?;
+            let applied = self.decode_applied(target, name, &patch);
+            // What cannot be made by it must be there before it is read (handlers/patch.go).
+            let applied = match applied {
+                Err(error) if !change.may_create => return Err(self.find(cx, target, name).err().unwrap_or(error)),
+                applied => applied?,
+            };
             let unconverted = Unconverted::default();
             for _ in 0..ROUNDS {
                 let tracked =
                     Tracked { cx, target, part, subresource: change.subresource, options, unconverted: &unconverted };
-                let apply = |live: Option<&Object>| apply_patch(&tracked, (name, &applied), live, patch.force);
+                let apply = |live: Option<&Object>| apply_patch(&tracked, (name, &applied), live, &patch);
                 let written = self.modify(cx, target, name, change.clone(), options, apply).await;
                 if !unconverted.fetch(target).await? {
                     return written;
@@ -90,21 +96,16 @@ impl Registry {
         }
         self.modify(cx, target, name, change, options, |live| {
             let live = live.ok_or_else(|| ApiError::not_found(&target.shown(), name.name))?;
-            patched(cx, target, &patch, live, options.validation())
+            patched(cx, (target, part), &patch, live, options.validation())
         })
         .await
     }
 
     /// Reads the configuration of a server-side apply.
-    fn decode_applied(
-        &self,
-        cx: &RequestContext,
-        target: &Target,
-        name: &ObjectName<'_>,
-        patch: &Patch,
-        options: &WriteOptions,
-    ) -> ApiResult<Object> {
-        let object = decode::typed(cx, target, patch.body.clone(), options.validation())?;
+    fn decode_applied(&self, target: &Target, name: &ObjectName<'_>, patch: &Patch) -> ApiResult<Object> {
+        // Its nulls and empty values mean something, so its fields are not looked at here.
+        let object = decode::configuration(patch.body.value.clone())?;
+        decode::check_configured_type(&object, &target.kind())?;
         if object.metadata().and_then(|m| m.get("managedFields")).is_some_and(|managers| !managers.is_null()) {
             return Err(ApiError::bad_request("metadata.managedFields must be nil"));
         }
@@ -120,7 +121,7 @@ impl Registry {
 /// The live object after a JSON, merge or strategic merge patch, decoded and defaulted.
 fn patched(
     cx: &RequestContext,
-    target: &Target,
+    (target, part): (&Target, Part),
     patch: &Patch,
     live: &Object,
     validation: FieldValidation,
@@ -130,8 +131,14 @@ fn patched(
     if let PatchKind::Json = patch.kind {
         operation_faults = faults.drain(..).map(|fault| format!("json patch {fault}")).collect();
     }
-    let after = lay(target, patch, live, &mut operation_faults)?;
+    let mut after = lay(target, patch, live, &mut operation_faults)?;
     let nonsense = |error: &ApiError| patched_into_nonsense(&target.kind().kind, &shown(target, patch, live), error);
+    if let Value::Object(after) = &mut after {
+        patched_type::settle(target, part, patch.kind, live.name(), after).map_err(|fault| match fault {
+            Fault::Nonsense(why) => nonsense(&ApiError::bad_request(why)),
+            Fault::Refused(error) => error,
+        })?;
+    }
     let after = match patch.kind {
         PatchKind::Json | PatchKind::Merge if target.resource.origin() == Origin::Builtin => {
             read_without_version(after, &mut faults)
@@ -208,11 +215,13 @@ fn apply_patch(
     tracked: &Tracked<'_>,
     (name, applied): (&ObjectName<'_>, &Object),
     live: Option<&Object>,
-    force: Force,
+    patch: &Patch,
 ) -> ApiResult<(Object, Precondition)> {
     let Tracked { cx, target, options, .. } = tracked;
     let precondition = Precondition::of(applied);
-    let merged = tracked.applied(live, applied, force)?;
+    let merged = tracked.applied(live, applied, patch.force)?;
+    // After conflicts and what the schema does not know (handlers/patch.go).
+    decode::report_configuration(cx, &patch.body.faults, options.validation())?;
     if merged.name().is_empty() {
         let why =
             format!("the name of the object ({} based on URL) was undeterminable: name must be provided", name.name);

@@ -143,11 +143,6 @@ impl Surfaces {
         Some(Target::new(custom, index))
     }
 
-    /// The resource of that group, version and name that the program itself serves there.
-    pub fn builtin(&self, scope: &ClusterScope, gvr: &GroupVersionResource) -> Option<Target> {
-        self.share(scope)?.targets.get(gvr).cloned()
-    }
-
     /// Everything that is served there.
     pub fn served(&self, scope: &ClusterScope) -> Vec<Arc<dyn Resource>> {
         let mut served = self.share(scope).map(|share| share.resources.clone()).unwrap_or_default();

@@ -215,6 +215,49 @@ async fn methods_that_a_path_does_not_have_are_refused() {
 }
 
 #[tokio::test]
+async fn documents_without_a_route_are_read_whatever_the_method_is() {
+    let (_atoll, client) = team().await;
+    let nothing = "only the following media types are accepted: ";
+    let no_route = "406: Not Acceptable\n\nAvailable representations: ";
+    for (path, status, refusal) in [
+        ("/apis", 200, nothing),
+        ("/apis/", 200, nothing),
+        ("/apis/apps", 200, nothing),
+        ("/apis/apps/v1", 405, no_route),
+        ("/apis/apiregistration.k8s.io", 405, no_route),
+        ("/api", 405, no_route),
+        ("/openid/v1/jwks", 405, no_route),
+    ] {
+        for method in [Method::POST, Method::HEAD, Method::DELETE] {
+            assert_eq!(client.send(method, path, "application/json", "{}").await.status, status, "{path}");
+        }
+        let refused = client.get_as(path, "text/html").await.refused(406, "NotAcceptable");
+        assert!(text(&refused, "/message").starts_with(refusal), "{path}: {refused}");
+    }
+    client.send(Method::POST, "/", "application/json", "{}").await.expect(200);
+    client.get("/.well-known/openid-configuration/").await.expect(200);
+    for (path, body) in
+        [("/openapi/v2/", "404 page not found\n"), ("/openapi/v3/", ""), ("/openapi/v3/apis/nope/v1", "")]
+    {
+        let absent = client.get(path).await;
+        assert_eq!((absent.status.as_u16(), absent.text().as_str()), (404, body), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn faults_in_the_text_of_a_configuration_are_told_after_what_the_schema_does_not_know() {
+    let (_atoll, client) = team().await;
+    let apply = async |body: &'static str| {
+        let path = format!("{CONFIG_MAPS}/there?fieldManager=it&fieldValidation=Strict");
+        client.send(Method::PATCH, &path, APPLY_PATCH, body).await
+    };
+    let twice = apply("{apiVersion: v1, kind: ConfigMap, metadata: {name: there}, data: {a: x, a: z}}").await;
+    assert!(text(&twice.refused(400, "BadRequest"), "/message").starts_with("error strict decoding YAML: "));
+    let unknown = apply("{apiVersion: v1, kind: ConfigMap, metadata: {name: there}, data: {a: x, a: z}, zip: 1}").await;
+    assert!(text(&unknown.expect(500), "/message").ends_with(".zip: field not declared in schema"));
+}
+
+#[tokio::test]
 async fn what_cannot_be_shown_is_refused_before_it_is_looked_for() {
     let (_atoll, client) = team().await;
     for accept in ["text/html", "application/json;as=Table", "application/json;as=Nope;g=meta.k8s.io;v=v1"] {

@@ -35,6 +35,7 @@ mod linearizable;
 mod long_lists;
 mod openapi;
 mod operators;
+mod patched_types;
 mod replicas;
 mod requests;
 mod restart;

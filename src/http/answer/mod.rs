@@ -110,10 +110,21 @@ pub(super) fn value(asked: &Asked, status: StatusCode, object: &Object) -> ApiRe
     }
 }
 
+/// Who decides which media types there are, which shows in the words of a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Offered {
+    /// The route, before anything else is looked at.
+    ByRoute,
+    /// The handler.
+    ByHandler,
+}
+
 /// A document that has one form, such as discovery's.
-pub(super) fn document(asked: &Asked, document: &InOrder<'_>) -> ApiResult<Response<Body>> {
-    let produces: Vec<&str> = ENCODINGS.iter().map(|encoding| encoding.media_type()).collect();
-    negotiate::check_route(accept(&asked.headers), &produces)?;
+pub(super) fn document(asked: &Asked, offered: Offered, document: &InOrder<'_>) -> ApiResult<Response<Body>> {
+    if offered == Offered::ByRoute {
+        let produces: Vec<&str> = ENCODINGS.iter().map(|encoding| encoding.media_type()).collect();
+        negotiate::check_route(accept(&asked.headers), &produces)?;
+    }
     let agreed = negotiate(accept(&asked.headers), &PlainOffer)?;
     if agreed.encoding == Encoding::Json && form::is_pretty(asked, &agreed) {
         return Ok(indented(asked, document));

@@ -47,11 +47,11 @@ const CUSTOM_TITLE: &str = "Kubernetes CRD Swagger";
 
 /// Answers `/openapi/v3` and what is below; `None` for other paths.
 pub(super) async fn answer(api: &Api, asked: &Asked) -> ApiResult<Option<Response<Body>>> {
-    let path = asked.info.path.trim_matches('/');
-    if path == "openapi/v2" {
+    let path = &*asked.info.path;
+    if path == "/openapi/v2" {
         return whole(api, asked).await.map(Some);
     }
-    let Some(rest) = path.strip_prefix("openapi/v3") else { return Ok(None) };
+    let Some(rest) = path.strip_prefix("/openapi/v3") else { return Ok(None) };
     let served = api.surfaces.served(&asked.cx.scope);
     let others = aggregation::all(api, &asked.cx.scope);
     if rest.is_empty() {
@@ -61,7 +61,7 @@ pub(super) async fn answer(api: &Api, asked: &Asked) -> ApiResult<Option<Respons
         response.headers_mut().insert(header::CONTENT_TYPE, guessed);
         return Ok(Some(response));
     }
-    let rest = rest.trim_start_matches('/');
+    let Some(rest) = rest.strip_prefix('/') else { return Ok(None) };
     let version = match rest.split('/').collect::<Vec<_>>().as_slice() {
         ["api", version] => Some(GroupVersion::new("", *version)),
         ["apis", group, version] => Some(GroupVersion::new(*group, *version)),
@@ -70,11 +70,11 @@ pub(super) async fn answer(api: &Api, asked: &Asked) -> ApiResult<Option<Respons
     let Some(version) = version else {
         let found = indexes(&served).into_iter().find(|index| index.path() == rest);
         let answered = found.map(|index| part(api, asked, rest, &index_name(&index), || of_index(&index)));
-        return Ok(Some(answered.unwrap_or_else(answer::page_not_found)));
+        return Ok(Some(answered.unwrap_or_else(unknown)));
     };
     if let Some(other) = others.iter().find(|other| serves(other, &version)) {
         let Some(document) = aggregation::document(api, other).await else {
-            return Ok(Some(answer::page_not_found()));
+            return Ok(Some(unknown()));
         };
         let mut response = answer::json_document(asked, &document)?;
         if Query::parse(&asked.query).first("hash").is_some() {
@@ -82,11 +82,16 @@ pub(super) async fn answer(api: &Api, asked: &Asked) -> ApiResult<Option<Respons
         }
         return Ok(Some(response));
     }
-    let Some(hash) = hash_of(&served, &version) else { return Ok(Some(answer::page_not_found())) };
+    let Some(hash) = hash_of(&served, &version) else { return Ok(Some(unknown())) };
     let resources = served.iter().filter(|resource| resource.descriptor().served(&version).is_some());
     let only_for = documents::only_for(&asked.cx.scope, resources.map(|resource| &**resource));
     let name = Name::new(Form::Part, hash, only_for);
     Ok(Some(part(api, asked, rest, &name, || of_version(api, asked, &served, &version))))
+}
+
+/// The answer where version 3 has no document, which says nothing.
+fn unknown() -> Response<Body> {
+    answer::empty(StatusCode::NOT_FOUND)
 }
 
 /// Answers with the document of a path, under the rules of kube-openapi's handler of version 3: who asks by a hash that is not

@@ -11,7 +11,7 @@ mod view;
 
 use std::sync::Arc;
 
-use atoll_api::{ApiError, ApiResult, GroupVersionResource};
+use atoll_api::{ApiError, ApiResult};
 use axum::body::Body;
 use http::Response;
 
@@ -25,13 +25,12 @@ use crate::registry::{ObjectName, Target};
 /// Handles a request for a resource the user has a right to.
 pub(super) async fn handle(api: &Arc<Api>, asked: &Asked, body: Body) -> ApiResult<Response<Body>> {
     let info = &asked.info;
-    let gvr = GroupVersionResource::new(info.group.as_str(), info.version.as_str(), info.resource.as_str());
-    let Some(target) = api.surfaces.target(&asked.cx.scope, &gvr) else {
-        let builtin = api.surfaces.is_builtin_group(&asked.cx.scope, &gvr.group);
+    let Some(target) = &asked.target else {
+        let builtin = api.surfaces.is_builtin_group(&asked.cx.scope, &info.group);
         return if builtin { Err(ApiError::no_such_path()) } else { Ok(answer::page_not_found()) };
     };
     let origin = target.resource.origin();
-    match check_shape(asked, &target) {
+    match check_shape(asked, target) {
         // What is no path of a custom kind is no path at all, as in Kubernetes (customresource_handler.go).
         Err(_) if origin == Origin::Custom => return Ok(answer::page_not_found()),
         checked => checked?,
@@ -40,13 +39,13 @@ pub(super) async fn handle(api: &Arc<Api>, asked: &Asked, body: Body) -> ApiResu
         asked.cx.warn(&**warning);
     }
     match info.subresource.as_str() {
-        "" => main(api, asked, &target, body).await,
+        "" => main(api, asked, target, body).await,
         name => {
             let sub = target.version().subresource(name).cloned().ok_or_else(|| match origin {
                 Origin::Builtin => ApiError::no_such_path(),
                 Origin::Custom => ApiError::not_found(&target.shown(), asked.path_name()),
             })?;
-            below(api, asked, &target, &sub, body).await
+            below(api, asked, target, &sub, body).await
         }
     }
 }
