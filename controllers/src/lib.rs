@@ -13,6 +13,7 @@ mod discovery;
 mod ensure;
 mod frame;
 mod garbage_collector;
+mod in_use;
 mod kubernetes_service;
 mod namespaces;
 mod queue;
@@ -31,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use certificates::{CertificateRequest, Sign, Signed, Signing};
 use cluster_api::Server;
+use in_use::Kept;
 pub use kubernetes_service::Settings as KubernetesService;
 pub use sync::Settings as SyncSettings;
 
@@ -148,11 +150,18 @@ pub async fn run(config: Config, stop: CancellationToken) {
         let server = Server::new(&config, User::ServiceAccount("certificate-controller"));
         Box::pin(certificates::run(server, config.signing, stop))
     });
+    start("claims in use", |config, stop| Box::pin(in_use(Kept::Claims, config, stop)));
+    start("volumes in use", |config, stop| Box::pin(in_use(Kept::Volumes, config, stop)));
+    start("classes of volumes in use", |config, stop| Box::pin(in_use(Kept::Classes, config, stop)));
     start("sync", |config, stop| {
         let server = Server::new(&config, User::Server);
         Box::pin(sync::run(server, config.sync, stop))
     });
     while running.join_next().await.is_some() {}
+}
+
+async fn in_use(kept: Kept, config: Config, stop: CancellationToken) {
+    kept.run(Server::new(&config, User::ServiceAccount(kept.controller())), stop).await;
 }
 
 type Controller = fn(Config, CancellationToken) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send + 'static>>;

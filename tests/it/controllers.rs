@@ -262,3 +262,57 @@ async fn system_namespaces_are_stored_with_what_is_first_written_there_and_stay_
     }
     atoll.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deleted_claims_and_volumes_go_when_nobody_uses_them_any_more() {
+    let atoll = Atoll::start().await;
+    let (a, b) = (atoll.cluster("a").await, atoll.cluster("b").await);
+    let claims = "/api/v1/namespaces/shop/persistentvolumeclaims";
+    let pods = "/api/v1/namespaces/shop/pods";
+    let volumes = "/api/v1/persistentvolumes";
+    let claim = |name: &str| {
+        let spec = json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}});
+        json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": spec})
+    };
+    let volume = |name: &str| {
+        let spec =
+            json!({"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/x"}});
+        json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": spec})
+    };
+    for cluster in [&a, &b] {
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}});
+        atoll.post(&format!("{cluster}/api/v1/namespaces"), namespace).await;
+        for name in ["free", "used"] {
+            atoll.post(&format!("{cluster}{claims}"), claim(name)).await;
+            atoll.post(&format!("{cluster}{volumes}"), volume(name)).await;
+        }
+        let used = json!({"name": "x", "persistentVolumeClaim": {"claimName": "used"}});
+        let spec = json!({"nodeName": "n", "containers": [{"name": "c", "image": "i"}], "volumes": [used]});
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"}, "spec": spec});
+        atoll.until_there(&format!("{cluster}/api/v1/namespaces/shop/serviceaccounts/default")).await;
+        atoll.post(&format!("{cluster}{pods}"), pod).await;
+        atoll.patch(&format!("{cluster}{volumes}/used/status"), json!({"status": {"phase": "Bound"}})).await;
+    }
+    for collection in [claims, volumes] {
+        for name in ["used", "free"] {
+            atoll.delete(&format!("{a}{collection}/{name}")).await;
+        }
+        // The one deleted first is still there when the other has gone.
+        atoll.until_gone(&format!("{a}{collection}/free")).await;
+        let kept = atoll.until_there(&format!("{a}{collection}/used")).await;
+        assert!(kept["metadata"]["deletionTimestamp"].is_string(), "{kept}");
+    }
+    atoll.delete(&format!("{a}{pods}/web?gracePeriodSeconds=0")).await;
+    atoll.until_gone(&format!("{a}{claims}/used")).await;
+    atoll.patch(&format!("{a}{volumes}/used/status"), json!({"status": {"phase": "Released"}})).await;
+    atoll.until_gone(&format!("{a}{volumes}/used")).await;
+    // A namespace with a claim is no trap, and whoever has the same names elsewhere keeps them.
+    atoll.post(&format!("{a}{claims}"), claim("again")).await;
+    atoll.delete(&format!("{a}/api/v1/namespaces/shop")).await;
+    atoll.until_gone(&format!("{a}/api/v1/namespaces/shop")).await;
+    for kept in [format!("{b}{claims}/free"), format!("{b}{claims}/used"), format!("{b}{volumes}/free")] {
+        let kept = atoll.until_there(&kept).await;
+        assert!(kept["metadata"]["deletionTimestamp"].is_null(), "{kept}");
+    }
+    atoll.stop().await;
+}

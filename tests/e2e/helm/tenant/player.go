@@ -29,17 +29,14 @@ func (k *Tenant) play(stop context.Context) <-chan struct{} {
 	return ended
 }
 
-// bindClaims has claims bound, and lets those go that are deleted.
+// bindClaims has claims bound. Those that are deleted and not in use the server lets go.
 func (k *Tenant) bindClaims(stop context.Context) {
 	claims, err := k.Set.CoreV1().PersistentVolumeClaims(k.Namespace).List(stop, metav1.ListOptions{})
 	if err != nil {
 		return
 	}
 	for _, claim := range claims.Items {
-		if claim.DeletionTimestamp != nil {
-			claim.Finalizers = nil
-			_, _ = k.Set.CoreV1().PersistentVolumeClaims(k.Namespace).Update(stop, &claim, metav1.UpdateOptions{})
-		} else if claim.Status.Phase != corev1.ClaimBound {
+		if claim.DeletionTimestamp == nil && claim.Status.Phase != corev1.ClaimBound {
 			claim.Status.Phase = corev1.ClaimBound
 			_, _ = k.Set.CoreV1().PersistentVolumeClaims(k.Namespace).UpdateStatus(stop, &claim, metav1.UpdateOptions{})
 		}
