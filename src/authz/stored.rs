@@ -92,12 +92,6 @@ impl PolicySource for StoredPolicy {
         self.all(&self.role_bindings, cluster, Some(namespace), Binding::parse)
     }
 
-    fn has_binding(&self, cluster: &LogicalClusterName, namespace: &str, name: &str) -> bool {
-        let resource = if namespace.is_empty() { &self.cluster_role_bindings } else { &self.role_bindings };
-        let entry = self.store.get(&Key::new(resource.clone(), cluster.clone(), namespace, name));
-        entry.is_some_and(|entry| !is_shared(&entry))
-    }
-
     fn cluster_role(&self, cluster: &LogicalClusterName, name: &str) -> Option<Arc<Role>> {
         self.one(&self.cluster_roles, cluster, "", name)
     }

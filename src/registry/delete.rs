@@ -78,10 +78,10 @@ impl Registry {
         }
         let key = self.key(&cx.cluster, target, name);
         for _ in 0..ATTEMPTS {
-            let Some(entry) = self.store.get(&key) else {
-                if self.is_told_for_change(target) && self.take_over(cx, target, name).await? {
-                    continue;
-                }
+            // What clusters share is not theirs to delete.
+            let is_own = |expect: &Expect| *expect != Expect::Absent || self.is_told_for_change(target);
+            let found = self.to_change(cx, target, name, &key).filter(|(_, expect)| is_own(expect));
+            let Some((entry, expect)) = found else {
                 return Err(match self.underlay_entry(cx, target, name) {
                     Some(_) => underlay::is_read_only(target, name.name),
                     None => ApiError::not_found(&target.shown(), name.name),
@@ -97,7 +97,7 @@ impl Registry {
             }
             self.admission.validate(cx, &attributes, None, Some(&old)).await?;
             let gone = self.admission.is_followed(cx, &attributes).then(|| old.clone());
-            if let Some(deleted) = self.carry_out(cx, target, &key, &entry, old, options).await? {
+            if let Some(deleted) = self.carry_out(cx, target, (&key, &entry, expect), old, options).await? {
                 if let (Deleted::Gone { .. }, Some(gone)) = (&deleted, &gone) {
                     self.admission.follow(cx, &attributes, Ending::Removed, None, Some(gone)).await;
                 }
@@ -118,15 +118,16 @@ impl Registry {
         &self,
         cx: &RequestContext,
         target: &Target,
-        key: &Key,
-        entry: &Entry,
+        (key, entry, expect): (&Key, &Entry, Expect),
         old: Object,
         options: &DeleteOptions,
     ) -> ApiResult<Option<Deleted>> {
         let uid = old.uid().to_owned();
         let released = self.claim_ops(cx, target, Some(&old), None)?;
         let (action, kept) = match plan(cx, target, old, options) {
-            Plan::MarkAndRemove(object) => return self.mark_and_remove(cx, target, key, entry, *object, options).await,
+            Plan::MarkAndRemove(object) => {
+                return self.mark_and_remove(cx, target, (key, entry, expect), *object, options).await;
+            }
             Plan::Nothing => {
                 return Ok(Some(Deleted::Pending { object: shown(target, entry, entry.revision)? }));
             }
@@ -136,7 +137,7 @@ impl Registry {
         let revision = if options.dry_run {
             entry.revision
         } else {
-            let op = Op { key: key.clone(), expect: Expect::Revision(entry.revision), action };
+            let op = Op { key: key.clone(), expect, action };
             let mut ops = vec![op];
             if kept.is_none() {
                 ops.extend(released);
@@ -168,8 +169,7 @@ impl Registry {
         &self,
         cx: &RequestContext,
         target: &Target,
-        key: &Key,
-        entry: &Entry,
+        (key, entry, expect): (&Key, &Entry, Expect),
         mut object: Object,
         options: &DeleteOptions,
     ) -> ApiResult<Option<Deleted>> {
@@ -180,7 +180,7 @@ impl Registry {
             return Ok(Some(Deleted::Gone { uid, object }));
         }
         let mark = Action::Put(encode::encode(&object)?);
-        let op = Op { key: key.clone(), expect: Expect::Revision(entry.revision), action: mark };
+        let op = Op { key: key.clone(), expect, action: mark };
         let Some(marked) = self.commit(cx, target, vec![op]).await? else { return Ok(None) };
         let op = Op { key: key.clone(), expect: Expect::Revision(marked), action: Action::Delete };
         let Some(revision) = self.commit(cx, target, vec![op]).await? else { return Ok(None) };

@@ -105,27 +105,18 @@ impl Registry {
         mut make: impl FnMut(Option<&Object>) -> ApiResult<(Object, Precondition)> + Send,
     ) -> ApiResult<Written> {
         let key = self.key(&cx.cluster, target, name);
-        let mut seen = None;
         for _ in 0..ATTEMPTS {
-            let Some(entry) = self.store.get(&key) else {
-                seen = self.underlay_entry(cx, target, name);
-                if seen.is_some() && self.take_over(cx, target, name).await? {
-                    continue;
-                }
+            let Some((entry, expect)) = self.to_change(cx, target, name, &key) else {
                 return self.create_instead(cx, target, name, &change, options, &mut make).await;
             };
             self.ready_to_read(target, std::slice::from_ref(&entry)).await?;
             let live = target.read(&entry)?;
             let (new, precondition) = make(Some(&live))?;
-            let mut precondition = change.precondition.clone().or(precondition);
-            // It was this version when it was only seen.
-            if seen.as_ref().is_some_and(|seen| precondition.resource_version == seen.revision.to_string()) {
-                precondition.resource_version = entry.revision.to_string();
-            }
+            let precondition = change.precondition.clone().or(precondition);
             self.check_precondition(target, name, &entry, &change, &precondition)?;
             let Revised { new, old, attributes } =
                 self.revise(cx, target, &change, options, (&entry, live), new).await?;
-            let stored = self.store_changed(cx, target, &key, &entry, (&new, &old), options).await;
+            let stored = self.store_changed(cx, target, (&key, &entry, expect), (&new, &old), options).await;
             let (ending, left) = match &stored {
                 Ok(Some(_)) if is_finally_deleted(target, &new, &old) => (Ending::Removed, None),
                 Ok(Some(_)) => (Ending::Stored, Some(&new)),
@@ -264,8 +255,7 @@ impl Registry {
         &self,
         cx: &RequestContext,
         target: &Target,
-        key: &Key,
-        entry: &Entry,
+        (key, entry, expect): (&Key, &Entry, Expect),
         (new, old): (&Object, &Object),
         options: &WriteOptions,
     ) -> ApiResult<Option<Written>> {
@@ -276,7 +266,7 @@ impl Registry {
         let gone = is_finally_deleted(target, new, old);
         if options.dry_run || gone {
             if gone && !options.dry_run {
-                let op = Op { key: key.clone(), expect: Expect::Revision(entry.revision), action: Action::Delete };
+                let op = Op { key: key.clone(), expect, action: Action::Delete };
                 let mut ops = vec![op];
                 ops.extend(self.claim_ops(cx, target, Some(old), None)?);
                 if self.commit(cx, target, ops).await?.is_none() {
@@ -294,7 +284,7 @@ impl Registry {
             target.writer(TypeMeta::Shown).write(entry, &mut out)?;
             return done(out.into());
         }
-        let op = Op { key: key.clone(), expect: Expect::Revision(entry.revision), action: Action::Put(bytes) };
+        let op = Op { key: key.clone(), expect, action: Action::Put(bytes) };
         let mut ops = vec![op];
         ops.extend(self.claim_ops(cx, target, Some(old), Some(new))?);
         match self.commit(cx, target, ops).await? {

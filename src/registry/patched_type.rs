@@ -30,14 +30,8 @@ pub(super) fn settle(
     let kind = target.kind();
     let version = kind.group_version().to_string();
     match (target.resource.origin(), patch) {
-        (Origin::Builtin, PatchKind::Strategic) => {
-            for field in ["apiVersion", "kind"] {
-                into_text(patched.get(field)).map_err(Fault::Nonsense)?;
-            }
-            patched.insert("apiVersion".into(), version.into());
-            patched.insert("kind".into(), (&*kind.kind).into());
-            Ok(())
-        }
+        // The type it goes into is known, whatever it says.
+        (Origin::Builtin, PatchKind::Strategic | PatchKind::Apply) => Ok(()),
         (Origin::Builtin, _) => check_type_fields(patched).map_err(Fault::Nonsense),
         (Origin::Custom, _) => {
             check_type_fields(patched).map_err(Fault::Nonsense)?;
@@ -68,16 +62,5 @@ pub(super) fn settle(
             let shown = GroupKind { group, kind: given_kind.as_str().into() };
             Err(Fault::Refused(ApiError::invalid(&shown, name, &faults.into_iter().flatten().collect())))
         }
-    }
-}
-
-/// Whether a value can be put into a Go string (runtime/converter.go).
-fn into_text(value: Option<&Value>) -> Result<(), String> {
-    match value {
-        None | Some(Value::Null | Value::String(_)) => Ok(()),
-        Some(Value::Bool(_)) => Err("cannot convert bool to string".to_owned()),
-        Some(Value::Number(number)) if number.is_f64() => Err("cannot convert float64 to string".to_owned()),
-        Some(Value::Number(_)) => Err("cannot convert int64 to string".to_owned()),
-        Some(Value::Array(_) | Value::Object(_)) => Err("unrecognized type: string".to_owned()),
     }
 }

@@ -3,16 +3,16 @@
 
 use std::sync::Arc;
 
-use atoll_api::{ApiError, ApiResult, ClusterScope, GroupResource, LogicalClusterName, Object};
+use atoll_api::{ApiError, ClusterScope, GroupResource, LogicalClusterName, Object};
 
 use super::list::matches;
 use super::view::computed_entry;
-use super::{ListRequest, ObjectName, Registry, Target, encode};
+use super::{ListRequest, ObjectName, Registry, Target};
 use crate::request::RequestContext;
-use crate::storage::{Action, Entry, Expect, ListQuery, Op, Page, Position};
+use crate::storage::{Entry, Expect, Key, ListQuery, Page, Position};
 
 /// The version of objects that are computed: they were always there.
-pub(super) const REVISION: u64 = 1;
+const REVISION: u64 = 1;
 
 /// Which part of a list a page is.
 pub(super) struct Span<'a> {
@@ -33,7 +33,7 @@ pub trait Underlay: Send + Sync + 'static {
     /// The object of that name.
     fn get(&self, cx: &RequestContext, name: &ObjectName<'_>) -> Option<Object>;
 
-    /// Whether the cluster may change such objects: they are stored as they are told, then. Others are read-only.
+    /// Whether the cluster may change such objects: they are stored then. Others are read-only.
     fn may_be_taken_over(&self) -> bool {
         false
     }
@@ -108,23 +108,22 @@ impl Registry {
         self.store.list(query).map(|page| page.entries).unwrap_or_default()
     }
 
-    /// Makes what a cluster only sees its own, as it is, so that it can be changed there; gives whether it is now.
-    pub(super) async fn take_over(
+    /// The object that a change begins with, and what the store must hold for the change to be written: that object, or nothing if
+    /// the cluster only sees it so far. Then the change makes it the cluster's own.
+    pub(super) fn to_change(
         &self,
         cx: &RequestContext,
         target: &Target,
         name: &ObjectName<'_>,
-    ) -> ApiResult<bool> {
-        let shared = target.resource.has_underlay() && target.resource.may_be_taken_over();
-        if !shared && !self.is_told_for_change(target) {
-            return Ok(false);
+        key: &Key,
+    ) -> Option<(Arc<Entry>, Expect)> {
+        if let Some(stored) = self.store.get(key) {
+            let expect = Expect::Revision(stored.revision);
+            return Some((stored, expect));
         }
-        let Some(entry) = self.underlay_entry(cx, target, name) else { return Ok(false) };
-        let bytes = encode::encode(&encode::decode(&entry)?)?;
-        let key = self.key(&cx.cluster, target, name);
-        // Whoever was faster did the same.
-        self.commit(cx, target, vec![Op { key, expect: Expect::Absent, action: Action::Put(bytes) }]).await?;
-        Ok(true)
+        let shared = target.resource.has_underlay() && target.resource.may_be_taken_over();
+        let seen = if shared || self.is_told_for_change(target) { self.underlay_entry(cx, target, name) } else { None };
+        Some((seen?, Expect::Absent))
     }
 
     /// Whether what clusters are told in objects of a resource is theirs to change, and to delete.

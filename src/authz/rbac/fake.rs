@@ -119,14 +119,6 @@ impl PolicySource for FakePolicy {
         self.role_bindings.get(&(cluster.clone(), namespace.to_owned())).cloned().unwrap_or_default()
     }
 
-    fn has_binding(&self, cluster: &LogicalClusterName, namespace: &str, name: &str) -> bool {
-        let bindings = match namespace {
-            "" => self.cluster_role_bindings(cluster),
-            namespace => self.role_bindings(cluster, namespace),
-        };
-        bindings.iter().any(|binding| binding.name == name)
-    }
-
     fn cluster_role(&self, cluster: &LogicalClusterName, name: &str) -> Option<Arc<Role>> {
         self.cluster_roles.get(cluster)?.get(name).cloned()
     }

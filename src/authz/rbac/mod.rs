@@ -118,25 +118,23 @@ impl Rbac {
         };
         let mut all = || -> ControlFlow<()> {
             // What a cluster has made its own holds there instead of what all share.
-            let replaced = |binding: &Binding| self.source.has_binding(cluster, &binding.namespace, &binding.name);
+            let is_among =
+                |own: &[Arc<Binding>], shared: &Binding| own.iter().any(|binding| binding.name == shared.name);
+            let own = self.source.cluster_role_bindings(cluster);
             for (binding, subject) in underlay.cluster_role_bindings_of(user) {
-                if !replaced(binding) {
+                if !is_among(&own, binding) {
                     visit(binding, subject)?;
                 }
             }
-            let mut of_user = |bindings: &[Arc<Binding>]| -> ControlFlow<()> {
-                for binding in bindings {
-                    if let Some(subject) = binding.subject_of(user) {
-                        visit(binding, subject)?;
-                    }
-                }
-                ControlFlow::Continue(())
+            let mut of_user = |binding: &Arc<Binding>| match binding.subject_of(user) {
+                Some(subject) => visit(binding, subject),
+                None => ControlFlow::Continue(()),
             };
-            of_user(&self.source.cluster_role_bindings(cluster))?;
+            own.iter().try_for_each(&mut of_user)?;
             if !namespace.is_empty() {
-                let shared = underlay.role_bindings(namespace).iter().filter(|binding| !replaced(binding));
-                of_user(&shared.cloned().collect::<Vec<_>>())?;
-                of_user(&self.source.role_bindings(cluster, namespace))?;
+                let own = self.source.role_bindings(cluster, namespace);
+                let shared = underlay.role_bindings(namespace).iter().filter(|binding| !is_among(&own, binding));
+                shared.chain(&own).try_for_each(of_user)?;
             }
             ControlFlow::Continue(())
         };

@@ -87,9 +87,6 @@ pub trait PolicySource: Send + Sync {
     /// All `RoleBinding`s of a namespace.
     fn role_bindings(&self, cluster: &LogicalClusterName, namespace: &str) -> Vec<Arc<Binding>>;
 
-    /// Whether a cluster has a `ClusterRoleBinding` of that name (in no namespace) or a `RoleBinding`, in place of one that all share.
-    fn has_binding(&self, cluster: &LogicalClusterName, namespace: &str, name: &str) -> bool;
-
     /// One `ClusterRole`.
     fn cluster_role(&self, cluster: &LogicalClusterName, name: &str) -> Option<Arc<Role>>;
 

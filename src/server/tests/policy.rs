@@ -149,6 +149,12 @@ async fn shared_bindings_that_a_cluster_changes_become_its_own() {
     // By the version in which it was seen, as an update names it.
     seen["subjects"] =
         json!([{"kind": "Group", "name": "system:authenticated", "apiGroup": "rbac.authorization.k8s.io"}]);
+    // A rehearsal and what is refused leave it shared.
+    server.check(ADMIN, "PUT", &format!("{ours}?dryRun=All"), seen.clone(), 200).await;
+    server.check(ADMIN, "PATCH", &ours, json!({"subjects": [{"kind": "Nobody", "name": "x"}]}), 422).await;
+    let still = server.check(ADMIN, "GET", &ours, Value::Null, 200).await;
+    assert_eq!(still["metadata"]["resourceVersion"], seen["metadata"]["resourceVersion"]);
+    assert_eq!(still["subjects"].as_array().map(Vec::len), Some(2));
     let changed = server.check(ADMIN, "PUT", &ours, seen.clone(), 200).await;
     assert_eq!(changed["subjects"].as_array().map(Vec::len), Some(1));
     assert_ne!(changed["metadata"]["resourceVersion"], seen["metadata"]["resourceVersion"]);
@@ -191,13 +197,19 @@ async fn system_namespaces_are_seen_from_the_start_and_can_be_changed() {
     let refused = server.check(ADMIN, "DELETE", &path, Value::Null, 403).await;
     assert!(refused["message"].as_str().is_some_and(|text| text.contains("this namespace may not be deleted")));
     let labelled = json!({"metadata": {"labels": {"team": "a"}}});
+    let lease = format!("{all}/kube-node-lease");
+    for (verb, path, body) in [("PATCH", &path, labelled.clone()), ("DELETE", &lease, Value::Null)] {
+        server.check(ADMIN, verb, &format!("{path}?dryRun=All"), body, 200).await;
+        let still = server.check(ADMIN, "GET", path, Value::Null, 200).await;
+        assert_eq!(still["metadata"]["resourceVersion"], "1", "{path} was stored by a rehearsal");
+    }
     let changed = server.check(ADMIN, "PATCH", &path, labelled, 200).await;
     assert_eq!(changed["metadata"]["uid"], seen["metadata"]["uid"]);
     assert_eq!(changed["metadata"]["labels"], json!({"kubernetes.io/metadata.name": "kube-system", "team": "a"}));
     let other = server.check(ADMIN, "GET", "/clusters/team-b/api/v1/namespaces/kube-system", Value::Null, 200).await;
     assert_eq!(other["metadata"]["labels"], seen["metadata"]["labels"]);
     assert_eq!(names().await, ["default", "kube-node-lease", "kube-public", "kube-system"]);
-    server.check(ADMIN, "DELETE", &format!("{all}/kube-node-lease"), Value::Null, 200).await;
+    server.check(ADMIN, "DELETE", &lease, Value::Null, 200).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
