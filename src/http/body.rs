@@ -2,6 +2,7 @@
 
 use atoll_api::options::DeleteOptions;
 use atoll_api::query::Query;
+use atoll_api::status::Details;
 use atoll_api::{ApiError, ApiResult, GroupVersionKind, Reason};
 use axum::body::Body;
 use bytes::Bytes;
@@ -78,17 +79,17 @@ pub(super) fn patch_kind(asked: &Asked, target: &Target) -> ApiResult<PatchKind>
         "application/json-patch+json" => Ok(PatchKind::Json),
         "application/merge-patch+json" => Ok(PatchKind::Merge),
         "application/strategic-merge-patch+json" if !custom => Ok(PatchKind::Strategic),
-        "application/apply-patch+yaml" | "application/apply-patch+cbor" => Ok(PatchKind::Apply),
-        _ => Err(unsupported_media_type(if custom {
-            &["application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml"]
-        } else {
-            &[
-                "application/json-patch+json",
-                "application/merge-patch+json",
-                "application/strategic-merge-patch+json",
-                "application/apply-patch+yaml",
-            ]
-        })),
+        "application/apply-patch+yaml" => Ok(PatchKind::Apply),
+        _ if custom => Err(unsupported_media_type(&[
+            "application/json-patch+json",
+            "application/merge-patch+json",
+            "application/apply-patch+yaml",
+        ])),
+        // Kubernetes' router refuses these, before anything else is looked at.
+        _ => {
+            let details = Some(Details::default());
+            Err(ApiError::with_details(Reason::UnsupportedMediaType, "415: Unsupported Media Type", details))
+        }
     }
 }
 

@@ -215,6 +215,18 @@ async fn methods_that_a_path_does_not_have_are_refused() {
 }
 
 #[tokio::test]
+async fn patches_of_no_known_kind_are_refused_by_the_route_of_built_in_kinds() {
+    let (_atoll, client) = team().await;
+    for path in [format!("{CONFIG_MAPS}/there"), format!("{CONFIG_MAPS}/absent"), format!("{DEPLOYMENTS}/absent/scale")]
+    {
+        for media_type in ["application/json", "text/plain", "", "application/apply-patch+cbor"] {
+            let refused = client.patch(&path, media_type, json!({})).await.refused(415, "UnsupportedMediaType");
+            assert_eq!(refused["message"], "415: Unsupported Media Type", "{path} {media_type}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn documents_without_a_route_are_read_whatever_the_method_is() {
     let (_atoll, client) = team().await;
     let nothing = "only the following media types are accepted: ";
