@@ -5,7 +5,7 @@ use atoll_api::options::WriteOptions;
 use atoll_api::{ApiResult, Object};
 use futures::future::BoxFuture;
 
-use super::modify::{By, Change, Precondition, Tracking};
+use super::modify::{Change, Precondition, Tracking};
 use super::resource::Part;
 use super::{ObjectName, Registry, Target, Written};
 use crate::request::RequestContext;
@@ -49,15 +49,8 @@ impl Registry {
         options: &WriteOptions,
         make: impl FnMut(&Object) -> ApiResult<Object> + Send,
     ) -> ApiResult<Written> {
-        let change = Change {
-            part: if subresource == "status" { Part::Status } else { Part::Other },
-            tracking: Tracking::Compare,
-            precondition: Precondition::default(),
-            may_create: false,
-            subresource,
-            unconditional: true,
-            by: By::Server,
-        };
+        let part = if subresource == "status" { Part::Status } else { Part::Other };
+        let change = Change::by_server(part, subresource, Tracking::Compare);
         self.change_as(cx, target, name, change, options, make).await
     }
 
@@ -70,15 +63,7 @@ impl Registry {
         options: &WriteOptions,
         make: impl FnMut(&Object) -> ApiResult<Object> + Send,
     ) -> ApiResult<Written> {
-        let change = Change {
-            part: Part::Other,
-            tracking: Tracking::Done,
-            precondition: Precondition::default(),
-            may_create: false,
-            subresource: "status",
-            unconditional: true,
-            by: By::Server,
-        };
+        let change = Change::by_server(Part::Other, "status", Tracking::Done);
         self.change_as(cx, target, name, change, options, make).await
     }
 

@@ -71,6 +71,14 @@ struct Revised {
     attributes: Attributes,
 }
 
+impl Change {
+    /// A change that the server itself makes of an object that is there, as it finds it.
+    pub(super) fn by_server(part: Part, subresource: &'static str, tracking: Tracking) -> Self {
+        let precondition = Precondition::default();
+        Self { part, tracking, precondition, may_create: false, subresource, unconditional: true, by: By::Server }
+    }
+}
+
 impl Precondition {
     /// What an object a client sent says of the one it means.
     pub(super) fn of(object: &Object) -> Self {

@@ -156,6 +156,9 @@ async fn scales_are_shown_as_tables() {
         let list = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
         client.get_as(&path, list).await.refused(406, "NotAcceptable");
     }
+    let list = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+    let whole = client.get_as(&format!("{THINGS}/a"), list).await.expect(500);
+    assert_eq!(whole["message"], "content is not a list", "the object itself is taken for a list");
 }
 
 /// Applies replicas to the Scale of what is at `path`, as a manager with a query of its own.

@@ -9,7 +9,7 @@ mod table;
 use atoll_api::options::IncludeObject;
 use atoll_api::query::Query;
 use atoll_api::status::Details;
-use atoll_api::{ApiError, ApiResult, Object, UserInfo};
+use atoll_api::{ApiError, ApiResult, Object, Reason, UserInfo};
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
@@ -168,19 +168,20 @@ fn include(asked: &Asked) -> ApiResult<IncludeObject> {
 
 fn only_metadata() -> ApiError {
     ApiError::new(
-        atoll_api::Reason::NotAcceptable,
+        Reason::NotAcceptable,
         "each logical cluster defines custom resources in its own way, so across all of them only metadata is served: \
          accept application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1 (or PartialObjectMetadata for a watch)",
     )
 }
 
 fn not_a_list(target: &Target) -> ApiError {
+    if target.resource.origin() == Origin::Custom {
+        // Kubernetes takes it for one, and finds out that it has no items.
+        return ApiError::new(Reason::Unknown, "content is not a list");
+    }
     let message = "you requested PartialObjectMetadataList, but the requested object is not a list";
-    let kind = match target.resource.origin() {
-        Origin::Builtin => &target.descriptor().kind,
-        Origin::Custom => "Unstructured",
-    };
-    ApiError::new(atoll_api::Reason::NotAcceptable, format!("{message} (*{}.{kind})", target.go_package()))
+    let (package, kind) = (target.go_package(), &target.descriptor().kind);
+    ApiError::new(Reason::NotAcceptable, format!("{message} (*{package}.{kind})"))
 }
 
 /// A `Status` that says it is done.
