@@ -24,13 +24,13 @@ until grep -q ready "$home/said"; do kill -0 $server; sleep 0.1; done
 focus=(
   sig-api-machinery 'API operations' ServiceCIDR IPAddress 'master service' 'pointing to API Server' 'service from listing all'
   PodTemplates 'Lease API' PriorityClass 'LimitRange should (create|list)' CSINode CSIStorageCapacity
-  VolumeAttachment VolumeAttributesClass StorageClasses 'Events should' 'Events API' SelfSubject SubjectReview
+  VolumeAttributesClass StorageClasses 'Events should' 'Events API' SelfSubject SubjectReview
   'ServiceAccounts should (run|update|guarantee)' 'ConfigMap should (run|update|fail)' 'Secrets should (patch|fail)'
   'lifecycle of an Endpoint' runtimeclass
 )
 # What needs pods that run, controllers that make them, features that are off by default, or hours.
 skip=(
-  Slow Flaky Feature: Windows DRA OrderedNamespaceDeletion SchedulerPreemption 'lifecycle of a VolumeAttributesClass'
+  Slow Flaky Feature: Windows DRA OrderedNamespaceDeletion SchedulerPreemption 'lifecycle of a VolumeAttributesClass' 'sent by kubelets'
   AdmissionWebhook 'onversion webhook' CustomResourceConversion CustomResourceFieldSelectors
   Aggregat StorageVersion 'Garbage collector' 'etcd failure' 'should create pods, set' 'Namespaces.*pods' 'pods are removed'
   'capture the life of a (replication controller|replica set)' 'return pod details' 'RuntimeClass.*(chedul|Overhead|reject|nconfigured)'
