@@ -2,6 +2,8 @@
 //!
 //! Whose a port is, is told by claims; here is asked whether it is free.
 
+use std::collections::{HashMap, HashSet};
+
 use atoll_api::FieldError;
 use serde_json::{Map, Value};
 
@@ -30,7 +32,14 @@ pub(super) struct Ports<'f> {
     /// Nothing will come of it: Kubernetes does not look at the range then.
     is_rehearsal: bool,
     /// Those the service has got.
-    given: Vec<i64>,
+    given: HashSet<i64>,
+}
+
+/// The ports of nodes that a service asks for.
+struct Wanted {
+    all: HashSet<i64>,
+    /// For each of its ports, by its number, the first that is asked for.
+    of: HashMap<i64, i64>,
 }
 
 /// Whether a service may have ports of nodes at all.
@@ -46,29 +55,28 @@ pub(super) fn is_node_port(port: i64) -> bool {
 impl<'f> Ports<'f> {
     /// The search for free ports begins somewhere that follows from `seed`.
     pub(super) fn new(is_free: &'f dyn Fn(i64) -> bool, seed: u32, is_rehearsal: bool) -> Self {
-        Self { is_free, start: seed % COUNT, is_rehearsal, given: Vec::new() }
+        Self { is_free, start: seed % COUNT, is_rehearsal, given: HashSet::new() }
     }
 
     /// Gives a new service its ports. One port of it gets the same port of the nodes for each protocol.
     pub(super) fn first(&mut self, spec: &mut Map<String, Value>) -> Result<(), PortFault> {
-        let wanted = wanted(spec);
+        let wanted = Wanted::of(spec);
         let gives = needs_node_ports(spec);
-        let mut known: Vec<(i64, i64)> = Vec::new();
+        let mut known: HashMap<i64, i64> = HashMap::new();
         for (index, port) in ports_to_open(spec).enumerate() {
             let (number, asked) = (int(entry(port, "port")), int(entry(port, "nodePort")));
             if asked == 0 && !gives {
                 continue;
             }
-            let given = match known.iter().find(|(other, _)| *other == number) {
-                Some((_, given)) if asked == 0 || asked == *given => *given,
+            let given = match known.get(&number) {
+                Some(given) if asked == 0 || asked == *given => *given,
                 Some(_) => self.take(asked, index)?,
                 None => {
-                    let named = wanted.iter().find(|(other, asked)| *other == number && *asked != 0);
-                    let given = match named {
-                        Some((_, asked)) => self.take(*asked, index)?,
+                    let given = match wanted.of.get(&number) {
+                        Some(asked) => self.take(*asked, index)?,
                         None => self.next(&wanted)?,
                     };
-                    known.push((number, given));
+                    known.insert(number, given);
                     given
                 }
             };
@@ -79,10 +87,10 @@ impl<'f> Ports<'f> {
 
     /// Gives a changed service what it has not yet.
     pub(super) fn again(&mut self, spec: &mut Map<String, Value>, was: &Map<String, Value>) -> Result<(), PortFault> {
-        let wanted = wanted(spec);
+        let wanted = Wanted::of(spec);
         let gives = needs_node_ports(spec);
-        let had: Vec<i64> = list(entry(was, "ports")).iter().map(|port| int(&port["nodePort"])).collect();
-        let mut known: Vec<(String, i64)> = Vec::new();
+        let had: HashSet<i64> = list(entry(was, "ports")).iter().map(|port| int(&port["nodePort"])).collect();
+        let mut known: HashSet<(String, i64)> = HashSet::new();
         for (index, port) in ports_to_open(spec).enumerate() {
             let (protocol, asked) = (text(entry(port, "protocol")).to_owned(), int(entry(port, "nodePort")));
             let given = match asked {
@@ -92,18 +100,16 @@ impl<'f> Ports<'f> {
                 asked => self.take(asked, index)?,
             };
             port.insert("nodePort".into(), given.into());
-            let pair = (protocol, given);
-            if known.contains(&pair) {
-                return Err(PortFault::Duplicate(format!("duplicate nodePort: {{{} {}}}", pair.0, pair.1)));
+            if !known.insert((protocol.clone(), given)) {
+                return Err(PortFault::Duplicate(format!("duplicate nodePort: {{{protocol} {given}}}")));
             }
-            known.push(pair);
         }
         if needs_health_check(spec) && !needs_health_check(was) { self.health_check(spec) } else { Ok(()) }
     }
 
     fn health_check(&mut self, spec: &mut Map<String, Value>) -> Result<(), PortFault> {
         let port = match int(entry(spec, "healthCheckNodePort")) {
-            0 => self.next(&wanted(spec))?,
+            0 => self.next(&Wanted::of(spec))?,
             asked => {
                 let refuse = |why| format!("failed to allocate requested HealthCheck NodePort {asked}: {why}");
                 self.ask(asked).map_err(|why| PortFault::Internal(refuse(why)))?
@@ -126,26 +132,34 @@ impl<'f> Ports<'f> {
         if self.given.contains(&asked) || !(self.is_free)(asked) {
             return Err("provided port is already allocated".to_owned());
         }
-        self.given.push(asked);
+        self.given.insert(asked);
         Ok(asked)
     }
 
     /// A port that nobody has and the service does not ask for.
-    fn next(&mut self, wanted: &[(i64, i64)]) -> Result<i64, PortFault> {
+    fn next(&mut self, wanted: &Wanted) -> Result<i64, PortFault> {
         let mut ports = (0..COUNT).map(|step| i64::from(FIRST + (self.start + step) % COUNT));
-        let is_wanted = |port: &i64| wanted.iter().any(|(_, asked)| asked == port);
-        let free = ports.find(|port| !self.given.contains(port) && !is_wanted(port) && (self.is_free)(*port));
+        let free = ports.find(|port| !self.given.contains(port) && !wanted.all.contains(port) && (self.is_free)(*port));
         let port =
             free.ok_or_else(|| PortFault::Internal("failed to allocate a nodePort: range is full".to_owned()))?;
-        self.given.push(port);
+        self.given.insert(port);
         Ok(port)
     }
 }
 
-/// The numbers of a service's ports with the ports of nodes that it asks for; the port for health checks has none.
-fn wanted(spec: &Map<String, Value>) -> Vec<(i64, i64)> {
-    let ports = list(entry(spec, "ports")).iter().map(|port| (int(&port["port"]), int(&port["nodePort"])));
-    ports.chain([(0, int(entry(spec, "healthCheckNodePort")))]).collect()
+impl Wanted {
+    fn of(spec: &Map<String, Value>) -> Self {
+        let mut wanted = Self { all: HashSet::new(), of: HashMap::new() };
+        wanted.all.insert(int(entry(spec, "healthCheckNodePort")));
+        for port in list(entry(spec, "ports")) {
+            let (number, asked) = (int(&port["port"]), int(&port["nodePort"]));
+            wanted.all.insert(asked);
+            if asked != 0 {
+                wanted.of.entry(number).or_insert(asked);
+            }
+        }
+        wanted
+    }
 }
 
 fn ports_to_open(spec: &mut Map<String, Value>) -> impl Iterator<Item = &mut Map<String, Value>> {
@@ -196,6 +210,20 @@ mod tests {
             assert!(told.ends_with(why) && told.is_empty() == why.is_empty(), "{told}");
             assert_eq!(given(&spec), expected);
         }
+    }
+
+    #[test]
+    fn more_ports_than_there_are_take_no_long_search() {
+        let ports = (0..20_000).map(|port| json!({"port": port, "protocol": "TCP"})).collect::<Vec<_>>();
+        let mut many = spec("NodePort", ports.into());
+        let asked = std::cell::Cell::new(0_u32);
+        let free = |_: i64| {
+            asked.set(asked.get() + 1);
+            true
+        };
+        let told = told(Ports::new(&free, 7, false).first(&mut many));
+        assert_eq!(told, "failed to allocate a nodePort: range is full");
+        assert_eq!(asked.get(), COUNT, "each port is asked for once");
     }
 
     #[test]
