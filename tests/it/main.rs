@@ -36,6 +36,7 @@ mod long_lists;
 mod openapi;
 mod operators;
 mod patched_types;
+mod rehearsals;
 mod replicas;
 mod requests;
 mod restart;
