@@ -270,7 +270,8 @@ pub enum CommitError {
         /// What is wrong with it.
         why: &'static str,
     },
-    /// The store has no room left; nothing happened. Reads go on, and so do writes once somebody has made room.
+    /// The store has no room left; nothing happened, unless it is an etcd that found so by this very transaction: it stores that one
+    /// and refuses it all the same. Reads go on, and so do writes once somebody has made room.
     #[error("the store is full: {reason}")]
     Full {
         /// What happened, for the log.

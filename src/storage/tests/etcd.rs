@@ -155,7 +155,12 @@ async fn values_beyond_etcds_limit_and_a_full_etcd_are_told_apart() {
         }
     };
     assert!(matches!(error, CommitError::Full { .. }), "{error}");
-    assert_eq!(load(&*backend).await.1.len(), written, "reads go on");
+    // The one by which etcd finds that it is full it stores, and refuses all the same (`quotaApplierV3`).
+    let stored = load(&*backend).await.1.len();
+    assert!(stored == written || stored == written + 1, "reads go on: {stored} of {written}");
+    let refused = backend.commit(Txn::create(pod("a/n/later"), vec![b' '; 1 << 20])).await;
+    assert!(matches!(refused, Err(CommitError::Full { .. })), "it is full from there on");
+    assert_eq!(load(&*backend).await.1.len(), stored, "what comes later is not stored");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
