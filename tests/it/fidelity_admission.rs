@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::requests::{CONFIG_MAPS, DEFINITIONS};
+use crate::requests::{CONFIG_MAPS, DEFINITIONS, things};
 use crate::server::{Atoll, Client, MERGE_PATCH, eventually};
 
 const POLICIES: &str = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies";
@@ -155,15 +155,8 @@ async fn a_quotas_selector_is_shown_as_kubernetes_has_it_inside() {
 #[tokio::test]
 async fn scales_of_custom_resources_are_not_deleted() {
     let (_atoll, client) = team().await;
-    let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
-    let definition = json!({
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": "things.scaled.example.com"},
-        "spec": {"group": "scaled.example.com", "scope": "Namespaced", "names": {"plural": "things", "kind": "Thing"},
-            "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema},
-                "subresources": {"scale": {"specReplicasPath": ".spec.n", "statusReplicasPath": ".status.n"}}}]},
-    });
-    client.post(DEFINITIONS, definition).await.expect(201);
+    let subresources = json!({"scale": {"specReplicasPath": ".spec.n", "statusReplicasPath": ".status.n"}});
+    client.post(DEFINITIONS, things("scaled.example.com", subresources)).await.expect(201);
     let things = "/apis/scaled.example.com/v1/namespaces/default/things";
     let thing =
         json!({"apiVersion": "scaled.example.com/v1", "kind": "Thing", "metadata": {"name": "a"}, "spec": {"n": 1}});

@@ -4,7 +4,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::requests::{CONFIG_MAPS, DEFINITIONS};
+use crate::requests::{CONFIG_MAPS, DEFINITIONS, things};
 use crate::server::{APPLY_PATCH, Atoll, Client, JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH};
 
 const THINGS: &str = "/apis/typed.example.com/v1/namespaces/default/things";
@@ -13,15 +13,8 @@ const THINGS: &str = "/apis/typed.example.com/v1/namespaces/default/things";
 async fn team() -> (Atoll, Client) {
     let atoll = Atoll::start().await;
     let client = atoll.cluster("team").await;
-    let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
-    let definition = json!({
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": "things.typed.example.com"},
-        "spec": {"group": "typed.example.com", "scope": "Namespaced", "names": {"plural": "things", "kind": "Thing"},
-            "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema},
-                "subresources": {"status": {}}}]},
-    });
-    client.post(DEFINITIONS, definition).await.expect(201);
+    let subresources = json!({"status": {}});
+    client.post(DEFINITIONS, things("typed.example.com", subresources)).await.expect(201);
     let thing = json!({"apiVersion": "typed.example.com/v1", "kind": "Thing", "metadata": {"name": "a"}});
     client.post(THINGS, thing).await.expect(201);
     client.post(CONFIG_MAPS, json!({"metadata": {"name": "a"}})).await.expect(201);

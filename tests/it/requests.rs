@@ -104,6 +104,18 @@ pub(crate) fn definition(mark_type: &str) -> Value {
     })
 }
 
+/// A definition of things in a group, which may hold anything and have these subresources.
+pub(crate) fn things(group: &str, subresources: Value) -> Value {
+    let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": format!("things.{group}")},
+        "spec": {"group": group, "scope": "Namespaced", "names": {"plural": "things", "kind": "Thing"},
+            "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema},
+                "subresources": subresources}]},
+    })
+}
+
 /// Every verb, on kinds of every sort, in an order in which all of them succeed in a furnished cluster.
 pub(crate) fn every_verb() -> Vec<Call> {
     let call = |verb, method, path, media_type, body| Call { verb, method, path, media_type, body };

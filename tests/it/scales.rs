@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::requests::DEFINITIONS;
+use crate::requests::{DEFINITIONS, things};
 use crate::server::{APPLY_PATCH, Atoll, Client, MERGE_PATCH};
 
 const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/default/deployments";
@@ -14,15 +14,8 @@ const UNREGISTERED: &str = "no kind is registered for the type v1.Scale in schem
 async fn team() -> (Atoll, Client) {
     let atoll = Atoll::start().await;
     let client = atoll.cluster("team").await;
-    let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
-    let definition = json!({
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": "things.scaled.example.com"},
-        "spec": {"group": "scaled.example.com", "scope": "Namespaced", "names": {"plural": "things", "kind": "Thing"},
-            "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema},
-                "subresources": {"scale": {"specReplicasPath": ".spec.n", "statusReplicasPath": ".status.n"}}}]},
-    });
-    client.post(DEFINITIONS, definition).await.expect(201);
+    let subresources = json!({"scale": {"specReplicasPath": ".spec.n", "statusReplicasPath": ".status.n"}});
+    client.post(DEFINITIONS, things("scaled.example.com", subresources)).await.expect(201);
     let thing = json!({"apiVersion": "scaled.example.com/v1", "kind": "Thing", "metadata": {"name": "a"}, "spec": {}});
     client.post(THINGS, thing).await.expect(201);
     let template = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}});

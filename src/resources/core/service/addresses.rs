@@ -1,5 +1,7 @@
 //! Which addresses and ports a service keeps, drops and needs when it is made or changed; `claims.rs` gives them.
 
+use std::collections::{HashMap, HashSet};
+
 use atoll_api::Object;
 use serde_json::{Map, Value, json};
 
@@ -85,11 +87,12 @@ fn keep_allocated(spec: &mut Map<String, Value>, old: &Map<String, Value>) {
         }
     }
     if needs_node_ports(old) && needs_node_ports(spec) {
-        let named: Vec<i64> = list(entry(spec, "ports")).iter().map(|port| int(&port["nodePort"])).collect();
+        let named: HashSet<i64> = list(entry(spec, "ports")).iter().map(|port| int(&port["nodePort"])).collect();
+        let had = list(entry(old, "ports")).iter().map(|was| (text(&was["name"]), int(&was["nodePort"])));
+        let had: HashMap<&str, i64> = had.collect();
         let ports = spec.get_mut("ports").and_then(Value::as_array_mut);
         for port in ports.into_iter().flatten().filter_map(Value::as_object_mut) {
-            let same = |was: &&Value| text(&was["name"]) == text(entry(port, "name"));
-            let was = list(entry(old, "ports")).iter().rfind(same).map_or(0, |was| int(&was["nodePort"]));
+            let was = had.get(text(entry(port, "name"))).copied().unwrap_or(0);
             // What another port names now is not given to this one.
             if was != 0 && int(entry(port, "nodePort")) == 0 && !named.contains(&was) {
                 port.insert("nodePort".into(), was.into());
